@@ -1,1 +1,22 @@
-//! parse
+//! Raw lines to log records: pure, total, fast.
+//!
+//! Owns: the line formats, timestamps, the severity guess, service names from paths. Depends on: record.
+//! Never: I/O, a clock, failure. Any bytes become exactly one record a line, and every layout that is not
+//! empty renders the raw line again, byte for byte. Start reading at [`Parser`]; `formats` holds one file a
+//! family of formats, and `draft` what they fill in.
+
+mod class;
+mod clock;
+mod draft;
+mod formats;
+mod key_cache;
+mod layout_cache;
+mod member;
+mod parser;
+mod quoted;
+mod service;
+mod severity_guess;
+
+pub use formats::format_names;
+pub use parser::{Context, Parser};
+pub use service::service_from_path;

@@ -26,7 +26,7 @@ pub struct LogRecord {
     pub node: Span,
     /// The program that wrote it: valid UTF-8, may be empty.
     pub service: Span,
-    /// Index into the batch's layouts; 0 is the empty layout: keep `raw`.
+    /// Index into the batch's layouts; 0 is the empty layout. See [`layout::keeps_raw`].
     pub layout: u16,
     /// Index into the batch's sources.
     pub source: u16,
@@ -205,11 +205,11 @@ impl LogBatch {
         Ok(())
     }
 
-    /// The raw line of record `index` as its layout gives it; `None` for the empty layout. What a parser
-    /// must keep equal to the bytes of `raw`.
+    /// The raw line of record `index` as its layout gives it; `None` if the layout keeps it whole. What a
+    /// parser must keep equal to the bytes of `raw`.
     pub fn render(&self, index: usize) -> Option<Result<Vec<u8>, String>> {
         let layout = &self.layouts.list[usize::from(self.records[index].layout)];
-        if layout.is_empty() {
+        if layout::keeps_raw(layout) {
             return None;
         }
         let mut out = Vec::new();

@@ -12,8 +12,8 @@
 //! | `{.key}` | the attribute `key` |
 //! | `{body\|j}`, `{.key\|j}`, ... | the same, escaped as inside a JSON string |
 //!
-//! `{{` and `}}` are braces of the line itself. The empty layout means that the line is kept whole in `raw`;
-//! one that ends in [`NO_NEWLINE`] marks the last line of a source that lacks its newline.
+//! `{{` and `}}` are braces of the line itself. A layout that ends in [`NO_NEWLINE`] marks the last line of a
+//! source that lacks its newline. One that is otherwise empty keeps the line whole in `raw`.
 
 use std::fmt::Write as _;
 
@@ -54,13 +54,18 @@ pub fn push_timestamp(layout: &mut String, format: TimeFormat) {
     let _ = write!(layout, "{{ts:{format}}}");
 }
 
+/// Whether lines of this layout are kept whole instead of being made of their fields.
+pub fn keeps_raw(layout: &str) -> bool {
+    layout.is_empty() || layout == NO_NEWLINE
+}
+
 /// Whether a newline follows the lines of this layout.
 pub fn has_newline(layout: &str) -> bool {
     !layout.ends_with(NO_NEWLINE)
 }
 
 /// Appends the raw line to `out`. `Err` names the first hole that cannot be filled: the layout is damaged or
-/// belongs to another record. Must not be called with the empty layout (its line is in `raw`).
+/// belongs to another record. For layouts that do not keep the line whole.
 pub fn render(layout: &str, fields: &dyn Fields, out: &mut Vec<u8>) -> Result<(), String> {
     let mut rest = layout;
     while let Some(at) = rest.find(['{', '}']) {

@@ -1,1 +1,25 @@
-//! serve
+//! HTTP: the native API, the compatible one, the live stream and the embedded page.
+//!
+//! Owns: routes, bounds, answers, the hub of live streams. Depends on: record, store (the trait `Engine`),
+//! axum. Never: knows DataFusion or how a line is parsed; blocks a runtime thread.
+//! Start reading at [`router`](mod@router) for the routes and [`services`] for what they stand on.
+
+pub mod api;
+mod body;
+mod error;
+mod hosts;
+mod leveredge;
+mod limits;
+mod live;
+pub mod router;
+mod run;
+mod server;
+pub mod services;
+mod ui;
+
+pub use hosts::Hosts;
+pub use limits::Limits;
+pub use live::LiveHub;
+pub use router::router;
+pub use server::{Error, Server, bind};
+pub use services::{Info, Ingest, IngestError, Push, Receipt, Services, Sources};

@@ -1,1 +1,31 @@
-//! source
+//! Where lines come from: follows files through growth, rotation, truncation and restarts without losing one.
+//!
+//! Owns: discovery, file identity, cutting bytes into lines, checkpoints' content. Depends on: record.
+//! Never: parses a line, stores anything, runs async code. Start reading at [`Tail`], which follows one path;
+//! [`Follower`] is the thin thread around many of them.
+
+mod config;
+mod cut;
+mod discover;
+mod error;
+mod follower;
+mod identity;
+mod mark;
+mod open_file;
+mod pattern;
+mod reader;
+mod refusal;
+mod rotated;
+mod status;
+mod tail;
+mod watch;
+
+pub use config::{Config, Limits, StartAt};
+pub use discover::{Discovery, discover};
+pub use error::{Error, Stopped};
+pub use follower::{Follower, Sink};
+pub use identity::Identity;
+pub use pattern::source_name;
+pub use reader::{Fill, Reading, read_lines};
+pub use status::{SourceState, SourceStatus};
+pub use tail::{Now, Tail};

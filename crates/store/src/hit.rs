@@ -94,3 +94,8 @@ impl Fields for Hit {
         true
     }
 }
+
+/// The fields in a value of the column `attributes_rest`.
+pub fn rest_members(object: &str) -> Vec<(String, AttributeValue)> {
+    crate::json::members(object)
+}

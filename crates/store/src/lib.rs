@@ -2,8 +2,26 @@
 //!
 //! Owns: WAL, memtable, segments, word index, catalog, compaction, retention. Depends on: record, arrow,
 //! parquet, SQLite. Never: parses a line, knows a query language, uses an async runtime.
-//! Start reading at [`engine`] for the seam to `query` and `serve`.
+//! Start reading at [`Store`]; [`engine`] is the seam to `query` and `serve`.
 
+mod align;
+mod catalog;
+mod columns;
+mod compaction;
 pub mod engine;
+mod error;
 pub mod filter;
 pub mod hit;
+pub mod index;
+mod json;
+pub mod lock;
+mod memtable;
+pub mod schema;
+pub mod segment;
+mod store;
+pub mod wal;
+
+pub use columns::from_batch;
+pub use error::{Error, Result};
+pub use store::bulk::{Bulk, Encoded};
+pub use store::{Access, Append, Decode, Limits, Receipt, Recovered, Snapshot, Store};

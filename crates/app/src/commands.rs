@@ -1,0 +1,9 @@
+//! The commands, one file each.
+
+pub(crate) mod check;
+pub(crate) mod config_docs;
+pub(crate) mod export;
+mod output;
+pub(crate) mod search;
+pub(crate) mod sql;
+pub(crate) mod tail;

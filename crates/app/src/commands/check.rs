@@ -1,0 +1,297 @@
+//! `taffrail check`: what a config means on this machine, and what is wrong with it.
+
+use std::io::{self, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use rustix::fs::Access;
+use serde::Serialize;
+
+use crate::cli::{CheckArgs, GlobalArgs};
+use crate::client::Client;
+use crate::config::{Config, Origin, Overrides, Problem, unit};
+use crate::exit::Outcome;
+use crate::terminal::{Terminal, escape};
+
+/// Files that are listed by name.
+const FILES_SHOWN: usize = 20;
+/// Files that are looked for in one source; as many as `run` follows.
+const FILES_MAX: usize = 10_000;
+/// Less free space than this deserves a warning.
+const FREE_BYTES_WARNING: u64 = 1 << 30;
+
+/// Everything that there is to say.
+#[derive(Serialize, Debug, Default)]
+struct Report {
+    config_file: Option<PathBuf>,
+    sources_from: &'static str,
+    sources: Vec<Followed>,
+    data_dir: Option<Place>,
+    listen: Option<Listen>,
+    warnings: Vec<String>,
+    problems: Vec<String>,
+}
+
+/// What one source of the config means.
+#[derive(Serialize, Debug)]
+struct Followed {
+    paths: Vec<String>,
+    files: Vec<PathBuf>,
+    refused: Vec<Refused>,
+    missing: Vec<PathBuf>,
+}
+
+/// A path that matches and is not followed.
+#[derive(Serialize, Debug)]
+struct Refused {
+    path: PathBuf,
+    reason: String,
+}
+
+/// The data directory.
+#[derive(Serialize, Debug)]
+struct Place {
+    path: PathBuf,
+    exists: bool,
+    writable: bool,
+    free_bytes: Option<u64>,
+}
+
+/// The listen address.
+#[derive(Serialize, Debug)]
+struct Listen {
+    address: String,
+    state: ListenState,
+}
+
+/// Whether `run` could listen there.
+#[derive(Serialize, Clone, Copy, PartialEq, Eq, Debug)]
+#[serde(rename_all = "snake_case")]
+enum ListenState {
+    Free,
+    OurDaemon,
+    Taken,
+}
+
+/// Runs the command. Unlike others it takes a config that is wrong, and says so.
+pub(crate) fn run(args: &CheckArgs, global: &GlobalArgs, terminal: Terminal) -> anyhow::Result<Outcome> {
+    let overrides = Overrides {
+        listen: args.listen.clone(),
+        paths: args.paths.clone(),
+        ..Overrides::from_global(global)
+    };
+    let report = match Config::from_process(global.config.as_deref(), &overrides) {
+        Ok(config) => Report::of(&config),
+        Err(problems) => Report::of_problems(&problems),
+    };
+    let mut out = io::stdout().lock();
+    if args.json {
+        writeln!(out, "{}", serde_json::to_string(&report)?)?;
+    } else {
+        out.write_all(report.text(terminal).as_bytes())?;
+    }
+    Ok(if report.problems.is_empty() { Outcome::Done } else { Outcome::Failed })
+}
+
+impl Report {
+    fn of_problems(problems: &[Problem]) -> Self {
+        Self { problems: problems.iter().map(Problem::to_string).collect(), ..Self::default() }
+    }
+
+    fn of(config: &Config) -> Self {
+        let sources_from = match config.sources_from {
+            Origin::Default => "default",
+            Origin::File => "config file",
+            Origin::Flags => "command line",
+        };
+        let mut report = Self { config_file: config.file.clone(), sources_from, ..Self::default() };
+        for source in &config.sources {
+            report.source(&source.paths, &source.exclude);
+        }
+        if report.problems.is_empty() && report.sources.iter().all(|source| source.files.is_empty()) {
+            report.warnings.push("no file matches now; `run` waits for files to appear".to_owned());
+        }
+        report.place(config);
+        report.listen(config);
+        report
+    }
+
+    fn source(&mut self, paths: &[String], exclude: &[String]) {
+        let found = match taffrail_source::discover(paths, exclude, FILES_MAX) {
+            Ok(found) => found,
+            Err(error) => return self.problems.push(error.to_string()),
+        };
+        if found.truncated {
+            let paths = paths.join(", ");
+            self.warnings.push(format!(
+                "{paths}: more than {FILES_MAX} files match, the rest is left out; narrow the glob"
+            ));
+        }
+        let refused = found.refused.into_iter().map(|(path, reason)| Refused { path, reason });
+        let (files, missing) = (found.files, found.missing);
+        self.sources.push(Followed { paths: paths.to_vec(), files, refused: refused.collect(), missing });
+    }
+
+    fn place(&mut self, config: &Config) {
+        let path = &config.data_dir;
+        let existing = path.ancestors().find(|ancestor| ancestor.exists()).unwrap_or(Path::new("."));
+        let is_directory = fs::metadata(existing).is_ok_and(|metadata| metadata.is_dir());
+        let writable = rustix::fs::access(existing, Access::WRITE_OK | Access::EXEC_OK);
+        let free_bytes =
+            rustix::fs::statvfs(existing).ok().map(|disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        let (shown, way_out) = (path.display(), "name another directory with --data");
+        if !is_directory {
+            self.problems
+                .push(format!("{shown} cannot be a directory: {} is a file; {way_out}", existing.display()));
+        } else if let Err(error) = writable {
+            let error = io::Error::from(error);
+            self.problems
+                .push(format!("{shown} is not writable: {}: {error}; {way_out}", existing.display()));
+        }
+        if let Some(free) = free_bytes.filter(|free| *free < FREE_BYTES_WARNING) {
+            self.warnings.push(format!("only {} are free for {shown}", unit::human_bytes(free)));
+        }
+        let writable = is_directory && writable.is_ok();
+        self.data_dir = Some(Place { path: path.clone(), exists: path.exists(), writable, free_bytes });
+    }
+
+    fn listen(&mut self, config: &Config) {
+        let daemon = Client::find(&config.data_dir).ok().flatten();
+        let state = match TcpListener::bind(config.listen) {
+            _ if daemon.is_some_and(|daemon| daemon.base().ends_with(&config.listen.to_string())) => {
+                ListenState::OurDaemon
+            }
+            Ok(_) => ListenState::Free,
+            Err(error) => {
+                let address = config.listen;
+                self.problems
+                    .push(format!("cannot listen on {address}: {error}; name another with --listen"));
+                ListenState::Taken
+            }
+        };
+        self.listen = Some(Listen { address: config.listen.to_string(), state });
+        if config.allow_anonymous && !config.listen.ip().is_loopback() {
+            let address = config.listen;
+            self.warnings
+                .push(format!("everyone who reaches {address} can read and post logs (allow_anonymous)"));
+        }
+    }
+
+    fn text(&self, terminal: Terminal) -> String {
+        let mut lines = Vec::new();
+        if self.data_dir.is_some() {
+            let file = self.config_file.as_ref().map(|file| file.display().to_string());
+            lines.push(format!("config    {}", file.unwrap_or_else(|| "none, the defaults hold".to_owned())));
+            lines.push(format!("sources   from the {}", self.sources_from.replace("default", "defaults")));
+        }
+        lines.extend(self.sources.iter().flat_map(Followed::lines));
+        if let Some(place) = &self.data_dir {
+            let state = if place.exists { "exists" } else { "will be made" };
+            let free = place
+                .free_bytes
+                .map(|free| format!(", {} free", unit::human_bytes(free)))
+                .unwrap_or_default();
+            lines.push(format!("data      {} ({state}{free})", place.path.display()));
+        }
+        if let Some(listen) = &self.listen {
+            let state = match listen.state {
+                ListenState::Free => "free",
+                ListenState::OurDaemon => "the daemon answers here",
+                ListenState::Taken => "taken",
+            };
+            lines.push(format!("listen    http://{} ({state})", listen.address));
+        }
+        let mut text: String = lines.iter().map(|line| format!("{}\n", escape(line))).collect();
+        for (word, severity, list) in
+            [("warning", "WARNING", &self.warnings), ("problem", "ERROR", &self.problems)]
+        {
+            let word = terminal.severity(severity, word);
+            text.extend(list.iter().map(|message| format!("{word}   {}\n", escape(message))));
+        }
+        if self.problems.is_empty() {
+            text.push_str("no problem found\n");
+        }
+        text
+    }
+}
+
+impl Followed {
+    fn lines(&self) -> Vec<String> {
+        let plural = if self.files.len() == 1 { "" } else { "s" };
+        let mut lines =
+            vec![format!("follows   {}: {} file{plural}", self.paths.join(", "), self.files.len())];
+        lines.extend(
+            self.files.iter().take(FILES_SHOWN).map(|file| format!("            {}", file.display())),
+        );
+        if self.files.len() > FILES_SHOWN {
+            lines.push(format!("            and {} more; --json lists all", self.files.len() - FILES_SHOWN));
+        }
+        let refused = self.refused.iter().take(FILES_SHOWN);
+        lines.extend(
+            refused.map(|refused| format!("  not       {}: {}", refused.path.display(), refused.reason)),
+        );
+        if self.refused.len() > FILES_SHOWN {
+            lines.push(format!("  not       {} more; --json lists all", self.refused.len() - FILES_SHOWN));
+        }
+        lines.extend(
+            self.missing.iter().map(|path| format!("  later     {} (not there yet)", path.display())),
+        );
+        lines
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Host;
+
+    fn report(overrides: Overrides) -> (Report, String) {
+        let host = Host { root: false, name: "n".into() };
+        let config = Config::load(None, &|_| None, &host, &overrides).unwrap();
+        let report = Report::of(&config);
+        let text = report.text(Terminal { stdout: false, color: false, hints: false, notes: false });
+        (report, text)
+    }
+
+    #[test]
+    fn a_good_config_is_explained() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a.log");
+        fs::write(&file, "x\n").unwrap();
+        let overrides = Overrides {
+            data_dir: Some(dir.path().join("new/data")),
+            listen: Some("127.0.0.1:0".into()),
+            paths: vec![file.display().to_string()],
+            ..Overrides::default()
+        };
+        let (report, text) = report(overrides);
+        assert_eq!(report.problems, Vec::<String>::new());
+        for part in
+            ["from the command line", "1 file\n", "a.log", "new/data (will be made", "(free)", "no problem"]
+        {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(!dir.path().join("new").exists());
+    }
+
+    #[test]
+    fn what_run_would_stumble_over_is_a_problem() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "x").unwrap();
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let overrides = Overrides {
+            data_dir: Some(file.join("data")),
+            listen: Some(taken.local_addr().unwrap().to_string()),
+            paths: vec![dir.path().join("none.log").display().to_string()],
+            ..Overrides::default()
+        };
+        let (report, text) = report(overrides);
+        assert_eq!((report.problems.len(), report.warnings.len()), (2, 1), "{text}");
+        assert!(text.contains("is a file; name another directory with --data"), "{text}");
+        assert!(text.contains("name another with --listen"), "{text}");
+        assert!(text.contains("no file matches now"), "{text}");
+        assert!(!text.contains("no problem"), "{text}");
+    }
+}

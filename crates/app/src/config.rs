@@ -1,0 +1,368 @@
+//! The config: one TOML file, the environment and the flags, checked and without open questions.
+//!
+//! Precedence: default < file < environment < flag. [`Config::load`] is pure; [`Config::from_process`] reads
+//! the file and the machine. Every key stands once, in `key.rs`.
+
+mod docs;
+mod document;
+mod key;
+mod listen;
+mod problem;
+pub(crate) mod unit;
+mod value;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fs_err as fs;
+
+pub(crate) use docs::markdown;
+pub(crate) use problem::Problem;
+use value::Value;
+
+/// What `run` follows where neither config nor flags name files.
+pub(crate) const DEFAULT_PATHS: [&str; 4] =
+    ["/var/log/**/*.log", "/var/log/syslog", "/var/log/messages", "./logs/*.log"];
+
+/// Everything that can be set, checked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Config {
+    /// The config file, if one was read.
+    pub file: Option<PathBuf>,
+    /// Where everything is stored.
+    pub data_dir: PathBuf,
+    /// Where UI and API answer.
+    pub listen: SocketAddr,
+    /// Whether `listen` may be reachable from other machines.
+    pub allow_anonymous: bool,
+    /// The machine's name on records whose lines name none.
+    pub node: String,
+    /// How much the program says about itself.
+    pub log_level: LogLevel,
+    /// What is followed, never empty.
+    pub sources: Vec<SourceConfig>,
+    /// Who named the sources.
+    pub sources_from: Origin,
+    /// The longest line that is stored whole, without its newline.
+    pub max_line_bytes: u64,
+    /// What is deleted when.
+    pub retention: Retention,
+    /// Limits of queries.
+    pub query: Query,
+    /// Limits of memory.
+    pub memory: Memory,
+}
+
+/// What is deleted when; the stricter of the two decides.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Retention {
+    /// Records older than this.
+    pub max_age: Duration,
+    /// The oldest records above this many bytes on disk.
+    pub max_size_bytes: u64,
+}
+
+/// Limits of queries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Query {
+    /// How long one may take.
+    pub timeout: Duration,
+    /// Memory that all share.
+    pub memory_bytes: u64,
+    /// How many run at a time.
+    pub concurrent: usize,
+}
+
+/// Limits of memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Memory {
+    /// Size at which the memtable becomes a segment.
+    pub memtable_bytes: u64,
+}
+
+/// Files that are followed in the same way.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct SourceConfig {
+    /// Paths and globs.
+    pub paths: Vec<String>,
+    /// Paths and globs to leave out.
+    pub exclude: Vec<String>,
+    /// Where reading starts in a file that is new.
+    pub start_at: StartAt,
+    /// The service of lines that name none; `None`: from the file's name.
+    pub service: Option<String>,
+    /// The zone of timestamps that name none.
+    pub zone: ZoneChoice,
+}
+
+/// Who named the sources.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Origin {
+    /// Nobody: [`DEFAULT_PATHS`].
+    Default,
+    /// The config file.
+    File,
+    /// The command line.
+    Flags,
+}
+
+/// Where reading starts in a file that is seen for the first time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum StartAt {
+    /// At its first byte.
+    Beginning,
+    /// After what it holds already.
+    End,
+}
+
+/// The zone of timestamps that are written without one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ZoneChoice {
+    /// The machine's, at the moment of the timestamp.
+    Local,
+    /// Minutes east of UTC.
+    Offset(i16),
+}
+
+impl ZoneChoice {
+    fn from_text(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("`{text}` is no zone; \"local\", \"UTC\" or an offset as \"+02:00\" is possible");
+        match text.to_ascii_lowercase().as_str() {
+            "local" => return Ok(Self::Local),
+            "utc" | "z" => return Ok(Self::Offset(0)),
+            _ => {}
+        }
+        let (hours, minutes) = text.get(1..).and_then(|rest| rest.split_once(':')).ok_or_else(wrong)?;
+        let two_digits = |part: &str| (part.len() == 2).then(|| part.parse::<i16>().ok()).flatten();
+        match (text.as_bytes().first(), two_digits(hours), two_digits(minutes)) {
+            (Some(b'+'), Some(h @ 0..=18), Some(m @ 0..=59)) => Ok(Self::Offset(h * 60 + m)),
+            (Some(b'-'), Some(h @ 0..=18), Some(m @ 0..=59)) => Ok(Self::Offset(-(h * 60 + m))),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+/// How much the program says about itself on stderr.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum LogLevel {
+    /// What failed.
+    Error,
+    /// And what may.
+    Warn,
+    /// And what happens.
+    Info,
+    /// And how.
+    Debug,
+    /// And every step.
+    Trace,
+}
+
+impl LogLevel {
+    const ALL: [Self; 5] = [Self::Error, Self::Warn, Self::Info, Self::Debug, Self::Trace];
+
+    /// The word for it: `info`.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|level| level.name() == text.to_ascii_lowercase());
+        found.ok_or_else(|| format!("`{text}` is unknown; error, warn, info, debug or trace is possible"))
+    }
+}
+
+/// A config file that was read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConfigText<'a> {
+    /// Its path, for messages.
+    pub path: &'a Path,
+    /// What it says.
+    pub text: &'a str,
+}
+
+/// What the machine is, as far as defaults depend on it.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    /// Whether the user is root.
+    pub root: bool,
+    /// The host name.
+    pub name: String,
+}
+
+impl Host {
+    /// The machine this runs on.
+    pub(crate) fn of_this_machine() -> Self {
+        let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+        let root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
+        Self { root, name: name.unwrap_or_else(|| "localhost".to_owned()) }
+    }
+}
+
+/// What the flags say.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Overrides {
+    /// `--data`
+    pub data_dir: Option<PathBuf>,
+    /// `--listen`
+    pub listen: Option<String>,
+    /// `-v`, `-q`
+    pub log_level: Option<LogLevel>,
+    /// The paths of `run`; empty: the config's.
+    pub paths: Vec<String>,
+}
+
+impl Overrides {
+    /// The part that every command has.
+    pub(crate) fn from_global(global: &crate::cli::GlobalArgs) -> Self {
+        let log_level = match (global.quiet, global.verbose) {
+            (true, _) => Some(LogLevel::Error),
+            (false, 0) => None,
+            (false, 1) => Some(LogLevel::Debug),
+            (false, _) => Some(LogLevel::Trace),
+        };
+        Self { data_dir: global.data.clone(), log_level, ..Self::default() }
+    }
+}
+
+impl Config {
+    /// Reads the config file (`-c`, else `$TAFFRAIL_CONFIG`, else none), the environment and the machine.
+    pub(crate) fn from_process(file: Option<&Path>, overrides: &Overrides) -> Result<Self, Vec<Problem>> {
+        let env = |name: &str| std::env::var(name).ok();
+        let from_env = || env("TAFFRAIL_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from);
+        let path = file.map(Path::to_owned).or_else(from_env);
+        let text = match &path {
+            None => None,
+            Some(path) => match fs::read_to_string(path) {
+                Ok(text) => Some(text),
+                Err(error) => {
+                    return Err(vec![Problem::new(
+                        "config",
+                        format!("{error}; name a readable file with -c"),
+                    )]);
+                }
+            },
+        };
+        let file = path.as_deref().zip(text.as_deref()).map(|(path, text)| ConfigText { path, text });
+        Self::load(file, &env, &Host::of_this_machine(), overrides)
+    }
+
+    /// Puts the parts together. `Err` holds everything that is wrong, not only the first.
+    pub(crate) fn load(
+        file: Option<ConfigText<'_>>,
+        env: &dyn Fn(&str) -> Option<String>,
+        host: &Host,
+        overrides: &Overrides,
+    ) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut config = Self::with_defaults(env, host);
+        if let Some(file) = file {
+            config.file = Some(file.path.to_owned());
+            document::apply(file.path, file.text, &mut config, &mut problems);
+        }
+        config.apply_environment(env, &mut problems);
+        config.apply_flags(overrides, &mut problems);
+        if problems.is_empty() {
+            problems.extend(listen::check(config.listen, config.allow_anonymous).err());
+        }
+        if problems.is_empty() { Ok(config) } else { Err(problems) }
+    }
+
+    fn with_defaults(env: &dyn Fn(&str) -> Option<String>, host: &Host) -> Self {
+        let mut config = Self {
+            file: None,
+            data_dir: default_data_dir(env, host),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            allow_anonymous: false,
+            node: host.name.clone(),
+            log_level: LogLevel::Info,
+            sources: Vec::new(),
+            sources_from: Origin::Default,
+            max_line_bytes: 0,
+            retention: Retention { max_age: Duration::ZERO, max_size_bytes: 0 },
+            query: Query { timeout: Duration::ZERO, memory_bytes: 0, concurrent: 0 },
+            memory: Memory { memtable_bytes: 0 },
+        };
+        for key in key::KEYS {
+            if let (key::Default::Text(text), key::Target::Config(set)) = (&key.default, &key.target) {
+                set(&mut config, &Value::untyped(*text)).expect("a test reads every default");
+            }
+        }
+        config
+    }
+
+    fn apply_environment(&mut self, env: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) {
+        for key in key::KEYS {
+            let (Some(variable), key::Target::Config(set)) = (key.variable(), &key.target) else { continue };
+            let Some(text) = env(&variable).filter(|text| !text.is_empty()) else { continue };
+            if let Err(message) = set(self, &Value::untyped(text)) {
+                problems.push(Problem::new(variable, message));
+            }
+        }
+    }
+
+    fn apply_flags(&mut self, overrides: &Overrides, problems: &mut Vec<Problem>) {
+        if let Some(data_dir) = &overrides.data_dir {
+            data_dir.clone_into(&mut self.data_dir);
+        }
+        if let Some(text) = &overrides.listen {
+            match listen::address(text) {
+                Ok(address) => self.listen = address,
+                Err(message) => problems.push(Problem::new("--listen", message)),
+            }
+        }
+        self.log_level = overrides.log_level.unwrap_or(self.log_level);
+        if !self.sources.is_empty() {
+            self.sources_from = Origin::File;
+        }
+        if !overrides.paths.is_empty() {
+            self.sources =
+                vec![SourceConfig { paths: overrides.paths.clone(), ..SourceConfig::with_defaults() }];
+            self.sources_from = Origin::Flags;
+        } else if self.sources.is_empty() {
+            let paths = DEFAULT_PATHS.map(str::to_owned).to_vec();
+            self.sources = vec![SourceConfig { paths, ..SourceConfig::with_defaults() }];
+        }
+    }
+}
+
+impl SourceConfig {
+    /// A source whose keys have their defaults; it names no path yet.
+    pub(crate) fn with_defaults() -> Self {
+        let mut source = Self {
+            paths: Vec::new(),
+            exclude: Vec::new(),
+            start_at: StartAt::Beginning,
+            service: None,
+            zone: ZoneChoice::Local,
+        };
+        for key in key::KEYS {
+            if let (key::Default::Text(text), key::Target::Source(set)) = (&key.default, &key.target) {
+                set(&mut source, &Value::untyped(*text)).expect("a test reads every default");
+            }
+        }
+        source
+    }
+}
+
+fn default_data_dir(env: &dyn Fn(&str) -> Option<String>, host: &Host) -> PathBuf {
+    let variable = |name: &str| env(name).filter(|text| !text.is_empty()).map(PathBuf::from);
+    if host.root {
+        return PathBuf::from("/var/lib/taffrail");
+    }
+    let of_home = || variable("HOME").map(|home| home.join(".local/share"));
+    let base = variable("XDG_DATA_HOME").or_else(of_home);
+    base.map_or_else(|| PathBuf::from("taffrail-data"), |base| base.join("taffrail"))
+}
+
+#[cfg(test)]
+mod tests;

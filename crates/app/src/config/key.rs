@@ -1,0 +1,281 @@
+//! The one table of keys. Parsing, defaults, environment names, suggestions and `docs/config.md` all come
+//! from it; a new key is one entry that says who needs it.
+
+use std::path::PathBuf;
+
+use super::value::Value;
+use super::{Config, LogLevel, SourceConfig, StartAt, ZoneChoice, listen, unit};
+
+/// Smallest `max_line`: shorter limits would cut ordinary lines.
+const MAX_LINE_MIN: u64 = 1 << 10;
+/// Largest `max_line`: a line is held in memory as a whole.
+const MAX_LINE_MAX: u64 = 64 << 20;
+
+/// One key of the config file.
+pub(crate) struct Key {
+    /// Its full name: `retention.max_age`, `source.path`.
+    pub name: &'static str,
+    /// What its value looks like, for people.
+    pub form: &'static str,
+    /// Its value where nobody gives one.
+    pub default: Default,
+    /// Who needs it and what it does.
+    pub doc: &'static str,
+    /// Where its value goes.
+    pub target: Target,
+}
+
+/// What a key is where nobody gives it.
+pub(crate) enum Default {
+    /// This text, read as from the environment.
+    Text(&'static str),
+    /// Found at start; the text says how.
+    Found(&'static str),
+}
+
+/// Where a value goes.
+pub(crate) enum Target {
+    /// Into the config; has an environment variable.
+    Config(fn(&mut Config, &Value) -> Result<(), String>),
+    /// Into one `[[source]]`.
+    Source(fn(&mut SourceConfig, &Value) -> Result<(), String>),
+}
+
+impl Key {
+    /// The environment variable of the key: `TAFFRAIL_RETENTION_MAX_AGE`.
+    pub(crate) fn variable(&self) -> Option<String> {
+        match (self.name, &self.target) {
+            (_, Target::Source(_)) => None,
+            ("data_dir", _) => Some("TAFFRAIL_DATA".to_owned()),
+            (name, _) => Some(format!("TAFFRAIL_{}", name.replace('.', "_").to_uppercase())),
+        }
+    }
+}
+
+/// The key of this full name.
+pub(crate) fn find(name: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.name == name)
+}
+
+/// The names of the tables that hold keys: `retention`, `query`, ...
+pub(crate) fn tables() -> impl Iterator<Item = &'static str> {
+    let heads = KEYS.iter().filter_map(|key| key.name.split_once('.')).map(|(head, _)| head);
+    let mut last = "";
+    heads.filter(move |head| std::mem::replace(&mut last, head) != *head)
+}
+
+/// All keys, in the order of the documentation.
+pub(crate) static KEYS: &[Key] = &[
+    Key {
+        name: "data_dir",
+        form: "path",
+        default: Default::Found(
+            "`/var/lib/taffrail` for root, else `$XDG_DATA_HOME/taffrail` or `~/.local/share/taffrail`",
+        ),
+        doc: "Where everything is stored. For machines whose large disk is elsewhere.",
+        target: Target::Config(|config, value| {
+            let path = value.text()?;
+            if path.is_empty() {
+                return Err("an empty path; name a directory".to_owned());
+            }
+            if path.starts_with('~') {
+                return Err("`~` means nothing in a config; write the whole path".to_owned());
+            }
+            config.data_dir = PathBuf::from(path);
+            Ok(())
+        }),
+    },
+    Key {
+        name: "listen",
+        form: "address:port",
+        default: Default::Text("127.0.0.1:8062"),
+        doc: "Where UI and API answer. For those who reach the machine over a network, or whose port 8062 is taken. \
+              An address other than loopback also needs `allow_anonymous`.",
+        target: Target::Config(|config, value| {
+            config.listen = listen::address(value.text()?)?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "allow_anonymous",
+        form: "true or false",
+        default: Default::Text("false"),
+        doc: "Lets anyone who reaches `listen` read and post logs. For networks where that is wanted: whoever can \
+              connect can read everything.",
+        target: Target::Config(|config, value| {
+            config.allow_anonymous = value.switch()?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "node",
+        form: "name",
+        default: Default::Found("the machine's host name"),
+        doc: "The machine's name on records whose lines name none. For machines whose host name says nothing (containers).",
+        target: Target::Config(|config, value| {
+            value.text()?.clone_into(&mut config.node);
+            Ok(())
+        }),
+    },
+    Key {
+        name: "log_level",
+        form: "error, warn, info, debug or trace",
+        default: Default::Text("info"),
+        doc: "How much the program says about itself on stderr. For looking into trouble; `-v` and `-q` do the same.",
+        target: Target::Config(|config, value| {
+            config.log_level = LogLevel::from_text(value.text()?)?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "max_line",
+        form: "size",
+        default: Default::Text("1 MiB"),
+        doc: "The longest line that is stored whole; the rest of a longer one is counted in the table `gaps`. For \
+              programs that write whole documents in one line. 1 KiB to 64 MiB.",
+        target: Target::Config(|config, value| {
+            let bytes = unit::bytes(&value.quantity()?)?;
+            if !(MAX_LINE_MIN..=MAX_LINE_MAX).contains(&bytes) {
+                return Err("1 KiB to 64 MiB is possible".to_owned());
+            }
+            config.max_line_bytes = bytes;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "retention.max_age",
+        form: "duration",
+        default: Default::Text("30d"),
+        doc: "Records older than this are deleted. For those who must keep logs longer, or may not.",
+        target: Target::Config(|config, value| {
+            let age = unit::duration(&value.quantity()?)?;
+            if age.is_zero() {
+                return Err("would delete everything at once; the smallest is \"1m\"".to_owned());
+            }
+            config.retention.max_age = age;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "retention.max_size",
+        form: "size",
+        default: Default::Text("10 GiB"),
+        doc: "Above this many bytes on disk the oldest records are deleted. For disks that are smaller, or larger.",
+        target: Target::Config(|config, value| {
+            config.retention.max_size_bytes = at_least(unit::bytes(&value.quantity()?)?, 64 << 20, "64 MiB")?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "query.timeout",
+        form: "duration",
+        default: Default::Text("30s"),
+        doc: "How long one search or SQL statement may take. For slow disks and long reports.",
+        target: Target::Config(|config, value| {
+            let timeout = unit::duration(&value.quantity()?)?;
+            if timeout.is_zero() {
+                return Err("no query would have an answer; the smallest is \"1ms\"".to_owned());
+            }
+            config.query.timeout = timeout;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "query.memory",
+        form: "size",
+        default: Default::Text("256 MiB"),
+        doc: "Memory that all running queries share. For reports that sort or group more than fits.",
+        target: Target::Config(|config, value| {
+            config.query.memory_bytes = at_least(unit::bytes(&value.quantity()?)?, 16 << 20, "16 MiB")?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "query.concurrent",
+        form: "number",
+        default: Default::Text("4"),
+        doc: "Queries that run at the same time; others wait. For machines with many cores and many readers.",
+        target: Target::Config(|config, value| {
+            config.query.concurrent = value.count()?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "memory.memtable",
+        form: "size",
+        default: Default::Text("32 MiB"),
+        doc: "Records that are held in memory before they are written as a segment. For machines that are short of memory, \
+              or write very much.",
+        target: Target::Config(|config, value| {
+            config.memory.memtable_bytes = at_least(unit::bytes(&value.quantity()?)?, 1 << 20, "1 MiB")?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "source.path",
+        form: "list of paths or globs",
+        default: Default::Found("needed in every `[[source]]`"),
+        doc: "The files to follow. `*` and `?` stay within a directory, `**` goes through directories, `{a,b}` is either.",
+        target: Target::Source(|source, value| {
+            source.paths.extend(non_empty(value)?);
+            Ok(())
+        }),
+    },
+    Key {
+        name: "source.exclude",
+        form: "list of paths or globs",
+        default: Default::Found("none"),
+        doc: "Files not to follow though `path` names them. For directories with one noisy file.",
+        target: Target::Source(|source, value| {
+            source.exclude = non_empty(value)?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "source.start_at",
+        form: "\"beginning\" or \"end\"",
+        default: Default::Text("beginning"),
+        doc: "Where reading starts in files that are seen for the first time. For huge old files that are not worth reading.",
+        target: Target::Source(|source, value| {
+            source.start_at = match value.text()? {
+                "beginning" => StartAt::Beginning,
+                "end" => StartAt::End,
+                other => return Err(format!("`{other}` is unknown; \"beginning\" or \"end\" is possible")),
+            };
+            Ok(())
+        }),
+    },
+    Key {
+        name: "source.service",
+        form: "name",
+        default: Default::Found("from the line, else from the file's name"),
+        doc: "The service on records whose lines name none. For files called `out.log`.",
+        target: Target::Source(|source, value| {
+            source.service = Some(value.text()?.to_owned()).filter(|service| !service.is_empty());
+            Ok(())
+        }),
+    },
+    Key {
+        name: "source.zone",
+        form: "\"local\", \"UTC\" or an offset as \"+02:00\"",
+        default: Default::Text("local"),
+        doc: "The time zone of timestamps that are written without one. For files from machines elsewhere.",
+        target: Target::Source(|source, value| {
+            source.zone = ZoneChoice::from_text(value.text()?)?;
+            Ok(())
+        }),
+    },
+];
+
+fn at_least(bytes: u64, smallest: u64, name: &str) -> Result<u64, String> {
+    if bytes < smallest { Err(format!("the smallest is {name}")) } else { Ok(bytes) }
+}
+
+fn non_empty(value: &Value) -> Result<Vec<String>, String> {
+    let list = value.list()?;
+    if list.iter().any(String::is_empty) {
+        Err("an empty path; name a file or a glob".to_owned())
+    } else {
+        Ok(list)
+    }
+}

@@ -1,0 +1,292 @@
+//! Timestamps as programs write them, to nanoseconds and the [`TimeFormat`] that writes them again.
+
+use taffrail_record::{Civil, TimeFormat, Timestamp, Zone};
+
+const MONTHS: [&[u8; 3]; 12] =
+    [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
+const DAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
+const POWERS: [u32; 10] =
+    [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000, 1_000_000_000];
+/// Counts below are more likely durations or sequence numbers than times (1973-03-03 in seconds).
+const EPOCH_MIN: i64 = 100_000_000;
+
+/// A timestamp that was found at the start of some text.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Stamp {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) format: TimeFormat,
+    /// Bytes that `format` writes.
+    pub(crate) len: usize,
+    /// Bytes after them that say the zone in a way `format` cannot write: literal text of the layout.
+    pub(crate) trailer: usize,
+    /// Whether `format` writes the text exactly.
+    pub(crate) exact: bool,
+}
+
+impl Stamp {
+    pub(crate) const fn end(&self) -> usize {
+        self.len + self.trailer
+    }
+
+    /// Whether it has the `T` and the zone that RFC 3339 wants.
+    pub(crate) fn is_rfc3339(&self) -> bool {
+        matches!(self.format, TimeFormat::Iso { between: b'T', zone, .. } if !matches!(zone, Zone::Assumed(_)))
+    }
+}
+
+/// Reads timestamps; remembers the last date, as neighbours in a log share it.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    offset_minutes: i16,
+    /// When the lines were read: decides the year of stamps without one.
+    pub(crate) observed: Timestamp,
+    date: [u8; 10],
+    /// Seconds from 1970 to the start of `date`.
+    date_seconds: i64,
+}
+
+impl Clock {
+    pub(crate) fn new(offset_minutes: i16) -> Self {
+        Self { offset_minutes, observed: Timestamp(0), date: [0; 10], date_seconds: 0 }
+    }
+
+    /// `2026-11-01T00:00:00.006000+00:00` and its relatives.
+    pub(crate) fn iso(&mut self, text: &[u8]) -> Option<Stamp> {
+        let head: &[u8; 19] = text.first_chunk()?;
+        let between = head[10];
+        if !matches!(between, b'T' | b' ') || head[13] != b':' || head[16] != b':' {
+            return None;
+        }
+        let date: &[u8; 10] = head.first_chunk()?;
+        if *date != self.date {
+            self.date_seconds = date_seconds(date)?;
+            self.date = *date;
+        }
+        let seconds = self.date_seconds + clock_seconds(&head[11..])?;
+        let fraction = Fraction::read(text, 19);
+        let (zone, len, trailer) = self.zone(text, fraction.end)?;
+        let timestamp =
+            Timestamp::from_seconds(seconds - i64::from(zone.minutes()) * 60, fraction.nanosecond)?;
+        let (date, mark, digits) = (date[4], fraction.mark, fraction.digits);
+        let format = TimeFormat::Iso { date, between, mark, digits, zone };
+        Some(Stamp { timestamp, format, len, trailer, exact: fraction.exact })
+    }
+
+    /// The zone at `at`: itself, the end of what it writes, and the literal bytes after that.
+    fn zone(&self, text: &[u8], at: usize) -> Option<(Zone, usize, usize)> {
+        let rest = text.get(at..).unwrap_or_default();
+        let (zone, len, trailer) = match rest {
+            [b'Z', ..] => (Zone::Zulu, 1, 0),
+            [b'z', ..] => (Zone::Assumed(0), 0, 1),
+            [b'+' | b'-', b'0'..=b'9', ..] => match offset(rest)? {
+                (0, len, _) if rest[0] == b'-' => (Zone::Assumed(0), 0, len),
+                (minutes, len, OffsetStyle::Colon) => (Zone::Colon(minutes), len, 0),
+                (minutes, len, OffsetStyle::Plain) => (Zone::Plain(minutes), len, 0),
+                (minutes, len, OffsetStyle::Hours) => (Zone::Assumed(minutes), 0, len),
+            },
+            [b' ', b'+' | b'-', b'0' | b'1', ..] => match offset(&rest[1..]) {
+                Some((minutes, len, OffsetStyle::Plain)) => (Zone::Assumed(minutes), 0, len + 1),
+                _ => (Zone::Assumed(self.offset_minutes), 0, 0),
+            },
+            [b' ', b'U', b'T', b'C', ..] | [b' ', b'G', b'M', b'T', ..] => (Zone::Assumed(0), 0, 4),
+            _ => (Zone::Assumed(self.offset_minutes), 0, 0),
+        };
+        let ends = rest.get(len + trailer).is_none_or(|byte| !byte.is_ascii_alphanumeric());
+        ends.then_some((zone, at + len, trailer))
+    }
+
+    /// `Nov  1 00:00:00`; the year is the one that puts it nearest to the time of reading.
+    pub(crate) fn bsd(&self, text: &[u8]) -> Option<Stamp> {
+        let head: &[u8; 15] = text.first_chunk()?;
+        let month = month(&head[..3])?;
+        let padded = head[4] == b' ';
+        let day = if padded { pair(b'0', head[5]) } else { pair(head[4], head[5]) };
+        if head[3] != b' ' || head[6] != b' ' || !(1..=31).contains(&day) {
+            return None;
+        }
+        let clock = clock_seconds(&head[7..])? - i64::from(self.offset_minutes) * 60;
+        let timestamp = self.nearest(month, day, clock)?;
+        let format = TimeFormat::Bsd { offset_minutes: self.offset_minutes };
+        Some(Stamp { timestamp, format, len: 15, trailer: 0, exact: padded || day > 9 })
+    }
+
+    fn nearest(&self, month: u8, day: u8, clock: i64) -> Option<Timestamp> {
+        let now = Civil::from_timestamp(self.observed, i32::from(self.offset_minutes) * 60).year;
+        let reach = if (month, day) == (2, 29) { 8 } else { 1 };
+        (now - reach..=now + reach)
+            .filter(|year| day <= Civil::days_in_month(*year, month))
+            .filter_map(|year| Timestamp::from_seconds(Civil::days(year, month, day) * 86_400 + clock, 0))
+            .min_by_key(|timestamp| timestamp.0.abs_diff(self.observed.0))
+    }
+
+    /// `01/Nov/2026:00:00:00 +0000`.
+    pub(crate) fn clf(&self, text: &[u8]) -> Option<Stamp> {
+        let head: &[u8; 26] = text.first_chunk()?;
+        if head[2] != b'/' || head[6] != b'/' || head[11] != b':' || head[20] != b' ' {
+            return None;
+        }
+        let month = month(&head[3..6])?;
+        let days = day_number(year(&head[7..11])?, month, pair(head[0], head[1]))?;
+        let (minutes, len, style) = offset(&head[21..])?;
+        let seconds = days * 86_400 + clock_seconds(&head[12..])? - i64::from(minutes) * 60;
+        let timestamp = Timestamp::from_seconds(seconds, 0)?;
+        let exact = style == OffsetStyle::Plain && !(minutes == 0 && head[21] == b'-');
+        let format = TimeFormat::Clf { offset_minutes: minutes };
+        Some(Stamp { timestamp, format, len: 21 + len, trailer: 0, exact })
+    }
+
+    /// `Sun Nov 01 00:00:00.006000 2026`.
+    pub(crate) fn ctime(&self, text: &[u8]) -> Option<Stamp> {
+        let head: &[u8; 19] = text.first_chunk()?;
+        let weekday = DAYS.iter().position(|day| **day == head[..3])?;
+        if head[3] != b' ' || head[7] != b' ' || head[10] != b' ' {
+            return None;
+        }
+        let month = month(&head[4..7])?;
+        let padded = head[8] == b' ';
+        let day = if padded { pair(b'0', head[9]) } else { pair(head[8], head[9]) };
+        let clock = clock_seconds(&head[11..])? - i64::from(self.offset_minutes) * 60;
+        let fraction = Fraction::read(text, 19);
+        let rest = text.get(fraction.end..fraction.end + 5)?;
+        if rest[0] != b' ' {
+            return None;
+        }
+        let days = day_number(year(&rest[1..])?, month, day)?;
+        let timestamp = Timestamp::from_seconds(days * 86_400 + clock, fraction.nanosecond)?;
+        let exact =
+            fraction.exact && !padded && fraction.mark == b'.' && (days + 4).rem_euclid(7) == weekday as i64;
+        let format = TimeFormat::Ctime { digits: fraction.digits, offset_minutes: self.offset_minutes };
+        Some(Stamp { timestamp, format, len: fraction.end + 5, trailer: 0, exact })
+    }
+
+    /// An ISO timestamp that is the whole text.
+    pub(crate) fn whole_iso(&mut self, text: &[u8]) -> Option<Stamp> {
+        self.iso(text).filter(|stamp| stamp.end() == text.len())
+    }
+
+    /// A count since 1970, whole or with a fraction, in the unit that its size suggests.
+    pub(crate) fn epoch(&self, text: &[u8]) -> Option<Stamp> {
+        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        if !(9..=19).contains(&digits) || text[0] == b'0' {
+            return None;
+        }
+        let whole: i64 = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
+        let scale = match whole {
+            EPOCH_MIN..100_000_000_000 => 0,
+            100_000_000_000..100_000_000_000_000 => 3,
+            100_000_000_000_000..100_000_000_000_000_000 => 6,
+            _ => 9,
+        };
+        let unit = i64::from(POWERS[9 - scale]);
+        let nanoseconds = whole.checked_mul(unit)?;
+        if digits == text.len() {
+            let format = TimeFormat::Epoch { scale: scale as u8 };
+            let timestamp = Timestamp(nanoseconds);
+            return Some(Stamp { timestamp, format, len: digits, trailer: 0, exact: true });
+        }
+        let fraction = Fraction::read(text, digits);
+        if fraction.end != text.len() || fraction.mark != b'.' || fraction.digits == 0 {
+            return None;
+        }
+        let part = i64::from(fraction.nanosecond) / i64::from(POWERS[scale]);
+        let timestamp = Timestamp(nanoseconds.checked_add(part)?);
+        let format = TimeFormat::EpochSeconds { digits: fraction.digits };
+        let exact = fraction.exact && scale == 0;
+        Some(Stamp { timestamp, format, len: text.len(), trailer: 0, exact })
+    }
+}
+
+/// Digits after a second.
+struct Fraction {
+    nanosecond: u32,
+    digits: u8,
+    mark: u8,
+    end: usize,
+    /// Whether all digits are in `digits`: nine at most are.
+    exact: bool,
+}
+
+impl Fraction {
+    fn read(text: &[u8], at: usize) -> Self {
+        let none = Self { nanosecond: 0, digits: 0, mark: b'.', end: at, exact: true };
+        let Some([mark @ (b'.' | b','), b'0'..=b'9', ..]) = text.get(at..) else {
+            return none;
+        };
+        let (mut nanosecond, mut end) = (0u32, at + 1);
+        while let Some(digit @ b'0'..=b'9') = text.get(end) {
+            if end - at > 9 {
+                let end = end + text[end..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+                return Self { nanosecond, digits: 9, mark: *mark, end, exact: false };
+            }
+            nanosecond = nanosecond * 10 + u32::from(digit - b'0');
+            end += 1;
+        }
+        let digits = end - at - 1;
+        let nanosecond = nanosecond * POWERS[9 - digits];
+        Self { nanosecond, digits: digits as u8, mark: *mark, end, exact: true }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum OffsetStyle {
+    Colon,
+    Plain,
+    Hours,
+}
+
+/// `+01:00`, `+0100` or `+01`: minutes east of UTC and the bytes it takes.
+fn offset(text: &[u8]) -> Option<(i16, usize, OffsetStyle)> {
+    let [sign @ (b'+' | b'-'), tens, ones, rest @ ..] = text else {
+        return None;
+    };
+    let hours = pair(*tens, *ones);
+    let (minutes, len, style) = match rest {
+        [b':', tens, ones, ..] => (pair(*tens, *ones), 6, OffsetStyle::Colon),
+        [tens @ b'0'..=b'9', ones, ..] => (pair(*tens, *ones), 5, OffsetStyle::Plain),
+        _ => (0, 3, OffsetStyle::Hours),
+    };
+    if hours > 14 || minutes > 59 {
+        return None;
+    }
+    let east = i16::from(hours) * 60 + i16::from(minutes);
+    Some((if *sign == b'-' { -east } else { east }, len, style))
+}
+
+/// Two digits as a number, 255 where one is no digit: above every limit that callers check.
+fn pair(tens: u8, ones: u8) -> u8 {
+    let (tens, ones) = (tens.wrapping_sub(b'0'), ones.wrapping_sub(b'0'));
+    if tens > 9 || ones > 9 { 255 } else { tens * 10 + ones }
+}
+
+fn year(text: &[u8]) -> Option<i32> {
+    let (century, rest) = (pair(text[0], text[1]), pair(text[2], text[3]));
+    (century <= 99 && rest <= 99).then(|| i32::from(century) * 100 + i32::from(rest))
+}
+
+fn month(text: &[u8]) -> Option<u8> {
+    MONTHS.iter().position(|month| *month == text).map(|index| index as u8 + 1)
+}
+
+fn day_number(year: i32, month: u8, day: u8) -> Option<i64> {
+    let valid = (1..=12).contains(&month) && day >= 1 && day <= Civil::days_in_month(year, month);
+    valid.then(|| Civil::days(year, month, day))
+}
+
+fn date_seconds(date: &[u8; 10]) -> Option<i64> {
+    if !matches!(date[4], b'-' | b'/') || date[4] != date[7] {
+        return None;
+    }
+    let days = day_number(year(&date[..4])?, pair(date[5], date[6]), pair(date[8], date[9]))?;
+    Some(days * 86_400)
+}
+
+/// Seconds of `HH:MM:SS`. A leap second has no timestamp, so it is none.
+fn clock_seconds(text: &[u8]) -> Option<i64> {
+    let text: &[u8; 8] = text.first_chunk()?;
+    let (hour, minute, second) = (pair(text[0], text[1]), pair(text[3], text[4]), pair(text[6], text[7]));
+    let valid = text[2] == b':' && text[5] == b':' && hour < 24 && minute < 60 && second < 60;
+    valid.then(|| i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second))
+}
+
+#[cfg(test)]
+mod tests;

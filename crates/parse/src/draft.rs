@@ -1,0 +1,289 @@
+//! What a format found in one line, before it goes into the batch: kept between lines for its allocations.
+
+use taffrail_record::layout::push_literal;
+use taffrail_record::{AttributeKind, Severity, TimeFormat, Timestamp};
+
+use crate::clock::Stamp;
+
+/// Literal bytes of a layout at most; a line with more is kept whole. The keys of a journal or proxy line in
+/// JSON take 600 to 900.
+const LITERAL_MAX: usize = 1024;
+
+/// Where a text stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) home: Home,
+}
+
+/// The bytes that a [`Place`] is in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Home {
+    Line,
+    Scratch,
+}
+
+impl Place {
+    pub(crate) const fn line(start: usize, end: usize) -> Self {
+        Self { start, end, home: Home::Line }
+    }
+
+    pub(crate) const fn scratch(start: usize, end: usize) -> Self {
+        Self { start, end, home: Home::Scratch }
+    }
+}
+
+macro_rules! known_names {
+    ($($variant:ident $text:literal,)*) => {
+        /// Attributes that formats name themselves.
+        #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+        pub(crate) enum Known { $($variant,)* }
+
+        impl Known {
+            pub(crate) const COUNT: usize = [$($text),*].len();
+
+            pub(crate) const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+
+            pub(crate) const fn hole(self) -> &'static [u8] {
+                match self { $(Self::$variant => concat!("{.", $text, "}").as_bytes(),)* }
+            }
+        }
+    };
+}
+
+known_names! {
+    Bytes "bytes",
+    Client "client",
+    ClientIp "client_ip",
+    Connection "connection",
+    Level "level",
+    Logger "logger",
+    Logtag "logtag",
+    Method "method",
+    Module "module",
+    MsgId "msgid",
+    Path "path",
+    Pid "pid",
+    Referer "referer",
+    Status "status",
+    Stream "stream",
+    Thread "thread",
+    Tid "tid",
+    User "user",
+    UserAgent "user_agent",
+}
+
+/// An attribute's name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Name {
+    Known(Known),
+    /// In the line.
+    Line(usize, usize),
+    /// In [`Draft::names`].
+    Built(usize, usize),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct DraftAttribute {
+    pub(crate) name: Name,
+    pub(crate) kind: AttributeKind,
+    pub(crate) value: Place,
+}
+
+/// How the line is to be written again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum LayoutChoice {
+    /// `{body}`.
+    Plain,
+    /// `{ts} {node} {service}[{.pid}]: {body}`, the pid and the last blank optional.
+    Syslog { format: TimeFormat, pid: bool, blank: bool },
+    /// What was cut into [`Draft::layout`].
+    Cut,
+    /// No layout: the raw line is kept.
+    Whole,
+}
+
+/// One record to be.
+#[derive(Debug)]
+pub(crate) struct Draft {
+    /// `None`: the time of reading.
+    pub(crate) timestamp: Option<Timestamp>,
+    /// `None`: to be guessed from the body.
+    pub(crate) severity: Option<Severity>,
+    pub(crate) body: Place,
+    /// `None`: the context's.
+    pub(crate) node: Option<Place>,
+    /// `None`: the context's.
+    pub(crate) service: Option<Place>,
+    pub(crate) attributes: Vec<DraftAttribute>,
+    pub(crate) choice: LayoutChoice,
+    /// The layout's text so far, for [`LayoutChoice::Cut`].
+    pub(crate) layout: Vec<u8>,
+    /// Text that does not stand in the line.
+    pub(crate) scratch: Vec<u8>,
+    /// Attribute names that do not stand in the line.
+    pub(crate) names: Vec<u8>,
+    /// The names around the current member, while nested ones are read.
+    pub(crate) path: Vec<u8>,
+    cursor: usize,
+    literal: usize,
+    time_text: (Option<TimeFormat>, String),
+}
+
+impl Draft {
+    pub(crate) fn new() -> Self {
+        Self {
+            timestamp: None,
+            severity: None,
+            body: Place::line(0, 0),
+            node: None,
+            service: None,
+            attributes: Vec::new(),
+            choice: LayoutChoice::Plain,
+            layout: Vec::new(),
+            scratch: Vec::new(),
+            names: Vec::new(),
+            path: Vec::new(),
+            cursor: 0,
+            literal: 0,
+            time_text: (None, String::new()),
+        }
+    }
+
+    /// Back to an unrecognised line of `len` bytes.
+    pub(crate) fn reset(&mut self, len: usize) {
+        self.timestamp = None;
+        self.severity = None;
+        self.body = Place::line(0, len);
+        self.node = None;
+        self.service = None;
+        self.attributes.clear();
+        self.choice = LayoutChoice::Plain;
+        self.layout.clear();
+        self.scratch.clear();
+        self.names.clear();
+        self.path.clear();
+        self.cursor = 0;
+        self.literal = 0;
+    }
+
+    pub(crate) fn attribute(&mut self, known: Known, kind: AttributeKind, start: usize, end: usize) {
+        let value = Place::line(start, end);
+        self.attributes.push(DraftAttribute { name: Name::Known(known), kind, value });
+    }
+
+    /// An attribute whose value is a number if it looks like one.
+    pub(crate) fn number(&mut self, known: Known, line: &[u8], start: usize, end: usize) {
+        let kind = AttributeKind::of_number(&line[start..end], AttributeKind::Text);
+        self.attribute(known, kind, start, end);
+    }
+
+    /// Sets the severity; the word as written stays where it is not the severity's name.
+    pub(crate) fn level(&mut self, severity: Severity, line: &[u8], start: usize, end: usize) {
+        self.severity = Some(severity);
+        if line[start..end] != *severity.name().as_bytes() {
+            self.number(Known::Level, line, start, end);
+        }
+    }
+
+    /// Gives up on an exact layout: the raw line is kept.
+    pub(crate) fn keep_whole(&mut self) {
+        self.choice = LayoutChoice::Whole;
+    }
+
+    /// An attribute could not be stored: only a layout without holes for attributes is still exact.
+    pub(crate) fn lose_attribute(&mut self) {
+        if self.choice != LayoutChoice::Plain {
+            self.keep_whole();
+        }
+    }
+
+    fn literal_to(&mut self, line: &[u8], end: usize) {
+        if self.choice == LayoutChoice::Plain {
+            self.choice = LayoutChoice::Cut;
+        }
+        let from = self.cursor;
+        self.literal += end - from;
+        if self.literal > LITERAL_MAX {
+            self.keep_whole();
+        }
+        if self.choice == LayoutChoice::Cut {
+            let mut rest = &line[from..end];
+            while let Some(brace) = rest.iter().position(|byte| matches!(byte, b'{' | b'}')) {
+                self.layout.extend_from_slice(&rest[..=brace]);
+                self.layout.push(rest[brace]);
+                rest = &rest[brace + 1..];
+            }
+            self.layout.extend_from_slice(rest);
+        }
+    }
+
+    /// Puts `hole` in the place of the line's bytes `start..end`. Cuts go from left to right.
+    pub(crate) fn cut(&mut self, line: &[u8], start: usize, end: usize, hole: &[u8]) {
+        self.literal_to(line, start);
+        self.cursor = end;
+        self.layout.extend_from_slice(hole);
+    }
+
+    /// Cuts out the attribute `known`.
+    pub(crate) fn cut_known(&mut self, line: &[u8], start: usize, end: usize, known: Known) {
+        self.cut(line, start, end, known.hole());
+    }
+
+    /// Cuts out a timestamp that was found at `at`, and takes it.
+    pub(crate) fn cut_time(&mut self, line: &[u8], at: usize, stamp: &Stamp) {
+        self.timestamp = Some(stamp.timestamp);
+        if self.time_text.0 != Some(stamp.format) {
+            self.time_text.1.clear();
+            taffrail_record::layout::push_timestamp(&mut self.time_text.1, stamp.format);
+            self.time_text.0 = Some(stamp.format);
+        }
+        self.cut(line, at, at + stamp.len, b"");
+        self.layout.extend_from_slice(self.time_text.1.as_bytes());
+        if !stamp.exact {
+            self.keep_whole();
+        }
+    }
+
+    /// Cuts out an attribute by name; `escaped` for the inside of a JSON string. A name that a hole cannot
+    /// hold keeps the line whole.
+    pub(crate) fn cut_named(&mut self, line: &[u8], start: usize, end: usize, name: &[u8], escaped: bool) {
+        let fits = !name.is_empty() && !name.iter().any(|b| matches!(b, b'{' | b'}' | b'|') || *b < b' ');
+        self.cut(line, start, end, b"{.");
+        self.layout.extend_from_slice(name);
+        self.layout.extend_from_slice(if escaped { b"|j}" } else { b"}" });
+        if !fits {
+            self.keep_whole();
+        }
+    }
+
+    /// Takes the rest of the line from `start` as body: the last cut of most formats.
+    pub(crate) fn cut_body(&mut self, line: &[u8], start: usize) {
+        self.body = Place::line(start, line.len());
+        self.cut(line, start, line.len(), b"{body}");
+    }
+
+    /// Ends the layout with what follows the last cut.
+    pub(crate) fn finish(&mut self, line: &[u8]) {
+        self.cut(line, line.len(), line.len(), b"");
+    }
+}
+
+/// The text of a layout of fixed shape.
+pub(crate) fn shape_text(choice: LayoutChoice) -> String {
+    let mut text = String::new();
+    if let LayoutChoice::Syslog { format, pid, blank } = choice {
+        taffrail_record::layout::push_timestamp(&mut text, format);
+        text.push_str(" {node} {service}");
+        if pid {
+            push_literal(&mut text, "[");
+            text.push_str("{.pid}]");
+        }
+        text.push_str(if blank { ": " } else { ":" });
+    }
+    text.push_str("{body}");
+    text
+}

@@ -1,0 +1,147 @@
+//! Access logs of nginx and Apache: common and combined, with or without a virtual host before and more
+//! fields after. The body stays the whole line: people search what they see.
+
+use taffrail_record::{AttributeKind, Severity};
+
+use crate::class::find;
+use crate::clock::Clock;
+use crate::draft::{Draft, Known};
+
+/// `client - user [stamp] "GET /path HTTP/1.1" 200 4030 "referer" "user agent" ...`.
+pub(super) fn parse(line: &[u8], clock: &Clock, draft: &mut Draft) -> bool {
+    fields(line, clock, draft).is_some()
+}
+
+fn fields(line: &[u8], clock: &Clock, draft: &mut Draft) -> Option<()> {
+    let (client, user, bracket) = head(line)?;
+    let stamp = clock.clf(&line[bracket + 1..])?;
+    let request = bracket + 1 + stamp.len + 3;
+    if line.get(request - 3..request) != Some(b"] \"") {
+        return None;
+    }
+    let request_end = quote_end(line, request)?;
+    let status = request_end + 2;
+    let code = line.get(status..status + 3)?;
+    if line[request_end + 1] != b' ' || !code.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let bytes = status + 4;
+    let bytes_end = find(line, bytes, b' ').unwrap_or(line.len());
+    if !matches!(line.get(status + 3), None | Some(b' ')) {
+        return None;
+    }
+    draft.timestamp = Some(stamp.timestamp);
+    draft.severity = Some(match code[0] {
+        b'5' => Severity::ERROR,
+        b'4' => Severity::WARNING,
+        _ => Severity::INFO,
+    });
+    text(Known::ClientIp, line, client, draft);
+    text(Known::User, line, user, draft);
+    take_request(line, request, request_end, draft);
+    draft.number(Known::Status, line, status, status + 3);
+    if line.get(bytes..bytes_end).is_some_and(|text| !text.is_empty() && text.iter().all(u8::is_ascii_digit))
+    {
+        draft.number(Known::Bytes, line, bytes, bytes_end);
+    }
+    take_quoted(line, bytes_end, draft);
+    Some(())
+}
+
+type Range = (usize, usize);
+/// Client, user and the bracket before the stamp.
+type Head = (Range, Range, usize);
+
+/// The start of the line up to the stamp: the fourth word or, after a virtual host, the fifth.
+fn head(line: &[u8]) -> Option<Head> {
+    let mut words = [(0, 0); 4];
+    let mut at = 0;
+    for index in 0..5 {
+        if index >= 3 && line.get(at) == Some(&b'[') {
+            return Some((words[index - 3], words[index - 1], at));
+        }
+        let end = find(line.get(..line.len().min(at + 512))?, at, b' ')?;
+        // Early no: prose has its second and third words in no such shape.
+        if end == at || index == 4 {
+            return None;
+        }
+        words[index] = (at, end);
+        at = end + 1;
+    }
+    None
+}
+
+fn quote_end(line: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', line.get(at..)?)?;
+        if line[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+fn take_request(line: &[u8], start: usize, end: usize, draft: &mut Draft) {
+    let Some(method_end) = find(&line[..end], start, b' ') else {
+        return;
+    };
+    if method_end == start || !line[start..method_end].iter().all(u8::is_ascii_alphabetic) {
+        return;
+    }
+    draft.attribute(Known::Method, AttributeKind::Text, start, method_end);
+    let path = method_end + 1;
+    let path_end = memchr::memrchr(b' ', &line[path..end]).map_or(end, |at| path + at);
+    text(Known::Path, line, (path, path_end), draft);
+}
+
+/// ` "referer" "user agent"`.
+fn take_quoted(line: &[u8], after: usize, draft: &mut Draft) {
+    let mut at = after;
+    for known in [Known::Referer, Known::UserAgent] {
+        if line.get(at..at + 2) != Some(b" \"") {
+            return;
+        }
+        let Some(end) = quote_end(line, at + 2) else {
+            return;
+        };
+        text(known, line, (at + 2, end), draft);
+        at = end + 1;
+    }
+}
+
+fn text(known: Known, line: &[u8], (start, end): (usize, usize), draft: &mut Draft) {
+    if start < end && line[start..end] != *b"-" {
+        draft.attribute(known, AttributeKind::Text, start, end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::formats::tests::check;
+
+    #[test]
+    fn samples() {
+        for (line, time, rest) in [
+            (
+                r#"71.58.222.114 - - [01/Nov/2026:00:00:00 +0000] "GET /health?x=1 HTTP/1.1" 200 4030 "-" "kube-probe/1.29" rt=0.227"#,
+                "2026-11-01T00:00:00.000000000Z INFO",
+                "client_ip=71.58.222.114 method=GET path=/health?x=1 status=200i bytes=4030i user_agent=kube-probe/1.29",
+            ),
+            (
+                r#"::1 - bob [01/Nov/2026:02:00:00 +0200] "POST /a b HTTP/1.1" 503 -"#,
+                "2026-11-01T00:00:00.000000000Z ERROR",
+                "client_ip=::1 user=bob method=POST path=/a b status=503i",
+            ),
+            (
+                r#"shop:443 10.0.0.1 - - [01/Nov/2026:00:00:00 -0000] "\x16\x03" 400 0 "http://a/" "x\"y""#,
+                "2026-11-01T00:00:00.000000000Z WARNING",
+                r#"client_ip=10.0.0.1 status=400i bytes=0i referer=http://a/ user_agent=x\"y"#,
+            ),
+        ] {
+            check(line, &format!("{time} | {line} | {rest}"), "{body}");
+        }
+        let no = r#"1.2.3.4 - - [01/Nov/2026:00:00:00 +0000] "GET / HTTP/1.1" abc 1"#;
+        check(no, &format!("observed INFO | {no}"), "{body}");
+    }
+}

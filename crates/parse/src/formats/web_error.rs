@@ -1,0 +1,172 @@
+//! Error logs of nginx and Apache.
+
+use taffrail_record::{AttributeKind, Severity, TimeFormat};
+
+use crate::class::{self, end_of, find};
+use crate::clock::{Clock, Stamp};
+use crate::draft::{Draft, Known};
+
+/// `2026/11/01 00:00:00 [error] 1234#5678: *9 message, client: 1.2.3.4, ...`.
+pub(super) fn nginx(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
+    nginx_fields(line, stamp, draft).is_some()
+}
+
+fn nginx_fields(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> Option<()> {
+    let level = stamp.end() + 2;
+    let slashes = matches!(stamp.format, TimeFormat::Iso { date: b'/', .. });
+    if !slashes || line.get(level - 2..level)? != b" [" {
+        return None;
+    }
+    let level_end = end_of(line, level, class::WORD);
+    let severity = Severity::from_text(&line[level..level_end])?;
+    let pid = level_end + 2;
+    let pid_end = end_of(line, pid, class::WORD);
+    let tid = pid_end + 1;
+    let tid_end = end_of(line, tid, class::WORD);
+    let colon = tid_end + 2;
+    let shaped = line.get(level_end..pid) == Some(b"] ")
+        && line.get(pid_end) == Some(&b'#')
+        && pid < pid_end
+        && tid < tid_end
+        && line.get(tid_end..colon) == Some(b": ");
+    if !shaped {
+        return None;
+    }
+    draft.cut_time(line, 0, stamp);
+    draft.cut(line, level, level_end, b"{level}");
+    draft.level(severity, line, level, level_end);
+    numbers(line, &[(Known::Pid, pid, pid_end), (Known::Tid, tid, tid_end)], draft);
+    let mut body = colon;
+    if line.get(colon) == Some(&b'*') {
+        let end = end_of(line, colon + 1, class::WORD);
+        if end > colon + 1 && line.get(end) == Some(&b' ') {
+            numbers(line, &[(Known::Connection, colon + 1, end)], draft);
+            body = end + 1;
+        }
+    }
+    draft.cut_body(line, body);
+    take_client(line, body, draft);
+    Some(())
+}
+
+fn numbers(line: &[u8], fields: &[(Known, usize, usize)], draft: &mut Draft) {
+    for (known, start, end) in fields {
+        draft.cut_known(line, *start, *end, *known);
+        draft.number(*known, line, *start, *end);
+    }
+}
+
+/// `, client: 1.2.3.4,` stays in the body and becomes an attribute too.
+fn take_client(line: &[u8], body: usize, draft: &mut Draft) {
+    let Some(found) = memchr::memmem::find(&line[body..], b", client: ") else {
+        return;
+    };
+    let start = body + found + 10;
+    let end = end_of(line, start, class::HOST);
+    if start < end {
+        draft.attribute(Known::ClientIp, AttributeKind::Text, start, end);
+    }
+}
+
+/// `[Sun Nov 01 00:00:00.123456 2026] [core:error] [pid 1234:tid 5] [client 1.2.3.4:5678] message`.
+pub(super) fn apache(line: &[u8], clock: &Clock, draft: &mut Draft) -> bool {
+    apache_fields(line, clock, draft).is_some()
+}
+
+fn apache_fields(line: &[u8], clock: &Clock, draft: &mut Draft) -> Option<()> {
+    let stamp = clock.ctime(line.get(1..)?)?;
+    let after = 1 + stamp.end();
+    if line.get(after)? != &b']' {
+        return None;
+    }
+    let (start, end) = group(line, after + 1)?;
+    let level = memchr::memchr(b':', &line[start..end]).map_or(start, |at| start + at + 1);
+    let severity = Severity::from_text(&line[level..end]).or_else(|| {
+        let trace = line[level..end].strip_prefix(b"trace")?;
+        matches!(trace, [b'1'..=b'8']).then_some(Severity::TRACE)
+    })?;
+    draft.cut_time(line, 1, &stamp);
+    if level > start + 1 {
+        draft.cut_known(line, start, level - 1, Known::Module);
+        draft.attribute(Known::Module, AttributeKind::Text, start, level - 1);
+    }
+    draft.cut(line, level, end, b"{level}");
+    draft.level(severity, line, level, end);
+    let mut rest = end + 1;
+    if let Some((start, end)) = group(line, rest)
+        && take_process(line, start, end, draft)
+    {
+        rest = end + 1;
+    }
+    if let Some((start, end)) = group(line, rest)
+        && line[start..end].starts_with(b"client ")
+    {
+        draft.cut_known(line, start + 7, end, Known::Client);
+        draft.attribute(Known::Client, AttributeKind::Text, start + 7, end);
+        rest = end + 1;
+    }
+    draft.cut_body(line, class::skip_blanks(line, rest));
+    Some(())
+}
+
+/// The inside of ` [...]` at `at`.
+fn group(line: &[u8], at: usize) -> Option<(usize, usize)> {
+    if line.get(at..at + 2)? != b" [" {
+        return None;
+    }
+    Some((at + 2, find(line, at + 2, b']')?))
+}
+
+/// `pid 1234` or `pid 1234:tid 5678`.
+fn take_process(line: &[u8], start: usize, end: usize, draft: &mut Draft) -> bool {
+    let Some(text) = line[start..end].strip_prefix(b"pid ") else {
+        return false;
+    };
+    let pid = start + 4;
+    let pid_end = end_of(line, pid, class::WORD).min(end);
+    let tid = pid_end + 5;
+    let has_tid = text[pid_end - pid..].starts_with(b":tid ");
+    if pid == pid_end || !(has_tid || pid_end == end) {
+        return false;
+    }
+    numbers(line, &[(Known::Pid, pid, pid_end)], draft);
+    if has_tid {
+        numbers(line, &[(Known::Tid, tid, end)], draft);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::formats::tests::check;
+
+    #[test]
+    fn samples() {
+        check(
+            "2026/11/01 00:00:00 [error] 1234#5678: *9 open() failed, client: 1.2.3.4, server: _",
+            "2026-11-01T00:00:00.000000000Z ERROR | open() failed, client: 1.2.3.4, server: _ | level=error pid=1234i tid=5678i connection=9i client_ip=1.2.3.4",
+            "{ts:iso/ .0~+0000} [{level}] {.pid}#{.tid}: *{.connection} {body}",
+        );
+        check(
+            "2026/11/01 00:00:00 [notice] 1#1: start worker processes",
+            "2026-11-01T00:00:00.000000000Z INFO | start worker processes | level=notice pid=1i tid=1i",
+            "{ts:iso/ .0~+0000} [{level}] {.pid}#{.tid}: {body}",
+        );
+        check(
+            "[Sun Nov 01 00:00:00.123456 2026] [core:error] [pid 1234:tid 5] [client 1.2.3.4:567] AH00126: Invalid URI",
+            "2026-11-01T00:00:00.123456000Z ERROR | AH00126: Invalid URI | module=core level=error pid=1234i tid=5i client=1.2.3.4:567",
+            "[{ts:ctime6~+0000}] [{.module}:{level}] [pid {.pid}:tid {.tid}] [client {.client}] {body}",
+        );
+        check(
+            "[Sun Nov 01 00:00:00 2026] [warn] child died",
+            "2026-11-01T00:00:00.000000000Z WARNING | child died | level=warn",
+            "[{ts:ctime0~+0000}] [{level}] {body}",
+        );
+        // The wrong day of the week cannot be written again.
+        check(
+            "[Mon Nov 01 00:00:00 2026] [warn] child died",
+            "2026-11-01T00:00:00.000000000Z WARNING | child died | level=warn",
+            "",
+        );
+    }
+}

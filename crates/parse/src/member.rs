@@ -1,0 +1,310 @@
+//! Key-value pairs of one line (JSON members, logfmt pairs) and the roles that their names give them.
+
+use taffrail_record::{AttributeKind, Severity};
+
+use crate::clock::{Clock, Stamp};
+use crate::draft::{Draft, DraftAttribute, LayoutChoice, Name, Place};
+use crate::quoted;
+
+/// Members of one line at most; the rest stays in the raw line.
+const MEMBERS_MAX: usize = 256;
+/// Bytes of a service or node name at most.
+const NAME_MAX: usize = 128;
+
+/// What a member's value is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Value {
+    /// The inside of a quoted string, with or without escapes.
+    Quoted { escaped: bool },
+    /// A JSON number.
+    Number,
+    /// Other JSON: `true`, `null`, an array, an empty object.
+    Json,
+    /// Text without quotes.
+    Bare,
+}
+
+/// One pair.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    pub(crate) name: Name,
+    /// Where the value stands in the line, without quotes.
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) value: Value,
+}
+
+/// The pairs of one line.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    list: Vec<Member>,
+    /// Whether there were more than fit.
+    overflow: bool,
+}
+
+/// What a name says about its value; the number orders names of the same role, lowest first.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Time,
+    Level,
+    Message,
+    Service,
+    Node,
+}
+
+fn role(name: &[u8]) -> Option<(Role, u8)> {
+    Some(match name {
+        b"time" => (Role::Time, 0),
+        b"timestamp" => (Role::Time, 1),
+        b"ts" => (Role::Time, 2),
+        b"@timestamp" => (Role::Time, 3),
+        b"t" => (Role::Time, 4),
+        b"date" => (Role::Time, 5),
+        b"__REALTIME_TIMESTAMP" => (Role::Time, 6),
+        b"level" => (Role::Level, 0),
+        b"severity" => (Role::Level, 1),
+        b"lvl" => (Role::Level, 2),
+        b"log.level" => (Role::Level, 3),
+        b"loglevel" => (Role::Level, 4),
+        b"levelname" => (Role::Level, 5),
+        b"PRIORITY" => (Role::Level, 6),
+        b"msg" => (Role::Message, 0),
+        b"message" => (Role::Message, 1),
+        b"log" => (Role::Message, 2),
+        b"MESSAGE" => (Role::Message, 3),
+        b"event" => (Role::Message, 4),
+        b"service" => (Role::Service, 0),
+        b"agent" => (Role::Service, 1),
+        b"app" => (Role::Service, 2),
+        b"application" => (Role::Service, 3),
+        b"logger" => (Role::Service, 4),
+        b"service.name" => (Role::Service, 5),
+        b"SYSLOG_IDENTIFIER" => (Role::Service, 6),
+        b"host" => (Role::Node, 0),
+        b"hostname" => (Role::Node, 1),
+        b"node" => (Role::Node, 2),
+        b"_HOSTNAME" => (Role::Node, 3),
+        _ => return None,
+    })
+}
+
+/// The members that were given a role: index and rank by role.
+#[derive(Default)]
+struct Cast {
+    chosen: [Option<(usize, u8)>; 5],
+    stamp: Option<Stamp>,
+    severity: Option<Severity>,
+}
+
+impl Cast {
+    fn has(&self, role: Role, index: usize) -> bool {
+        self.chosen[role as usize].is_some_and(|(chosen, _)| chosen == index)
+    }
+}
+
+impl Members {
+    pub(crate) fn clear(&mut self) {
+        self.list.clear();
+        self.overflow = false;
+    }
+
+    pub(crate) fn push(&mut self, member: Member) {
+        if self.list.len() < MEMBERS_MAX {
+            self.list.push(member);
+        } else {
+            self.overflow = true;
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether a member is named by one of `names`.
+    pub(crate) fn any_named(&self, line: &[u8], draft: &Draft, names: &[&[u8]]) -> bool {
+        self.list.iter().any(|member| names.contains(&name_of(member, line, &draft.names)))
+    }
+
+    /// Writes the members into the draft: those with a role as fields, all others as attributes.
+    pub(crate) fn fill(&self, line: &[u8], clock: &mut Clock, draft: &mut Draft) {
+        let cast = self.cast(line, clock, &draft.names);
+        draft.timestamp = cast.stamp.map(|stamp| stamp.timestamp);
+        draft.severity = cast.severity;
+        let has_message = cast.chosen[Role::Message as usize].is_some();
+        for (index, member) in self.list.iter().enumerate() {
+            self.fill_one(index, member, &cast, line, draft);
+        }
+        draft.finish(line);
+        if !has_message {
+            // The body is the whole line, so its layout is too.
+            draft.body = Place::line(0, line.len());
+            draft.choice = LayoutChoice::Plain;
+        } else if self.overflow {
+            draft.keep_whole();
+        }
+    }
+
+    fn cast(&self, line: &[u8], clock: &mut Clock, names: &[u8]) -> Cast {
+        let mut cast = Cast::default();
+        for (index, member) in self.list.iter().enumerate() {
+            let Some((role, rank)) = role(name_of(member, line, names)) else {
+                continue;
+            };
+            if cast.chosen[role as usize].is_some_and(|(_, best)| best <= rank) {
+                continue;
+            }
+            let text = &line[member.start..member.end];
+            let fits = match role {
+                Role::Time => {
+                    time(member.value, text, clock).inspect(|stamp| cast.stamp = Some(*stamp)).is_some()
+                }
+                Role::Level => {
+                    level(member.value, text).inspect(|found| cast.severity = Some(*found)).is_some()
+                }
+                Role::Message => is_text(member.value) && !text.is_empty(),
+                Role::Service | Role::Node => is_text(member.value) && is_name(text),
+            };
+            if fits {
+                cast.chosen[role as usize] = Some((index, rank));
+            }
+        }
+        cast
+    }
+
+    fn fill_one(&self, index: usize, member: &Member, cast: &Cast, line: &[u8], draft: &mut Draft) {
+        let Member { start, end, .. } = *member;
+        let quoted = matches!(member.value, Value::Quoted { .. });
+        let hole = |plain: &'static [u8], json: &'static [u8]| if quoted { json } else { plain };
+        if cast.has(Role::Time, index)
+            && let Some(stamp) = cast.stamp
+            && stamp.exact
+        {
+            draft.cut_time(line, start, &stamp);
+        } else if cast.has(Role::Level, index)
+            && let Some(severity) = cast.severity
+        {
+            draft.cut(line, start, end, hole(b"{level}", b"{level|j}"));
+            draft.level(severity, line, start, end);
+            self.check_level_hole(index, line, draft);
+        } else if cast.has(Role::Message, index) {
+            self.fill_body(member, line, draft);
+        } else if cast.has(Role::Service, index) {
+            draft.cut(line, start, end, hole(b"{service}", b"{service|j}"));
+            draft.service = Some(Place::line(start, end));
+        } else if cast.has(Role::Node, index) {
+            draft.cut(line, start, end, hole(b"{node}", b"{node|j}"));
+            draft.node = Some(Place::line(start, end));
+        } else {
+            attribute(member, line, draft);
+        }
+    }
+
+    /// The level's hole asks for an attribute `level` first: there must be no other member of that name.
+    fn check_level_hole(&self, chosen: usize, line: &[u8], draft: &mut Draft) {
+        let other = self
+            .list
+            .iter()
+            .enumerate()
+            .any(|(index, member)| index != chosen && name_of(member, line, &draft.names) == b"level");
+        if other {
+            draft.keep_whole();
+        }
+    }
+
+    /// The message is the body, without the newline that container runtimes leave at its end.
+    fn fill_body(&self, member: &Member, line: &[u8], draft: &mut Draft) {
+        let mut end = member.end;
+        let text = &line[member.start..end];
+        let escaped = match member.value {
+            Value::Quoted { escaped: true } => {
+                let newline = text.ends_with(b"\\n")
+                    && (text.iter().rev().skip(1).take_while(|byte| **byte == b'\\').count() % 2) == 1;
+                end -= if newline { 2 } else { 0 };
+                memchr::memchr(b'\\', &line[member.start..end]).is_some()
+            }
+            _ => false,
+        };
+        let hole: &[u8] = if member.value == Value::Bare { b"{body}" } else { b"{body|j}" };
+        draft.cut(line, member.start, end, hole);
+        draft.body = decode(line, member.start, end, escaped, draft);
+    }
+}
+
+fn name_of<'a>(member: &Member, line: &'a [u8], names: &'a [u8]) -> &'a [u8] {
+    match member.name {
+        Name::Known(known) => known.name().as_bytes(),
+        Name::Line(start, end) => &line[start..end],
+        Name::Built(start, end) => &names[start..end],
+    }
+}
+
+fn is_text(value: Value) -> bool {
+    matches!(value, Value::Quoted { .. } | Value::Bare)
+}
+
+/// Whether a text can be a service's or machine's name; a browser's identification cannot.
+fn is_name(text: &[u8]) -> bool {
+    (1..=NAME_MAX).contains(&text.len()) && !text.iter().any(|byte| matches!(byte, b' ' | b'\\'))
+}
+
+fn time(value: Value, text: &[u8], clock: &mut Clock) -> Option<Stamp> {
+    match value {
+        Value::Number => clock.epoch(text),
+        Value::Quoted { escaped: false } | Value::Bare => clock.whole_iso(text).or_else(|| clock.epoch(text)),
+        _ => None,
+    }
+}
+
+fn level(value: Value, text: &[u8]) -> Option<Severity> {
+    match value {
+        Value::Number => numeric_level(text),
+        Value::Quoted { escaped: false } | Value::Bare => {
+            Severity::from_text(text).or_else(|| numeric_level(text))
+        }
+        _ => None,
+    }
+}
+
+/// Syslog's 0 to 7 (GELF, journald), else the tens of bunyan and pino.
+fn numeric_level(text: &[u8]) -> Option<Severity> {
+    match std::str::from_utf8(text).ok()?.parse::<u8>().ok()? {
+        number @ 0..=7 => Some(Severity::from_syslog(number)),
+        10..20 => Some(Severity::TRACE),
+        20..30 => Some(Severity::DEBUG),
+        30..40 => Some(Severity::INFO),
+        40..50 => Some(Severity::WARNING),
+        50..60 => Some(Severity::ERROR),
+        60 => Some(Severity::CRITICAL),
+        _ => None,
+    }
+}
+
+fn attribute(member: &Member, line: &[u8], draft: &mut Draft) {
+    let Member { name, start, end, value } = *member;
+    let text = &line[start..end];
+    let kind = match value {
+        Value::Quoted { .. } => AttributeKind::Text,
+        Value::Number => AttributeKind::of_number(text, AttributeKind::Json),
+        Value::Json => AttributeKind::Json,
+        Value::Bare => AttributeKind::of_number(text, AttributeKind::Text),
+    };
+    let quoted = matches!(value, Value::Quoted { .. });
+    // The names are lent out while the layout is written.
+    let names = std::mem::take(&mut draft.names);
+    draft.cut_named(line, start, end, name_of(member, line, &names), quoted);
+    draft.names = names;
+    let value = decode(line, start, end, value == Value::Quoted { escaped: true }, draft);
+    draft.attributes.push(DraftAttribute { name, kind, value });
+}
+
+/// The place of what `start..end` of the line stands for; escapes that a layout cannot write keep it whole.
+fn decode(line: &[u8], start: usize, end: usize, escaped: bool, draft: &mut Draft) -> Place {
+    if !escaped {
+        return Place::line(start, end);
+    }
+    let from = draft.scratch.len();
+    if !quoted::unescape(&line[start..end], &mut draft.scratch) {
+        draft.keep_whole();
+    }
+    Place::scratch(from, draft.scratch.len())
+}

@@ -1,0 +1,220 @@
+//! The parser: from a batch of raw lines to a batch of records over the same bytes.
+
+use taffrail_record::{Attribute, LogBatch, LogRecord, RawBatch, RawLine, Severity, Span, Timestamp};
+
+use crate::clock::Clock;
+use crate::draft::{Draft, DraftAttribute, Home, Name, Place};
+use crate::formats;
+use crate::key_cache::KeyCache;
+use crate::layout_cache::{Ending, LayoutCache};
+use crate::member::Members;
+use crate::severity_guess::guess;
+
+/// What is known of a source's lines beside their text.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Context {
+    /// Service of the lines that name none; see [`crate::service_from_path`].
+    pub service: String,
+    /// Machine of the lines that name none.
+    pub node: String,
+    /// Zone of timestamps without one, in minutes east of UTC.
+    pub offset_minutes: i16,
+}
+
+/// Parses the lines of one source. What a line becomes depends on nothing but its bytes, the context and the
+/// time of reading; the state kept between lines only saves work.
+#[derive(Debug)]
+pub struct Parser {
+    context: Context,
+    clock: Clock,
+    draft: Draft,
+    members: Members,
+    keys: KeyCache,
+    layouts: LayoutCache,
+    defaults: Defaults,
+}
+
+/// Spans of the context's texts in the current batch, once a line needed them.
+#[derive(Debug, Default)]
+struct Defaults {
+    node: Option<Span>,
+    service: Option<Span>,
+}
+
+/// The line that is being committed.
+struct Line {
+    raw: Span,
+    /// What was parsed: the raw line without `\r`, or its lossy copy.
+    text: Span,
+    ending: Ending,
+    lossy: bool,
+    observed: Timestamp,
+    source: u16,
+    offset: u64,
+}
+
+impl Parser {
+    /// A parser for one source. Offsets beyond 14:59 hours are taken as UTC.
+    pub fn new(mut context: Context) -> Self {
+        if context.offset_minutes.unsigned_abs() >= 15 * 60 {
+            context.offset_minutes = 0;
+        }
+        Self {
+            clock: Clock::new(context.offset_minutes),
+            context,
+            draft: Draft::new(),
+            members: Members::default(),
+            keys: KeyCache::new(),
+            layouts: LayoutCache::default(),
+            defaults: Defaults::default(),
+        }
+    }
+
+    /// One record for every line of `raw`, whose bytes become the batch's arena without a copy.
+    pub fn parse(&mut self, raw: RawBatch) -> LogBatch {
+        let all_text = std::str::from_utf8(&raw.bytes).is_ok();
+        let mut batch = LogBatch::new(raw.bytes);
+        // The table of sources is empty, so this cannot be full.
+        let source = batch.source(&raw.source).unwrap_or(0);
+        self.clock.observed = raw.observed;
+        self.keys.clear();
+        self.layouts.clear();
+        self.defaults = Defaults::default();
+        for line in &raw.lines {
+            let line = self.read(line, all_text, raw.observed, source, &mut batch);
+            let text = batch.bytes(line.text);
+            self.draft.reset(text.len());
+            formats::parse(text, &mut self.clock, &mut self.members, &mut self.draft);
+            self.commit(&line, &mut batch);
+        }
+        batch
+    }
+
+    fn read(
+        &self,
+        line: &RawLine,
+        all_text: bool,
+        observed: Timestamp,
+        source: u16,
+        batch: &mut LogBatch,
+    ) -> Line {
+        let arena = batch.arena();
+        let raw = if line.span.end() <= arena.len() { line.span } else { Span::default() };
+        let bytes = raw.of(arena);
+        let lossy = !(all_text && on_boundaries(arena, raw)) && std::str::from_utf8(bytes).is_err();
+        let carriage_return = bytes.last() == Some(&b'\r');
+        let mut text = raw;
+        if lossy {
+            let copy = String::from_utf8_lossy(bytes).into_owned();
+            text = batch.push_text(copy.as_bytes()).unwrap_or_default();
+        }
+        if carriage_return && text.len > 0 {
+            text.len -= 1;
+        }
+        let ending = Ending { carriage_return, newline: line.newline };
+        Line { raw, text, ending, lossy, observed, source, offset: line.offset }
+    }
+
+    fn commit(&mut self, line: &Line, batch: &mut LogBatch) {
+        if line.lossy {
+            self.draft.keep_whole();
+        }
+        let severity = self.draft.severity.unwrap_or_else(|| self.guess(line, batch));
+        let scratch = self.push_scratch(batch);
+        self.push_attributes(line, scratch, batch);
+        let mut layout = self.layouts.index(&mut self.draft, line.ending, batch);
+        let mut body = place_span(self.draft.body, line, scratch);
+        if layout == 0 && !line.ending.newline && !line.lossy {
+            // Only a layout can say that the newline is missing.
+            layout = batch.layout("{body}{end}").unwrap_or(0);
+            body = line.raw;
+        }
+        let (node, service) = (self.draft.node, self.draft.service);
+        let node = match node {
+            Some(place) => place_span(place, line, scratch),
+            None => default_span(&mut self.defaults.node, &self.context.node, batch),
+        };
+        let service = match service {
+            Some(place) => place_span(place, line, scratch),
+            None => default_span(&mut self.defaults.service, &self.context.service, batch),
+        };
+        batch.push(LogRecord {
+            timestamp: self.draft.timestamp.unwrap_or(line.observed),
+            observed: line.observed,
+            offset: line.offset,
+            raw: line.raw,
+            body,
+            node,
+            service,
+            layout,
+            source: line.source,
+            severity,
+        });
+    }
+
+    fn guess(&self, line: &Line, batch: &LogBatch) -> Severity {
+        let Place { start, end, home } = self.draft.body;
+        match home {
+            Home::Line => {
+                let base = line.text.start as usize;
+                guess(batch.arena(), base + start, base + end)
+            }
+            Home::Scratch => guess(&self.draft.scratch, start, end),
+        }
+    }
+
+    /// Appends the text that does not stand in the line; an arena without room leaves a bare line.
+    fn push_scratch(&mut self, batch: &mut LogBatch) -> Span {
+        if self.draft.scratch.is_empty() {
+            return Span::default();
+        }
+        batch.push_text(&self.draft.scratch).unwrap_or_else(|_| {
+            self.draft.reset(0);
+            self.draft.keep_whole();
+            Span::default()
+        })
+    }
+
+    fn push_attributes(&mut self, line: &Line, scratch: Span, batch: &mut LogBatch) {
+        for position in 0..self.draft.attributes.len() {
+            let DraftAttribute { name, kind, value } = self.draft.attributes[position];
+            let key = match name {
+                Name::Known(known) => self.keys.known(known, batch),
+                Name::Line(start, end) => {
+                    let name = Span::new(line.text.start as usize + start, line.text.start as usize + end);
+                    self.keys.in_arena(position, name, batch)
+                }
+                Name::Built(start, end) => self.keys.named(position, &self.draft.names[start..end], batch),
+            };
+            match key {
+                Some(key) if batch.pending_attributes().iter().all(|pending| pending.key != key) => {
+                    batch.push_attribute(Attribute { key, kind, value: place_span(value, line, scratch) });
+                }
+                // A second value under one key cannot be put back, nor one without a key.
+                _ => self.draft.lose_attribute(),
+            }
+        }
+    }
+}
+
+fn place_span(place: Place, line: &Line, scratch: Span) -> Span {
+    let base = match place.home {
+        Home::Line => line.text.start,
+        Home::Scratch => scratch.start,
+    };
+    let base = base as usize;
+    Span::new(base + place.start, base + place.end)
+}
+
+fn default_span(slot: &mut Option<Span>, text: &str, batch: &mut LogBatch) -> Span {
+    *slot.get_or_insert_with(|| batch.push_text(text.as_bytes()).unwrap_or_default())
+}
+
+/// Whether a span of valid text starts and ends between characters.
+fn on_boundaries(arena: &[u8], span: Span) -> bool {
+    let boundary = |at: usize| arena.get(at).is_none_or(|byte| byte & 0xc0 != 0x80);
+    boundary(span.start as usize) && boundary(span.end())
+}
+
+#[cfg(test)]
+mod tests;

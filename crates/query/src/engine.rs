@@ -1,0 +1,94 @@
+//! The engine: a store's snapshots answered by search, counts and SQL.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use taffrail_store::engine::{
+    Context, ContextRequest, Control, Engine, Facet, FacetRequest, Histogram, HistogramRequest, Matcher, QueryError,
+    SearchPage, SearchRequest, SqlSink, Stats, TimeRange,
+};
+use taffrail_store::filter::Filter;
+use taffrail_store::hit::Hit;
+use taffrail_store::{Snapshot, Store};
+
+use crate::condition::Condition;
+use crate::rows::Rows;
+use crate::scan::{Scan, store_error};
+use crate::{aggregate, grammar, search, source_lines, sql};
+
+/// Answers questions about a store.
+pub struct StoreEngine {
+    store: Arc<Store>,
+    runtime: tokio::runtime::Runtime,
+    sql_memory_bytes: usize,
+}
+
+impl StoreEngine {
+    /// `sql_memory_bytes` bounds what one statement may hold; 256 MiB is a good value.
+    pub fn new(store: Arc<Store>, sql_memory_bytes: usize) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_time().thread_name("sql").build()?;
+        Ok(Self { store, runtime, sql_memory_bytes })
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, QueryError> {
+        self.store.snapshot().map_err(store_error)
+    }
+}
+
+impl Engine for StoreEngine {
+    fn parse(&self, expression: &str) -> Result<Filter, QueryError> {
+        let filter = grammar::parse(expression)?;
+        // A filter that does not compile is better refused here, with the expression in sight.
+        Condition::new(&filter)?;
+        Ok(filter)
+    }
+
+    fn search(&self, request: &SearchRequest, control: &Control) -> Result<SearchPage, QueryError> {
+        search::search(&self.snapshot()?, request, control)
+    }
+
+    fn histogram(&self, request: &HistogramRequest, control: &Control) -> Result<Histogram, QueryError> {
+        aggregate::histogram(&self.snapshot()?, request, control)
+    }
+
+    fn facets(&self, request: &FacetRequest, control: &Control) -> Result<Vec<Facet>, QueryError> {
+        aggregate::facets(&self.snapshot()?, request, control)
+    }
+
+    fn context(&self, request: &ContextRequest, control: &Control) -> Result<Context, QueryError> {
+        source_lines::context(&self.snapshot()?, request, control)
+    }
+
+    fn export_raw(
+        &self,
+        source: &str,
+        control: &Control,
+        sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<bool, QueryError> {
+        source_lines::export(&self.snapshot()?, source, control, sink)
+    }
+
+    fn sql(&self, statement: &str, control: &Control, sink: &mut dyn SqlSink) -> Result<(), QueryError> {
+        let gaps = self.store.gaps().map_err(store_error)?;
+        let snapshot = self.snapshot()?;
+        self.runtime.block_on(sql::run(snapshot, gaps, self.sql_memory_bytes, statement, control, sink))
+    }
+
+    fn matcher(&self, filter: &Filter) -> Result<Box<dyn Matcher>, QueryError> {
+        Ok(Box::new(ScanMatcher(Scan::new(filter, TimeRange::ALL)?)))
+    }
+
+    fn stats(&self) -> Result<Stats, QueryError> {
+        self.store.stats().map_err(store_error)
+    }
+}
+
+struct ScanMatcher(Scan);
+
+impl Matcher for ScanMatcher {
+    fn matches(&self, batch: &RecordBatch) -> Result<Vec<Hit>, QueryError> {
+        let rows = Rows::new(batch);
+        Ok(self.0.select(batch).set_indices().map(|row| rows.hit(row)).collect())
+    }
+}

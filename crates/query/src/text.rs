@@ -1,0 +1,201 @@
+//! Finds words, phrases and patterns in columns of text.
+//!
+//! A page of texts is one run of bytes with views into it. Where matches are rare, the whole run is searched
+//! at once and only the texts around a find are looked at; where they are not, each text is looked at.
+
+use arrow::array::{Array, StringViewArray};
+use arrow::buffer::BooleanBuffer;
+use regex::bytes::{Regex, RegexBuilder};
+use regex_syntax::hir::{Hir, HirKind};
+use taffrail_store::engine::QueryError;
+use taffrail_store::filter::TextMatch;
+use taffrail_store::index::word::is_word_byte;
+
+/// Largest compiled pattern in bytes.
+const PATTERN_BYTES_MAX: usize = 4 << 20;
+/// Texts are looked at one by one once more than one in this many has a find.
+const RARE: usize = 8;
+
+/// A compiled [`TextMatch`].
+#[derive(Clone, Debug)]
+pub struct TextMatcher {
+    regex: Regex,
+    /// No word byte may stand right before a find.
+    starts_word: bool,
+    /// No word byte may stand right after a find.
+    ends_word: bool,
+    /// A find inside a text is also a find in a run of texts: the pattern looks at nothing around it.
+    run_searchable: bool,
+}
+
+impl TextMatcher {
+    /// Compiles; the error says what is wrong with the pattern.
+    pub fn new(text: &TextMatch) -> Result<Self, QueryError> {
+        let literal = |text: &str| format!("(?i-u:{})", bytes_pattern(text));
+        let edge = |byte: Option<&u8>| byte.is_some_and(|byte| is_word_byte(*byte));
+        let (pattern, starts_word, ends_word) = match text {
+            TextMatch::Phrase(text) => (literal(text), edge(text.as_bytes().first()), edge(text.as_bytes().last())),
+            TextMatch::Prefix(text) => (literal(text), edge(text.as_bytes().first()), false),
+            TextMatch::Substring(text) => (literal(text), false, false),
+            TextMatch::Regex(pattern) => (pattern.clone(), false, false),
+        };
+        let regex = RegexBuilder::new(&pattern)
+            .size_limit(PATTERN_BYTES_MAX)
+            .dfa_size_limit(PATTERN_BYTES_MAX)
+            .build()
+            .map_err(|error| QueryError::Invalid(format!("the pattern cannot be used: {error}")))?;
+        let run_searchable = match text {
+            TextMatch::Regex(pattern) => regex_syntax::ParserBuilder::new()
+                .utf8(false)
+                .build()
+                .parse(pattern)
+                .is_ok_and(|hir| looks_at_nothing_around(&hir)),
+            _ => true,
+        };
+        Ok(Self { regex, starts_word, ends_word, run_searchable })
+    }
+
+    /// Whether one text has a match.
+    pub fn is_match(&self, text: &[u8]) -> bool {
+        if !self.starts_word && !self.ends_word {
+            return self.regex.is_match(text);
+        }
+        let mut at = 0;
+        while let Some(found) = self.regex.find_at(text, at) {
+            let before = found.start().checked_sub(1).and_then(|at| text.get(at));
+            let after = text.get(found.end());
+            let free = |wanted: bool, byte: Option<&u8>| !wanted || byte.is_none_or(|byte| !is_word_byte(*byte));
+            if free(self.starts_word, before) && free(self.ends_word, after) {
+                return true;
+            }
+            at = found.start() + 1;
+        }
+        false
+    }
+
+    /// Which texts of a column have a match; null has none.
+    pub fn matches(&self, texts: &StringViewArray) -> BooleanBuffer {
+        if self.run_searchable {
+            if let Some(found) = self.search_runs(texts) {
+                return found;
+            }
+        }
+        BooleanBuffer::collect_bool(texts.len(), |row| {
+            texts.is_valid(row) && self.is_match(texts.value(row).as_bytes())
+        })
+    }
+
+    /// Searches the column's buffers instead of its texts; `None` if matches turn out not to be rare.
+    fn search_runs(&self, texts: &StringViewArray) -> Option<BooleanBuffer> {
+        let mut found = vec![false; texts.len()];
+        let mut finds = 0;
+        let views = texts.views();
+        // The rows of each buffer, by where their texts start; short texts stand in the view itself.
+        let mut rows: Vec<Vec<(u32, u32)>> = vec![Vec::new(); texts.data_buffers().len()];
+        for (row, view) in views.iter().enumerate() {
+            let len = *view as u32;
+            if len <= 12 {
+                found[row] = texts.is_valid(row) && self.is_match(texts.value(row).as_bytes());
+            } else if texts.is_valid(row) {
+                rows[(*view >> 64) as u32 as usize].push(((*view >> 96) as u32, row as u32));
+            }
+        }
+        for (buffer, mut rows) in texts.data_buffers().iter().zip(rows) {
+            if !rows.is_sorted() {
+                rows.sort_unstable();
+            }
+            let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
+            let end = last.0 as usize + texts.value(last.1 as usize).len();
+            let mut at = first.0 as usize;
+            while at < end {
+                let Some(find) = self.regex.find_at(&buffer.as_slice()[..end], at) else { break };
+                let next = rows.partition_point(|(start, _)| *start as usize <= find.start());
+                finds += 1;
+                if finds * RARE > texts.len() {
+                    return None;
+                }
+                let Some((start, row)) = next.checked_sub(1).map(|index| rows[index]) else { break };
+                let text = texts.value(row as usize).as_bytes();
+                found[row as usize] |= self.is_match(text);
+                // Other columns' bytes may lie between two texts: go on where the next text starts.
+                let text_end = start as usize + text.len();
+                at = match find.start() < text_end {
+                    true => text_end,
+                    false => find.start() + 1,
+                };
+            }
+        }
+        Some(BooleanBuffer::from(found))
+    }
+}
+
+/// Every byte of the text as a pattern that matches it alone; bytes above ASCII by number.
+fn bytes_pattern(text: &str) -> String {
+    text.bytes()
+        .map(|byte| match byte {
+            0x80.. => format!("\\x{byte:02x}"),
+            _ => regex_syntax::escape(&char::from(byte).to_string()),
+        })
+        .collect()
+}
+
+fn looks_at_nothing_around(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Look(_) => false,
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) => true,
+        HirKind::Repetition(repetition) => looks_at_nothing_around(&repetition.sub),
+        HirKind::Capture(capture) => looks_at_nothing_around(&capture.sub),
+        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().all(looks_at_nothing_around),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_end_where_words_end() {
+        let phrase = |text: &str| TextMatch::Phrase(text.to_owned());
+        for (text, line, want) in [
+            (phrase("error"), "an ERROR here", true),
+            (phrase("error"), "errors", false),
+            (phrase("error"), "errors and error", true),
+            (phrase("error"), "my_error", false),
+            (phrase("10.0.0.1"), "from 10.0.0.12 port", false),
+            (phrase("10.0.0.1"), "from 10.0.0.1: port", true),
+            (phrase("[ok]"), "x[ok]y", true),
+            (phrase("caf\u{e9}"), "un caf\u{e9}!", true),
+            (TextMatch::Prefix("fail".into()), "it failed", true),
+            (TextMatch::Prefix("fail".into()), "unfail", false),
+            (TextMatch::Substring("fail".into()), "unFAILed", true),
+            (TextMatch::Regex("^a.c$".into()), "abc", true),
+            (TextMatch::Regex("^a.c$".into()), "xabc", false),
+        ] {
+            assert_eq!(TextMatcher::new(&text).unwrap().is_match(line.as_bytes()), want, "{text:?} in {line}");
+        }
+    }
+
+    #[test]
+    fn runs_give_the_same_as_texts_one_by_one() {
+        let lines: Vec<Option<String>> = (0..500)
+            .map(|row| match row % 7 {
+                0 => None,
+                1 => Some("short".to_owned()),
+                2 if row % 3 == 0 => Some(format!("a longer line with the needle-{row} in it")),
+                3 => Some(String::new()),
+                _ => Some(format!("just some line that is long enough to be kept outside {row}")),
+            })
+            .collect();
+        let array: StringViewArray = lines.iter().map(Option::as_deref).collect();
+        for text in ["needle", "short", "long enough", "e", "nothing"] {
+            for text in [TextMatch::Phrase(text.into()), TextMatch::Regex(text.into()), TextMatch::Substring(text.into())] {
+                let matcher = TextMatcher::new(&text).unwrap();
+                let got = matcher.matches(&array);
+                for (row, line) in lines.iter().enumerate() {
+                    let want = line.as_ref().is_some_and(|line| matcher.is_match(line.as_bytes()));
+                    assert_eq!(got.value(row), want, "{text:?} in {line:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! The native API below `/api/v1`: one file an endpoint, each with the types of its answer.
+//!
+//! The types serialise and deserialise: the command line reads the same answers that the server writes.
+
+pub(crate) mod context;
+pub(crate) mod export;
+pub(crate) mod facets;
+pub(crate) mod histogram;
+pub(crate) mod openapi;
+pub(crate) mod parameters;
+pub(crate) mod push;
+mod record;
+pub(crate) mod search;
+pub(crate) mod sources;
+pub(crate) mod sql;
+pub(crate) mod stats;
+pub(crate) mod tail;
+mod time;
+
+pub use crate::error::{ErrorAnswer, ErrorBody};
+pub use context::ContextAnswer;
+pub use facets::{FacetAnswer, FacetsAnswer, ValueCount};
+pub use histogram::HistogramAnswer;
+pub use push::PushAnswer;
+pub use record::{Record, Source};
+pub use search::SearchAnswer;
+pub use sources::SourcesAnswer;
+pub use sql::{SqlAnswer, SqlColumn};
+pub use stats::{HealthAnswer, StatsAnswer};
+pub use tail::GapNotice;
+pub(crate) use time::{calendar_ns, iso};
+pub use time::{parse_duration, parse_time, rfc3339};

@@ -1,0 +1,97 @@
+//! `GET /api/v1/stats` and `GET /api/v1/health`: what is stored, and that the program is alive.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use serde::{Deserialize, Serialize};
+use taffrail_record::Timestamp;
+
+use crate::api::rfc3339;
+use crate::error::ApiError;
+use crate::run::App;
+
+/// What is stored and who stores it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct StatsAnswer {
+    /// Records stored.
+    pub records: u64,
+    /// Of these, records that are not in a segment yet.
+    pub records_in_memory: u64,
+    /// Sealed files.
+    pub segments: u64,
+    /// Their bytes, indexes included.
+    pub segment_bytes: u64,
+    /// Bytes of the WAL.
+    pub wal_bytes: u64,
+    /// Bytes of the original lines.
+    pub raw_bytes: u64,
+    /// Bytes that could not be read; the table `gaps` has them.
+    pub gap_bytes: u64,
+    /// Time of the oldest record, RFC 3339.
+    pub oldest: Option<String>,
+    /// Time of the newest record, RFC 3339.
+    pub newest: Option<String>,
+    /// Distinct sources.
+    pub sources: u64,
+    /// Records by level, as the lines spell it.
+    pub levels: BTreeMap<String, u64>,
+    /// Live streams that are open.
+    pub subscribers: u64,
+    /// The program's version.
+    pub version: String,
+    /// Where records are stored.
+    pub data_dir: String,
+    /// When the program started, RFC 3339.
+    pub started: String,
+    /// Seconds since then.
+    pub uptime_seconds: u64,
+    /// Days that records are kept; 0: for ever.
+    pub retention_days: u32,
+}
+
+/// The program is alive.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct HealthAnswer {
+    /// `ok`.
+    pub status: String,
+    /// The program's version.
+    pub version: String,
+}
+
+pub(crate) async fn health(State(app): State<Arc<App>>) -> Json<HealthAnswer> {
+    Json(HealthAnswer { status: "ok".to_owned(), version: app.services.info.version.clone() })
+}
+
+pub(crate) async fn stats(State(app): State<Arc<App>>) -> Result<Json<StatsAnswer>, ApiError> {
+    let stats = app.query(|engine, _| engine.stats()).await?;
+    let info = &app.services.info;
+    let uptime = (app.services.clock)().0.saturating_sub(info.started.0) / Timestamp::SECOND;
+    let mut levels = BTreeMap::new();
+    let mut sources: Vec<&str> = stats.groups.iter().map(|group| group.source.as_str()).collect();
+    for group in &stats.groups {
+        *levels.entry(group.level.clone()).or_default() += group.records;
+    }
+    sources.sort_unstable();
+    sources.dedup();
+    Ok(Json(StatsAnswer {
+        records: stats.records,
+        records_in_memory: stats.records_in_memory,
+        segments: stats.segments,
+        segment_bytes: stats.segment_bytes,
+        wal_bytes: stats.wal_bytes,
+        raw_bytes: stats.raw_bytes,
+        gap_bytes: stats.gap_bytes,
+        oldest: stats.oldest.map(rfc3339),
+        newest: stats.newest.map(rfc3339),
+        sources: sources.len() as u64,
+        levels,
+        subscribers: app.services.live.subscribers() as u64,
+        version: info.version.clone(),
+        data_dir: info.data_dir.display().to_string(),
+        started: rfc3339(info.started),
+        uptime_seconds: u64::try_from(uptime).unwrap_or_default(),
+        retention_days: info.retention_days,
+    }))
+}

@@ -1,0 +1,116 @@
+//! Request bodies: bounded in bytes, time and memory, gzip undone under the same bound.
+
+use std::io::Read as _;
+use std::sync::Arc;
+
+use axum::body::{Body, BodyDataStream};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use axum::http::{HeaderMap, StatusCode};
+use flate2::read::MultiGzDecoder;
+use futures::StreamExt as _;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
+
+use crate::error::ApiError;
+use crate::limits::Limits;
+use crate::run::App;
+
+/// Bytes of a body that is too large which are read before the answer: most clients send all of it before
+/// they look at the answer, and would report a broken connection instead of our words.
+const DRAIN_MAX: usize = 256 << 20;
+
+/// A body and the memory it was granted.
+#[derive(Debug)]
+pub(crate) struct ReadBody {
+    pub(crate) bytes: Vec<u8>,
+    /// Given back when the request is answered.
+    _memory: OwnedSemaphorePermit,
+}
+
+/// Reads a body whole and undoes `Content-Encoding: gzip`.
+pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<ReadBody, ApiError> {
+    let limits = &app.services.limits;
+    let gzip = gzip(headers)?;
+    let mut stream = body.into_data_stream();
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if declared.is_some_and(|bytes| bytes > limits.body_bytes) {
+        drain(&mut stream, limits).await;
+        return Err(too_large(limits));
+    }
+    let grant = if gzip { limits.body_bytes } else { declared.unwrap_or(limits.body_bytes) };
+    let memory = Arc::clone(&app.bodies).acquire_many_owned((grant / 1024 + 1) as u32);
+    let Ok(Ok(memory)) = timeout(limits.body_time, memory).await else {
+        return Err(ApiError::busy("too many bodies are being read; try again in a moment"));
+    };
+    let collected = timeout(limits.body_time, collect(&mut stream, declared.unwrap_or_default(), limits)).await;
+    let Ok(collected) = collected else {
+        let message = format!("the body did not arrive within {} s", limits.body_time.as_secs());
+        return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", message));
+    };
+    let mut bytes = collected?;
+    if gzip {
+        let most = limits.body_bytes;
+        let job = tokio::task::spawn_blocking(move || gunzip(&bytes, most));
+        let unpacked = job.await.map_err(|error| ApiError::internal(&error.to_string()))?;
+        bytes = unpacked?.ok_or_else(|| too_large(limits))?;
+    }
+    Ok(ReadBody { bytes, _memory: memory })
+}
+
+fn gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
+    let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(false) };
+    match encoding.to_str().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => Ok(false),
+        "gzip" | "x-gzip" => Ok(true),
+        other => {
+            let message = format!("Content-Encoding {other:?} is not read; send gzip or none");
+            Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", message))
+        }
+    }
+}
+
+async fn collect(stream: &mut BodyDataStream, declared: usize, limits: &Limits) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::with_capacity(declared);
+    while let Some(chunk) = stream.next().await {
+        let chunk = chunk.map_err(|error| ApiError::invalid(format!("the body broke off: {error}")))?;
+        if bytes.len() + chunk.len() > limits.body_bytes {
+            drop(bytes);
+            drain(stream, limits).await;
+            return Err(too_large(limits));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+async fn drain(stream: &mut BodyDataStream, limits: &Limits) {
+    let discard = async {
+        let mut left = DRAIN_MAX;
+        while let Some(Ok(chunk)) = stream.next().await {
+            left = left.saturating_sub(chunk.len());
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // However it ends, the answer is the same.
+    let _ = timeout(limits.body_time, discard).await;
+}
+
+/// `None` if it unpacks to more than `most` bytes.
+fn gunzip(packed: &[u8], most: usize) -> Result<Option<Vec<u8>>, ApiError> {
+    let mut bytes = Vec::new();
+    MultiGzDecoder::new(packed)
+        .take(most as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| ApiError::invalid(format!("the body is no gzip as its Content-Encoding says: {error}")))?;
+    Ok((bytes.len() <= most).then_some(bytes))
+}
+
+fn too_large(limits: &Limits) -> ApiError {
+    let message = format!(
+        "the body is larger than {} bytes (after gzip is undone); send it in parts",
+        limits.body_bytes
+    );
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+}

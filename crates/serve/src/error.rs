@@ -1,0 +1,93 @@
+//! Why a request has no answer, as the native API says it.
+
+use axum::Json;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use taffrail_store::engine::QueryError;
+
+use crate::services::IngestError;
+
+/// The body of every answer of the native API that is not a success.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ErrorAnswer {
+    /// What went wrong.
+    pub error: ErrorBody,
+}
+
+/// What went wrong.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// `syntax`, `invalid`, `not_found`, `method_not_allowed`, `too_large`, `timed_out`, `sql`, `store`,
+    /// `busy`, `forbidden` or `internal`.
+    pub code: String,
+    /// For people: what is wrong and the way out.
+    pub message: String,
+    /// Byte position in the expression, for `syntax`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<usize>,
+}
+
+/// A request's failure on its way to its answer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) body: ErrorBody,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
+        Self { status, body: ErrorBody { code: code.to_owned(), message: message.into(), position: None } }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid", message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    pub(crate) fn busy(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", message)
+    }
+
+    /// A bug of ours: the cause goes to the log, not to the client.
+    pub(crate) fn internal(cause: &str) -> Self {
+        tracing::error!(cause, "a request failed inside the program");
+        let message = "the program failed inside while answering; its log says where";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+    }
+}
+
+impl From<QueryError> for ApiError {
+    fn from(error: QueryError) -> Self {
+        let message = error.to_string();
+        let mut answer = match &error {
+            QueryError::Syntax { .. } => Self::new(StatusCode::BAD_REQUEST, "syntax", message),
+            QueryError::Invalid(_) => Self::invalid(message),
+            QueryError::Sql(_) => Self::new(StatusCode::BAD_REQUEST, "sql", message),
+            QueryError::TooLarge(_) => Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message),
+            QueryError::TimedOut => Self::new(StatusCode::GATEWAY_TIMEOUT, "timed_out", message),
+            QueryError::Cancelled => Self::busy(message),
+            QueryError::Store(_) => Self::new(StatusCode::SERVICE_UNAVAILABLE, "store", message),
+            _ => Self::internal(&message),
+        };
+        if let QueryError::Syntax { position, .. } = error {
+            answer.body.position = Some(position);
+        }
+        answer
+    }
+}
+
+impl From<IngestError> for ApiError {
+    fn from(error: IngestError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store", error.to_string())
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        (self.status, Json(ErrorAnswer { error: self.body })).into_response()
+    }
+}

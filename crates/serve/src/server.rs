@@ -1,0 +1,151 @@
+//! The listener: accepts connections, bounds their number and patience, and stops them in order.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::router;
+use crate::run::App;
+use crate::services::Services;
+
+/// Bytes of a request's head, above the query string's own limit.
+const HEAD_BYTES: usize = 64 << 10;
+/// Pause after a connection could not be accepted for want of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Why the server cannot listen.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Another program has the address.
+    #[error("{address} is in use by another program (`ss -ltnp` shows which); stop it or choose another address with --listen")]
+    InUse {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Ports below 1024 belong to root.
+    #[error("{address} is for root only; choose a port from 1024 on with --listen")]
+    Denied {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// This machine does not have the address.
+    #[error("this machine has no address {address}; choose 127.0.0.1 or one that `ip address` shows with --listen")]
+    NotHere {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// Something else.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system says.
+        source: io::Error,
+    },
+}
+
+/// Takes the address; connections wait until [`Server::run`].
+pub async fn bind(address: SocketAddr) -> Result<Server, Error> {
+    let refused = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => Error::InUse { address },
+        io::ErrorKind::PermissionDenied => Error::Denied { address },
+        io::ErrorKind::AddrNotAvailable => Error::NotHere { address },
+        _ => Error::Listen { address, source },
+    };
+    let listener = TcpListener::bind(address).await.map_err(refused)?;
+    let address = listener.local_addr().map_err(refused)?;
+    Ok(Server { listener, address })
+}
+
+/// A listener that has its address.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// The address, with the port that was chosen where 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers requests until `shutdown`; then live streams end, open requests get a few seconds, and it
+    /// returns.
+    pub async fn run(self, services: Services, shutdown: impl Future<Output = ()>) {
+        let app = Arc::new(App::new(services));
+        let service = TowerToHyperService::new(router::build(&app));
+        let limits = &app.services.limits;
+        let seats = Arc::new(Semaphore::new(limits.connections));
+        let mut connections = JoinSet::new();
+        let mut shutdown = pin!(shutdown);
+        loop {
+            // Waiting for a seat before accepting leaves the rest in the kernel's bounded queue.
+            let accepted = async {
+                let seat = Arc::clone(&seats).acquire_owned().await;
+                (self.accept().await, seat)
+            };
+            let (stream, seat) = tokio::select! {
+                () = &mut shutdown => break,
+                accepted = accepted => accepted,
+            };
+            let (app, service) = (Arc::clone(&app), service.clone());
+            connections.spawn(async move {
+                serve(stream, service, &app).await;
+                drop(seat);
+            });
+            while connections.try_join_next().is_some() {}
+        }
+        drop(self.listener);
+        app.stop();
+        let drained = async { while connections.join_next().await.is_some() {} };
+        if timeout(limits.drain_time, drained).await.is_err() {
+            tracing::warn!("requests were still open at shutdown and are broken off");
+        }
+    }
+
+    async fn accept(&self) -> TcpStream {
+        loop {
+            match self.listener.accept().await {
+                Ok((stream, _)) => return stream,
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, service: TowerToHyperService<axum::Router>, app: &App) {
+    // Without it small answers wait for acknowledgements; if it fails they only come later.
+    let _ = stream.set_nodelay(true);
+    let limits = &app.services.limits;
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_time)
+        .max_buf_size(HEAD_BYTES + limits.query_bytes)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        () = app.stopping() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}

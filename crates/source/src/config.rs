@@ -1,0 +1,77 @@
+//! What is followed, and every limit that following keeps to.
+
+use std::time::Duration;
+
+/// Where an existing file is read from when it has no checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum StartAt {
+    /// From its first byte.
+    #[default]
+    Beginning,
+    /// From its last line's end: only what is appended from now on. Files that appear later are read whole.
+    End,
+}
+
+/// What a [`crate::Follower`] follows.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// Paths and globs (`**`, `*`, `?`, `[..]`, `{a,b}`); relative ones start at the current directory.
+    pub patterns: Vec<String>,
+    /// Paths and globs that are never followed, nor is anything below them.
+    pub exclude: Vec<String>,
+    /// Where files that exist at start and have no checkpoint are read from. Default: the beginning.
+    pub start_at: StartAt,
+    /// Files followed at most. Default 10,000.
+    pub max_files: usize,
+    /// How often files are looked at where inotify cannot watch them. Default 250 ms.
+    pub poll_interval: Duration,
+    /// Limits of each file.
+    pub limits: Limits,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            patterns: Vec::new(),
+            exclude: Vec::new(),
+            start_at: StartAt::Beginning,
+            max_files: 10_000,
+            poll_interval: Duration::from_millis(250),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Limits of one source.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// A longer line keeps its first bytes; the rest becomes a gap. Default 1 MiB, at most 1 GiB.
+    pub max_line_bytes: usize,
+    /// Bytes read at once. Default 1 MiB, at most 1 GiB.
+    pub batch_bytes: usize,
+    /// After this time an unfinished last line is handed over as it is. Default: it is held until completed.
+    pub partial_line_timeout: Option<Duration>,
+    /// How long a replaced file must be quiet, once its successor has content, before it counts as finished:
+    /// writers go on with the old file until they are told. Default 500 ms.
+    pub rotation_grace: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_line_bytes: 1 << 20,
+            batch_bytes: 1 << 20,
+            partial_line_timeout: None,
+            rotation_grace: Duration::from_millis(500),
+        }
+    }
+}
+
+impl Limits {
+    /// The same limits, within what a batch's 32-bit arena can hold.
+    pub(crate) fn checked(mut self) -> Self {
+        self.max_line_bytes = self.max_line_bytes.clamp(1, 1 << 30);
+        self.batch_bytes = self.batch_bytes.clamp(1, 1 << 30);
+        self
+    }
+}

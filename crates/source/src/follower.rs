@@ -1,0 +1,109 @@
+//! Follows everything that a set of patterns means, on one thread.
+
+mod worker;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use rustix::event::{EventfdFlags, eventfd};
+use rustix::fd::OwnedFd;
+use taffrail_record::{Checkpoint, RawBatch, Timestamp};
+
+use self::worker::Worker;
+use crate::pattern::Patterns;
+use crate::{Config, Error, SourceStatus, Stopped};
+
+/// Where batches go.
+pub trait Sink: Send {
+    /// Takes a batch; blocks while the queue is full, for the file is the buffer.
+    ///
+    /// # Errors
+    /// [`Stopped`] if the pipeline takes no more; following ends.
+    fn send(&mut self, batch: RawBatch) -> Result<(), Stopped>;
+}
+
+impl<F: FnMut(RawBatch) -> Result<(), Stopped> + Send> Sink for F {
+    fn send(&mut self, batch: RawBatch) -> Result<(), Stopped> {
+        self(batch)
+    }
+}
+
+/// Follows files until it is stopped or dropped.
+#[derive(Debug)]
+pub struct Follower {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread and its owner both see.
+#[derive(Debug)]
+struct Shared {
+    stop: AtomicBool,
+    wake: OwnedFd,
+    board: Mutex<BTreeMap<String, SourceStatus>>,
+}
+
+impl Shared {
+    fn board(&self) -> MutexGuard<'_, BTreeMap<String, SourceStatus>> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Follower {
+    /// Starts the thread `source`. `checkpoints` are what the store holds, by the source's name.
+    ///
+    /// # Errors
+    /// [`Error::Pattern`] for a pattern that is no glob, [`Error::Thread`] where the system gives no thread.
+    pub fn spawn(
+        config: Config,
+        checkpoints: Vec<(String, Checkpoint)>,
+        sink: Box<dyn Sink>,
+        clock: fn() -> Timestamp,
+    ) -> Result<Self, Error> {
+        let patterns = Patterns::new(&config.patterns, &config.exclude)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
+        let wake = wake.map_err(|error| Error::Thread(io::Error::from(error)))?;
+        let shared = Arc::new(Shared { stop: AtomicBool::new(false), wake, board: Mutex::default() });
+        let worker = Worker::new(config, patterns, checkpoints, Arc::clone(&shared), sink, clock);
+        let builder = std::thread::Builder::new().name("source".to_owned());
+        let thread = builder.spawn(move || worker.run()).map_err(Error::Thread)?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Every source, by name, refused ones included.
+    pub fn status(&self) -> Vec<SourceStatus> {
+        self.shared.board().values().cloned().collect()
+    }
+
+    /// Whether the thread still reads; it ends when the sink says [`Stopped`].
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Reads nothing more, and waits until the thread has ended. A `send` that blocks must be let go by its queue.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.shared.stop.store(true, Ordering::Release);
+        // A full counter has woken it already.
+        let _ = rustix::io::write(&self.shared.wake, &1u64.to_ne_bytes());
+        if let Some(thread) = self.thread.take() {
+            // A panic there was our bug and has been printed; stopping goes on.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(test)]
+mod tests;

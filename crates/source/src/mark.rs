@@ -1,0 +1,164 @@
+//! A checkpoint's state: which file a source was in, and where, written as one line of text.
+
+use std::fmt::Write as _;
+
+use taffrail_record::{Checkpoint, Timestamp};
+
+use crate::identity::{Fingerprint, Identity};
+
+/// A position in a file, with what is needed to know that file again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Mark {
+    pub(crate) identity: Identity,
+    /// Offset in the source at which this file's first byte lies.
+    pub(crate) base: u64,
+    /// Position in the file after what was handed over.
+    pub(crate) position: u64,
+    /// The largest size the file was seen to have.
+    pub(crate) size: u64,
+    /// Offset in the source at which the dropped rest of an oversize line began, if it is still going on.
+    pub(crate) skip: Option<u64>,
+    /// When the path was last seen to lead to the file, in nanoseconds since the epoch.
+    pub(crate) seen: Timestamp,
+    /// The file's first bytes, as far as they were handed over.
+    pub(crate) prefix: Fingerprint,
+    /// The bytes right before `position`.
+    pub(crate) edge: Fingerprint,
+}
+
+/// What a checkpoint says about where to go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Resume {
+    /// In this file.
+    In(Mark),
+    /// The last file was finished; the next starts at the checkpoint's offset.
+    Between,
+    /// The state is empty, damaged or from a later release.
+    Unknown,
+}
+
+const VERSION: &str = "v1";
+const BETWEEN: &str = "v1 between";
+
+impl Resume {
+    /// The text for [`Checkpoint::state`].
+    pub(crate) fn encode(&self) -> String {
+        let Self::In(mark) = self else { return BETWEEN.to_owned() };
+        let (prefix, edge) = (mark.prefix, mark.edge);
+        let mut out = format!(
+            "{VERSION} {} base={} size={} seen={} prefix={}:{:x} edge={}:{:x}",
+            mark.identity, mark.base, mark.size, mark.seen.0, prefix.len, prefix.hash, edge.len, edge.hash
+        );
+        if let Some(skip) = mark.skip {
+            // Writing to a String cannot fail.
+            let _ = write!(out, " skip={skip}");
+        }
+        out
+    }
+
+    /// Reads any text; what it does not understand is [`Resume::Unknown`].
+    pub(crate) fn decode(checkpoint: &Checkpoint) -> Self {
+        if checkpoint.state == BETWEEN {
+            return Self::Between;
+        }
+        mark_of(checkpoint).map_or(Self::Unknown, Self::In)
+    }
+}
+
+fn mark_of(checkpoint: &Checkpoint) -> Option<Mark> {
+    let mut words = checkpoint.state.split(' ');
+    if words.next() != Some(VERSION) {
+        return None;
+    }
+    let (mut dev, mut ino, mut birth, mut base, mut size) = (None, None, None, None, None);
+    let (mut prefix, mut edge, mut skip, mut seen) = (None, None, None, None);
+    for word in words {
+        let (key, value) = word.split_once('=')?;
+        match key {
+            "dev" => dev = Some(value.parse().ok()?),
+            "ino" => ino = Some(value.parse().ok()?),
+            "birth" => birth = Some(value.parse().ok()?),
+            "base" => base = Some(value.parse().ok()?),
+            "size" => size = Some(value.parse().ok()?),
+            "seen" => seen = Some(Timestamp(value.parse().ok()?)),
+            "prefix" => prefix = Some(fingerprint_of(value)?),
+            "edge" => edge = Some(fingerprint_of(value)?),
+            "skip" => skip = Some(value.parse().ok()?),
+            // A later release may know more about a file; what it adds cannot change where to go on.
+            _ => {}
+        }
+    }
+    let (base, edge, prefix): (u64, Fingerprint, Fingerprint) = (base?, edge?, prefix?);
+    let position = checkpoint.offset.checked_sub(base)?;
+    let plausible = edge.len as u64 <= position
+        && prefix.len as u64 <= position
+        && edge.len.max(prefix.len) <= crate::open_file::PREFIX_BYTES
+        && base.checked_add(size?).is_some()
+        && skip.is_none_or(|skip| (base..=checkpoint.offset).contains(&skip));
+    let identity = Identity { dev: dev?, ino: ino?, birth };
+    plausible.then_some(Mark { identity, base, position, size: size?, skip, seen: seen?, prefix, edge })
+}
+
+fn fingerprint_of(text: &str) -> Option<Fingerprint> {
+    let (len, hash) = text.split_once(':')?;
+    Some(Fingerprint { len: len.parse().ok()?, hash: u64::from_str_radix(hash, 16).ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn mark() -> Mark {
+        Mark {
+            identity: Identity { dev: 65024, ino: 77, birth: Some(1_763_600_000_123_456_789) },
+            base: 1000,
+            position: 200,
+            size: 300,
+            skip: Some(1100),
+            seen: Timestamp(-5),
+            prefix: Fingerprint::of(b"abc"),
+            edge: Fingerprint::of(b"xyz\n"),
+        }
+    }
+
+    fn decode(state: &str, offset: u64) -> Resume {
+        Resume::decode(&Checkpoint { offset, lines: 9, state: state.to_owned() })
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let without = Mark { skip: None, identity: Identity { birth: None, ..mark().identity }, ..mark() };
+        for mark in [mark(), without] {
+            assert_eq!(decode(&Resume::In(mark).encode(), 1200), Resume::In(mark));
+        }
+        assert_eq!(decode(&Resume::Between.encode(), 5), Resume::Between);
+        let later = format!("{} nlink=2", Resume::In(mark()).encode());
+        assert_eq!(decode(&later, 1200), Resume::In(mark()), "unknown keys are passed over");
+    }
+
+    #[test]
+    fn anything_else_is_unknown() {
+        let good = Resume::In(mark()).encode();
+        let nul = "\0".repeat(80);
+        let half = &good[..good.len() / 2];
+        let newer = good.replacen("v1", "v2", 1);
+        let negative = good.replacen("base=1000", "base=-1", 1);
+        for state in ["", "v1", "v1 ", nul.as_str(), half, &newer, &negative] {
+            assert_eq!(decode(state, 1200), Resume::Unknown, "{state:?}");
+        }
+        assert_eq!(decode(&good, 999), Resume::Unknown, "an offset before the file's base");
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_is_total(state in ".*", offset: u64, cut in 0usize..200, flip in 0usize..200) {
+            decode(&state, offset);
+            let mut bytes = Resume::In(mark()).encode().into_bytes();
+            let len = bytes.len();
+            bytes[flip % len] ^= 1 << (flip % 7);
+            bytes.truncate(cut);
+            decode(&String::from_utf8_lossy(&bytes), offset);
+        }
+    }
+}

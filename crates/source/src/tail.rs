@@ -1,0 +1,474 @@
+//! Follows one path: its file's growth, and through rotation, truncation, deletion and restarts.
+//!
+//! A source is a stream: the files that stood at its path, one after the other. The file in front is read to
+//! its end and only then left for its successors, which are held open meanwhile so that none can slip by.
+
+mod standing;
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use fs_err as fs;
+use taffrail_record::{Checkpoint, RawBatch, Timestamp};
+use tracing::{info, warn};
+
+use crate::cut::{Cutter, Found};
+use crate::identity::{Fingerprint, Identity};
+use crate::mark::{Mark, Resume};
+use crate::open_file::{Block, EDGE_BYTES, OpenFile, read_exactly};
+use crate::refusal::{self, Closed, Opened};
+use crate::status::{SourceState, SourceStatus};
+use crate::{Error, Limits, StartAt, rotated};
+
+/// Successors held open at once; one that comes when as many wait is found again on disk.
+const MAX_SUCCESSORS: usize = 64;
+/// How long a deleted file is held open, and its disk space with it, when it neither grows nor is replaced.
+const DELETED_HOLD: Duration = Duration::from_secs(60);
+/// How soon to look again while the path does not lead to the file that is read.
+const UNSETTLED_POLL: Duration = Duration::from_millis(50);
+
+/// The same, after it has been so for long.
+const UNSETTLED_POLL_MAX: Duration = Duration::from_secs(10);
+/// Blocks of an unfinished line that are read in one go.
+const MAX_BLOCKS: usize = 64;
+/// Files that were left and are remembered.
+const MAX_LEFT: usize = 16;
+
+/// The time, as following needs it.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// The wall clock, for what is written down.
+    pub observed: Timestamp,
+    /// A clock that never goes back, for waiting.
+    pub uptime: Duration,
+}
+
+/// Follows one path. Needs neither a thread nor inotify: whoever owns it says when to read.
+#[derive(Debug)]
+pub struct Tail {
+    path: PathBuf,
+    source: Arc<str>,
+    limits: Limits,
+    start_at: StartAt,
+    cutter: Cutter,
+    front: Front,
+    next: VecDeque<Opened>,
+    /// Lost bytes to report.
+    lost: Found,
+    /// Whether where to go on changed without a line that says so.
+    unsaved: bool,
+    /// The latest files that were left, in case one comes back: a symlink swapped to and fro.
+    left: VecDeque<Mark>,
+    /// When the path was last seen to lead to the front file.
+    seen: Timestamp,
+    /// Whether the parked file is not the one at its path.
+    displaced: bool,
+    /// When the front file last grew, or was found replaced.
+    quiet_since: Duration,
+    state: SourceState,
+    rotations: u64,
+    last_read: Option<Timestamp>,
+    last_error: Option<String>,
+}
+
+/// The file that is read now.
+#[derive(Debug)]
+enum Front {
+    /// None: nothing was read yet, or the last one is finished.
+    None,
+    /// Known but not open.
+    Parked(Mark),
+    Open(Box<OpenFile>),
+}
+
+impl Tail {
+    /// Follows `path` from `checkpoint` on, or from the start if there is none. Touches nothing yet.
+    pub fn new(path: PathBuf, checkpoint: Option<&Checkpoint>, start_at: StartAt, limits: Limits) -> Self {
+        let limits = limits.checked();
+        let source: Arc<str> = crate::source_name(&path).into();
+        let mut cutter = Cutter { max_line_bytes: limits.max_line_bytes, ..Cutter::default() };
+        let mut front = Front::None;
+        if let Some(checkpoint) = checkpoint {
+            (cutter.offset, cutter.lines) = (checkpoint.offset, checkpoint.lines);
+            match Resume::decode(checkpoint) {
+                Resume::In(mark) => front = Front::Parked(mark),
+                Resume::Between => {}
+                Resume::Unknown => warn!(
+                    "the checkpoint of {source} is not readable: its file is read again from its first byte, \
+                     as offset {} and following",
+                    checkpoint.offset
+                ),
+            }
+        }
+        let start_at = if checkpoint.is_some() { StartAt::Beginning } else { start_at };
+        Self {
+            path,
+            source,
+            limits,
+            start_at,
+            cutter,
+            front,
+            next: VecDeque::new(),
+            lost: Found::default(),
+            unsaved: false,
+            left: VecDeque::new(),
+            seen: Timestamp(i64::MIN),
+            displaced: false,
+            quiet_since: Duration::ZERO,
+            state: SourceState::Missing,
+            rotations: 0,
+            last_read: None,
+            last_error: None,
+        }
+    }
+
+    /// Reads the next batch, at most [`Limits::batch_bytes`] at once; `None` if there is nothing new.
+    /// A batch may hold no lines but gaps, or only a checkpoint that must not be lost.
+    ///
+    /// # Errors
+    /// The file's system error. What was read stands; call again later.
+    pub fn read(&mut self, now: Now) -> Result<Option<RawBatch>, Error> {
+        let result = self.read_on(now);
+        if let Err(error) = &result {
+            self.state = SourceState::Failed(error.to_string());
+            self.last_error = Some(error.to_string());
+        }
+        result
+    }
+
+    fn read_on(&mut self, now: Now) -> Result<Option<RawBatch>, Error> {
+        // Each turn leaves one file for the next; an endless chain comes back at the next call.
+        for _ in 0..MAX_SUCCESSORS {
+            if !self.open_front(now)? {
+                break;
+            }
+            if let Some(batch) = self.read_front(now)? {
+                return Ok(Some(batch));
+            }
+            self.look(now);
+            if !self.is_finished(now) {
+                break;
+            }
+            let (arena, found, _) = self.finish_front(now);
+            self.rotations += 1;
+            if !found.lines.is_empty() {
+                return Ok(self.batch(arena, found, now));
+            }
+            self.lost.gaps.extend(found.gaps);
+        }
+        Ok(self.batch(Vec::new(), Found::default(), now))
+    }
+
+    /// Makes sure that a file is open in front; `false` if there is none to open.
+    fn open_front(&mut self, now: Now) -> Result<bool, Error> {
+        match &self.front {
+            Front::Open(_) => Ok(true),
+            Front::None => match self.next.pop_front() {
+                Some(opened) => self.start(opened, now),
+                None => match refusal::open(&self.path) {
+                    Ok(opened) => self.start_first(opened, now),
+                    Err(closed) => self.closed(closed),
+                },
+            },
+            Front::Parked(mark) => {
+                let mark = *mark;
+                self.unpark(&mark, now)
+            }
+        }
+    }
+
+    /// Begins with a file's first byte, or where it was left if it was in front before.
+    fn start(&mut self, opened: Opened, now: Now) -> Result<bool, Error> {
+        let mark = self.mark_of(&opened);
+        let Opened { file, identity, size, seen } = opened;
+        (self.unsaved, self.seen) = (true, seen);
+        self.left.retain(|mark| !mark.identity.is(&identity));
+        let file = match OpenFile::resume(file, identity, &mark)? {
+            Ok(file) => file,
+            Err(file) => OpenFile::fresh(file, identity, self.cutter.offset, size),
+        };
+        self.put_front(file, now);
+        Ok(true)
+    }
+
+    /// Where the reading of `opened` will begin, as the next of the stream.
+    fn mark_of(&self, opened: &Opened) -> Mark {
+        let (identity, size, seen, none) = (opened.identity, opened.size, opened.seen, Fingerprint::EMPTY);
+        let base = self.cutter.offset;
+        let fresh = Mark { identity, base, position: 0, size, skip: None, seen, prefix: none, edge: none };
+        match self.left.iter().rev().find(|mark| mark.identity.is(&identity)) {
+            Some(left) => Mark { base: base - left.position, skip: None, seen, ..*left },
+            None => fresh,
+        }
+    }
+
+    /// Begins with the first file of the stream, where `start_at` says.
+    fn start_first(&mut self, opened: Opened, now: Now) -> Result<bool, Error> {
+        if self.cutter.offset == 0 && refusal::is_binary(&opened)? {
+            return self.closed(Closed::Refused(refusal::BINARY.to_owned()));
+        }
+        if std::mem::take(&mut self.start_at) == StartAt::Beginning {
+            return self.start(opened, now);
+        }
+        let end = last_line_end(&opened, self.limits.max_line_bytes)?;
+        let Opened { file, identity, seen, .. } = opened;
+        self.seen = seen;
+        self.put_front(OpenFile::from_middle(file, identity, end)?, now);
+        self.cutter.offset = end;
+        self.unsaved = true;
+        Ok(true)
+    }
+
+    fn put_front(&mut self, file: OpenFile, now: Now) {
+        self.front = Front::Open(Box::new(file));
+        self.state = SourceState::Following;
+        self.displaced = false;
+        self.quiet_since = now.uptime;
+    }
+
+    fn closed(&mut self, closed: Closed) -> Result<bool, Error> {
+        self.state = match closed {
+            Closed::Missing => {
+                // What appears later is read whole.
+                self.start_at = StartAt::Beginning;
+                SourceState::Missing
+            }
+            Closed::Refused(reason) => SourceState::Refused(reason),
+            Closed::Failed(error) => return Err(error.into()),
+        };
+        Ok(false)
+    }
+
+    /// Finds the file of `mark` again: at its path, under another name beside it, or not at all.
+    fn unpark(&mut self, mark: &Mark, now: Now) -> Result<bool, Error> {
+        let here = refusal::open(&self.path);
+        let found = match here {
+            Ok(opened) if opened.identity.may_be(&mark.identity) => {
+                let Opened { file, identity, size, seen } = opened;
+                match OpenFile::resume(file, identity, mark)? {
+                    Ok(file) => {
+                        self.resume(file, mark, now);
+                        self.seen = now.observed;
+                        return Ok(true);
+                    }
+                    Err(file) => Ok(Opened { file, identity, size, seen }),
+                }
+            }
+            other => other,
+        };
+        if let Some(path) = rotated::find(&self.path, &mark.identity)
+            && let Ok(opened) = refusal::open(&path)
+            && let Ok(file) = OpenFile::resume(opened.file, opened.identity, mark)?
+        {
+            info!("{} goes on in {}, to where it was renamed", self.source, path.display());
+            self.resume(file, mark, now);
+            return Ok(true);
+        }
+        match found {
+            Ok(opened) => {
+                warn!(
+                    "{} was replaced or truncated while it was not open: its new content is read",
+                    self.source
+                );
+                let end = mark.base + mark.size;
+                self.cutter.skip = mark.skip;
+                self.cutter.lose(end, now.observed, &mut self.lost);
+                self.rotations += 1;
+                self.front = Front::None;
+                self.line_up(&mark.identity, mark, opened);
+                self.open_front(now)
+            }
+            Err(closed) => self.closed(closed),
+        }
+    }
+
+    fn resume(&mut self, file: OpenFile, mark: &Mark, now: Now) {
+        self.cutter.offset = mark.base + mark.position;
+        self.cutter.skip = mark.skip;
+        self.seen = mark.seen;
+        self.put_front(file, now);
+    }
+
+    /// Reads the front file on; `None` at its end.
+    fn read_front(&mut self, now: Now) -> Result<Option<RawBatch>, Error> {
+        for _ in 0..MAX_BLOCKS {
+            let Front::Open(file) = &mut self.front else { return Ok(None) };
+            let position = file.position;
+            let block = file.read_block(self.limits.batch_bytes);
+            let block = block.map_err(|error| Error::Read { path: self.path.clone(), position, error })?;
+            let Block::Bytes { arena, start, scanned, more } = block else { return Ok(self.rewritten(now)) };
+            if arena.len() > scanned {
+                self.quiet_since = now.uptime;
+            }
+            let mut found = Found::default();
+            let rest = self.cutter.cut(&arena, start, scanned, now.observed, &mut found);
+            let arena = file.advance(arena, start, rest);
+            if let Some(batch) = self.batch(arena, found, now) {
+                return Ok(Some(batch));
+            }
+            if !more {
+                return Ok(self.overdue_partial(now));
+            }
+        }
+        // Deep in an oversize line: others want their turn, and what was skipped need not be read again.
+        self.unsaved = true;
+        Ok(self.batch(Vec::new(), Found::default(), now))
+    }
+
+    /// The unfinished last line, if it has waited for long enough.
+    fn overdue_partial(&mut self, now: Now) -> Option<RawBatch> {
+        let timeout = self.limits.partial_line_timeout?;
+        let Front::Open(file) = &mut self.front else { return None };
+        if file.partial_bytes() == 0 || now.uptime < self.quiet_since + timeout {
+            return None;
+        }
+        let (arena, start) = file.take_partial();
+        let mut found = Found::default();
+        self.cutter.finish(&arena, start, now.observed, &mut found);
+        self.batch(arena, found, now)
+    }
+
+    /// The content was truncated or written anew: what is known to be unread is lost, the new content is next.
+    fn rewritten(&mut self, now: Now) -> Option<RawBatch> {
+        let (arena, found, file) = self.finish_front(now);
+        self.rotations += 1;
+        if let Some(file) = file {
+            self.put_front(file.into_restarted(self.cutter.offset), now);
+            self.unsaved = true;
+        }
+        self.batch(arena, found, now)
+    }
+
+    /// Ends the front file: its unfinished line is handed over as it is, and unread bytes are lost.
+    fn finish_front(&mut self, now: Now) -> (Vec<u8>, Found, Option<Box<OpenFile>>) {
+        let mut found = Found::default();
+        let Front::Open(mut file) = std::mem::replace(&mut self.front, Front::None) else {
+            return (Vec::new(), found, None);
+        };
+        let (arena, start) = file.take_partial();
+        self.cutter.finish(&arena, start, now.observed, &mut found);
+        self.cutter.lose(file.base + file.size, now.observed, &mut found);
+        self.unsaved = true;
+        self.left.push_back(file.mark(&self.cutter, self.seen));
+        if self.left.len() > MAX_LEFT {
+            self.left.pop_front();
+        }
+        (arena, found, Some(file))
+    }
+
+    /// Looks where the path leads now, and opens what has come to stand there.
+    fn look(&mut self, now: Now) {
+        let Front::Open(file) = &self.front else { return };
+        let latest = self.next.back().map_or(file.identity, |opened| opened.identity);
+        let here = fs::metadata(&self.path).map(|metadata| Identity::of(&metadata));
+        let closed = match here {
+            Ok(identity) if identity.is(&latest) || identity.is(&file.identity) => {
+                if identity.is(&file.identity) {
+                    self.seen = now.observed;
+                } else if let Some(opened) = self.next.back_mut() {
+                    opened.seen = now.observed;
+                }
+                self.state = SourceState::Following;
+                return;
+            }
+            Ok(_) if self.next.len() >= MAX_SUCCESSORS => return,
+            Ok(_) => match refusal::open(&self.path) {
+                Ok(opened) => {
+                    let mark = file.mark(&self.cutter, self.seen);
+                    if self.next.is_empty() {
+                        self.quiet_since = now.uptime;
+                    }
+                    self.line_up(&latest, &mark, opened);
+                    self.state = SourceState::Following;
+                    return;
+                }
+                Err(closed) => closed,
+            },
+            Err(error) => Closed::from(error),
+        };
+        // The file in front is still read: what happens at its path is no reason to stop.
+        if let Err(error) = self.closed(closed) {
+            self.state = SourceState::Failed(error.to_string());
+            self.last_error = Some(error.to_string());
+        }
+    }
+
+    /// Puts `opened` behind what stood at the path after `older` and was rotated away before anyone looked.
+    fn line_up(&mut self, older: &Identity, front: &Mark, opened: Opened) {
+        for path in rotated::between(&self.path, older, front.seen, &opened.identity) {
+            let Ok(missed) = refusal::open(&path) else { continue };
+            let known = self.next.iter().any(|next| next.identity.is(&missed.identity));
+            let copied = self.left.iter().chain([front]).any(|mark| is_copy(&path, mark));
+            if !known && !copied && self.next.len() + 1 < MAX_SUCCESSORS {
+                info!("{} goes on in {}, rotated before it was read", self.source, path.display());
+                self.next.push_back(missed);
+            }
+        }
+        self.next.push_back(opened);
+    }
+
+    /// Whether the front file, read to its end, can be left.
+    fn is_finished(&self, now: Now) -> bool {
+        let Front::Open(file) = &self.front else { return false };
+        let quiet = now.uptime.saturating_sub(self.quiet_since);
+        match self.next.front() {
+            None => self.state == SourceState::Missing && quiet >= DELETED_HOLD && file.is_deleted(),
+            // Two rotations on, nobody writes to it any more.
+            Some(_) if self.next.len() > 1 => true,
+            // While its successor is empty the writer may not have been told yet.
+            Some(opened) => {
+                let wait = if opened.size_now() > 0 { self.limits.rotation_grace } else { DELETED_HOLD };
+                quiet >= wait && (opened.size_now() > 0 || file.is_deleted())
+            }
+        }
+    }
+
+    /// The batch of what was found, of what is lost, and of where to go on; `None` if there is none of them.
+    fn batch(&mut self, bytes: Vec<u8>, mut found: Found, now: Now) -> Option<RawBatch> {
+        found.gaps.splice(0..0, self.lost.gaps.drain(..));
+        if found.lines.is_empty() && found.gaps.is_empty() && !std::mem::take(&mut self.unsaved) {
+            return None;
+        }
+        self.unsaved = false;
+        if !found.lines.is_empty() {
+            self.last_read = Some(now.observed);
+        }
+        let checkpoint = self.checkpoint();
+        let Found { lines, gaps } = found;
+        Some(RawBatch {
+            source: Arc::clone(&self.source),
+            observed: now.observed,
+            bytes,
+            lines,
+            gaps,
+            checkpoint,
+        })
+    }
+}
+
+/// Whether the file at `path` holds what was read up to `mark`: `logrotate` and people make copies. A short
+/// beginning proves nothing, many logs start with the same header.
+fn is_copy(path: &Path, mark: &Mark) -> bool {
+    mark.edge.len == EDGE_BYTES
+        && refusal::open(path).is_ok_and(|other| {
+            let resumed = OpenFile::resume(other.file, other.identity, mark);
+            resumed.is_ok_and(|resumed| resumed.is_ok())
+        })
+}
+
+/// Position after the last newline: a line that is being written must not lose its beginning.
+fn last_line_end(opened: &Opened, max_line_bytes: usize) -> Result<u64, Error> {
+    let len = usize::try_from(opened.size).unwrap_or(usize::MAX).min(max_line_bytes);
+    let start = opened.size - len as u64;
+    let tail = read_exactly(&opened.file, start, len)?.unwrap_or_default();
+    Ok(match memchr::memrchr(b'\n', &tail) {
+        Some(at) => start + at as u64 + 1,
+        None if start == 0 => 0,
+        None => opened.size,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,252 @@
+//! From a batch of spans to Arrow columns. The texts are not copied: the views point into the batch's arena.
+
+use std::sync::Arc;
+
+use arrow::array::builder::make_view;
+use arrow::array::{
+    Array, ArrayRef, BinaryViewArray, Int64Array, RecordBatch, StringViewArray, StringViewBuilder,
+    StructArray, TimestampNanosecondArray, UInt8Array,
+};
+use arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
+use arrow::compute::{SortColumn, SortOptions, lexsort_to_indices, take_record_batch};
+use arrow::datatypes::{DataType, Field, Fields};
+use arrow::error::ArrowError;
+use taffrail_record::layout::keeps_raw;
+use taffrail_record::{Attribute, AttributeKind, LogBatch, LogRecord, Span};
+
+use crate::json;
+use crate::schema::{self, ATTRIBUTE_COLUMNS_MAX};
+
+/// The records of `batch` as columns, in the same order.
+pub fn from_batch(batch: LogBatch) -> Result<RecordBatch, ArrowError> {
+    let plan = AttributePlan::new(&batch);
+    let names = Names::new(&batch);
+    let columns = Columns { batch: &batch, plan: &plan };
+    let attributes = columns.attributes();
+    let rest = columns.rest();
+    let views = columns.views(&names);
+    let mut arrays = columns.numbers();
+    let arena = Buffer::from_vec(batch.into_arena());
+    let text = |views: Vec<u128>, nulls: Option<NullBuffer>, buffer: &Buffer| {
+        let array = StringViewArray::try_new(ScalarBuffer::from(views), vec![buffer.clone()], nulls)?;
+        Ok::<ArrayRef, ArrowError>(Arc::new(array))
+    };
+    let raw = BinaryViewArray::try_new(ScalarBuffer::from(views.raw), vec![arena.clone()], Some(views.raw_nulls))?;
+    arrays.insert(3, text(views.node, None, &arena)?);
+    arrays.insert(4, text(views.source, None, &names.buffer)?);
+    arrays.push(text(views.service, None, &arena)?);
+    arrays.push(text(views.body, None, &arena)?);
+    arrays.push(text(views.layout, None, &names.buffer)?);
+    arrays.push(Arc::new(raw));
+    arrays.push(Arc::new(rest));
+    let fields: Fields = plan.columns.iter().map(|column| column.field.clone()).collect();
+    if !fields.is_empty() {
+        let children = attributes
+            .into_iter()
+            .map(|column| match column {
+                AttributeColumn::Integers(values) => Ok(Arc::new(Int64Array::from(values)) as ArrayRef),
+                AttributeColumn::Texts(views, nulls) => text(views, Some(NullBuffer::from(nulls)), &arena),
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        arrays.push(Arc::new(StructArray::try_new(fields.clone(), children, None)?));
+    }
+    RecordBatch::try_new(schema::with_attributes(&fields), arrays)
+}
+
+/// Sorts records by (timestamp, source, offset) if they are not sorted by time already.
+pub fn sort(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let times = batch.column(0);
+    let sorted = times
+        .as_any()
+        .downcast_ref::<TimestampNanosecondArray>()
+        .is_some_and(|times| times.values().is_sorted());
+    if sorted {
+        return Ok(batch.clone());
+    }
+    let key = |index: usize| SortColumn {
+        values: Arc::clone(batch.column(index)),
+        options: Some(SortOptions::default()),
+    };
+    let indices = lexsort_to_indices(&[key(0), key(4), key(5)], None)?;
+    take_record_batch(batch, &indices)
+}
+
+/// Which attributes become columns, and which go to the JSON text beside them.
+struct AttributePlan {
+    columns: Vec<PlannedColumn>,
+    /// Key index to column index.
+    of_key: Vec<Option<usize>>,
+}
+
+struct PlannedColumn {
+    field: Field,
+    integer: bool,
+}
+
+impl AttributePlan {
+    fn new(batch: &LogBatch) -> Self {
+        let mut counts = vec![0usize; batch.keys().len()];
+        let mut integers = vec![true; batch.keys().len()];
+        for index in 0..batch.len() {
+            for attribute in batch.attributes(index) {
+                let key = usize::from(attribute.key);
+                counts[key] += 1;
+                integers[key] &= attribute.kind == AttributeKind::Integer;
+            }
+        }
+        let mut keys: Vec<usize> = (0..counts.len()).filter(|key| counts[*key] > 0).collect();
+        if keys.len() > ATTRIBUTE_COLUMNS_MAX {
+            keys.sort_by_key(|key| std::cmp::Reverse(counts[*key]));
+            keys.truncate(ATTRIBUTE_COLUMNS_MAX);
+        }
+        keys.sort_by(|a, b| batch.keys()[*a].cmp(&batch.keys()[*b]));
+        let mut of_key = vec![None; counts.len()];
+        let mut columns = Vec::with_capacity(keys.len());
+        for key in keys {
+            of_key[key] = Some(columns.len());
+            let data_type = if integers[key] { DataType::Int64 } else { DataType::Utf8View };
+            let field = schema::attribute_field(&batch.keys()[key], data_type);
+            columns.push(PlannedColumn { field, integer: integers[key] });
+        }
+        Self { columns, of_key }
+    }
+}
+
+enum AttributeColumn {
+    Integers(Vec<Option<i64>>),
+    Texts(Vec<u128>, Vec<bool>),
+}
+
+/// The batch's sources and layouts in one buffer, with a view each.
+struct Names {
+    buffer: Buffer,
+    sources: Vec<u128>,
+    layouts: Vec<u128>,
+}
+
+impl Names {
+    fn new(batch: &LogBatch) -> Self {
+        let mut bytes = Vec::new();
+        let mut views = |names: &[Arc<str>]| -> Vec<u128> {
+            names
+                .iter()
+                .map(|name| {
+                    let start = bytes.len() as u32;
+                    bytes.extend_from_slice(name.as_bytes());
+                    make_view(name.as_bytes(), 0, start)
+                })
+                .collect()
+        };
+        let sources = views(batch.sources());
+        let layouts = views(batch.layouts());
+        Self { buffer: Buffer::from_vec(bytes), sources, layouts }
+    }
+}
+
+struct Views {
+    node: Vec<u128>,
+    source: Vec<u128>,
+    service: Vec<u128>,
+    body: Vec<u128>,
+    layout: Vec<u128>,
+    raw: Vec<u128>,
+    raw_nulls: NullBuffer,
+}
+
+struct Columns<'a> {
+    batch: &'a LogBatch,
+    plan: &'a AttributePlan,
+}
+
+impl Columns<'_> {
+    fn records(&self) -> &[LogRecord] {
+        self.batch.records()
+    }
+
+    fn view(&self, span: Span) -> u128 {
+        make_view(span.of(self.batch.arena()), 0, span.start)
+    }
+
+    /// timestamp, observed_timestamp, severity_number, offset.
+    fn numbers(&self) -> Vec<ArrayRef> {
+        let records = self.records();
+        let time = |values: Vec<i64>| -> ArrayRef {
+            Arc::new(TimestampNanosecondArray::from(values).with_timezone(schema::UTC))
+        };
+        vec![
+            time(records.iter().map(|record| record.timestamp.0).collect()),
+            time(records.iter().map(|record| record.observed.0).collect()),
+            Arc::new(records.iter().map(|record| record.severity.number()).collect::<UInt8Array>()),
+            Arc::new(records.iter().map(|record| record.offset as i64).collect::<Int64Array>()),
+        ]
+    }
+
+    fn views(&self, names: &Names) -> Views {
+        let records = self.records();
+        let of = |span: fn(&LogRecord) -> Span| records.iter().map(|record| self.view(span(record))).collect();
+        let kept: Vec<bool> = self.batch.layouts().iter().map(|layout| keeps_raw(layout)).collect();
+        let whole = |record: &LogRecord| kept[usize::from(record.layout)];
+        Views {
+            node: of(|record| record.node),
+            service: of(|record| record.service),
+            body: of(|record| record.body),
+            source: records.iter().map(|record| names.sources[usize::from(record.source)]).collect(),
+            layout: records.iter().map(|record| names.layouts[usize::from(record.layout)]).collect(),
+            raw: records.iter().map(|record| if whole(record) { self.view(record.raw) } else { 0 }).collect(),
+            raw_nulls: records.iter().map(whole).collect::<Vec<_>>().into(),
+        }
+    }
+
+    fn attributes(&self) -> Vec<AttributeColumn> {
+        let len = self.batch.len();
+        let mut columns: Vec<AttributeColumn> = self
+            .plan
+            .columns
+            .iter()
+            .map(|column| match column.integer {
+                true => AttributeColumn::Integers(vec![None; len]),
+                false => AttributeColumn::Texts(vec![0; len], vec![false; len]),
+            })
+            .collect();
+        for row in 0..len {
+            for attribute in self.batch.attributes(row) {
+                let Some(column) = self.plan.of_key[usize::from(attribute.key)] else { continue };
+                match &mut columns[column] {
+                    AttributeColumn::Integers(values) => values[row] = self.batch.text(attribute.value).parse().ok(),
+                    AttributeColumn::Texts(views, valid) => {
+                        views[row] = self.view(attribute.value);
+                        valid[row] = true;
+                    }
+                }
+            }
+        }
+        columns
+    }
+
+    /// The attributes without a column, as JSON objects.
+    fn rest(&self) -> StringViewArray {
+        let mut builder = StringViewBuilder::new();
+        let all_planned = self.plan.of_key.iter().all(Option::is_some);
+        for row in 0..self.batch.len() {
+            let unplanned =
+                |attribute: &&Attribute| self.plan.of_key[usize::from(attribute.key)].is_none();
+            if all_planned || !self.batch.attributes(row).iter().any(|attribute| unplanned(&attribute)) {
+                builder.append_null();
+                continue;
+            }
+            let mut object = json::Object::default();
+            for attribute in self.batch.attributes(row).iter().filter(unplanned) {
+                let key = &self.batch.keys()[usize::from(attribute.key)];
+                object.push(key, self.batch.text(attribute.value), attribute.is_bare_json());
+            }
+            builder.append_value(object.finish());
+        }
+        builder.finish()
+    }
+}
+
+/// Earliest and latest timestamp; `None` without records.
+pub fn time_bounds(batch: &RecordBatch) -> Option<(i64, i64)> {
+    let times = batch.column(0).as_any().downcast_ref::<TimestampNanosecondArray>()?.values();
+    Some((*times.iter().min()?, *times.iter().max()?))
+}

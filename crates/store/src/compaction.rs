@@ -1,0 +1,196 @@
+//! Merges small segments into large ones, and picks those that retention removes.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::compute::concat_batches;
+use arrow::datatypes::{Fields, TimestampNanosecondType};
+
+use crate::error::{Error, Result};
+use crate::index::ROW_GROUP_ROWS;
+use crate::segment::writer::{Origin, SEGMENT_ROWS, SegmentWriter, Shape};
+use crate::segment::{Columns, Segment, SegmentMeta};
+use crate::store::Limits;
+use crate::{align, columns, schema};
+
+/// Segments below this many rows are merged.
+const SMALL_ROWS: u64 = SEGMENT_ROWS / 4;
+/// Small segments that make a merge worth its work.
+const MERGE_MIN: usize = 8;
+
+/// Small segments that belong together, if there are enough of them.
+pub(crate) fn choose(segments: &[Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
+    let mut small: Vec<_> = segments.iter().filter(|segment| segment.meta.rows < SMALL_ROWS).collect();
+    small.sort_by_key(|segment| segment.meta.min_timestamp);
+    let mut rows = 0;
+    let chosen: Vec<Arc<Segment>> = small
+        .into_iter()
+        .take_while(|segment| {
+            rows += segment.meta.rows;
+            rows <= SEGMENT_ROWS
+        })
+        .cloned()
+        .collect();
+    (chosen.len() >= MERGE_MIN).then_some(chosen)
+}
+
+/// Segments that are too old, then the oldest while all are too large together.
+pub(crate) fn expired(segments: &[Arc<Segment>], limits: &Limits, now: Duration) -> Vec<Arc<Segment>> {
+    let mut by_age = segments.to_vec();
+    by_age.sort_by_key(|segment| segment.meta.max_observed);
+    let oldest_kept = limits.max_age.map(|age| now.saturating_sub(age).as_nanos() as i64);
+    let size = |segment: &Arc<Segment>| segment.meta.data_bytes + segment.meta.index_bytes;
+    let mut bytes: u64 = by_age.iter().map(size).sum();
+    let expired = by_age.into_iter().take_while(|segment| {
+        let too_old = oldest_kept.is_some_and(|oldest| segment.meta.max_observed < oldest);
+        let too_much = limits.max_bytes.is_some_and(|limit| bytes > limit);
+        bytes -= size(segment);
+        too_old || too_much
+    });
+    expired.collect()
+}
+
+/// Writes the records of `inputs` into one new segment, by time.
+pub(crate) fn merge(
+    inputs: &[Arc<Segment>],
+    directory: &Path,
+    next_id: &mut dyn FnMut() -> i64,
+) -> Result<Vec<SegmentMeta>> {
+    let attributes = schema::union_attributes(inputs.iter().map(|segment| segment.schema().as_ref()));
+    let mut merger = Merger::new(inputs, attributes);
+    let Some(first) = merger.next_row_group()? else { return Ok(Vec::new()) };
+    let mut shape = Arc::new(Shape::for_batch(&first, None)?);
+    let mut writer = SegmentWriter::create(directory, next_id(), Arc::clone(&shape))?;
+    let mut next = Some(first);
+    let mut metas = Vec::new();
+    while let Some(batch) = next {
+        if !shape.fits(&batch) {
+            // A finer clock than before: what was written so far stands as a segment of its own.
+            shape = Arc::new(Shape::for_batch(&batch, Some(&shape))?);
+            let done = std::mem::replace(&mut writer, SegmentWriter::create(directory, next_id(), Arc::clone(&shape))?);
+            metas.push(done.finish(Origin::default())?);
+        }
+        writer.append(shape.encode(&batch)?)?;
+        next = merger.next_row_group()?;
+    }
+    let checkpoints = inputs.iter().flat_map(|segment| segment.index.footer.checkpoints.clone());
+    metas.push(writer.finish(Origin {
+        raw_bytes: inputs.iter().map(|segment| segment.meta.raw_bytes).sum(),
+        checkpoints: newest(checkpoints.collect()),
+        replaces: inputs.iter().map(|segment| segment.meta.id).collect(),
+    })?);
+    Ok(metas)
+}
+
+fn newest(
+    mut checkpoints: Vec<crate::index::file::StoredCheckpoint>,
+) -> Vec<crate::index::file::StoredCheckpoint> {
+    checkpoints.sort_by(|a, b| (&a.source, b.offset).cmp(&(&b.source, a.offset)));
+    checkpoints.dedup_by(|a, b| a.source == b.source);
+    checkpoints
+}
+
+type Batches = Box<dyn Iterator<Item = Result<RecordBatch>>>;
+
+/// A k-way merge of row groups by time, with one granule of each open row group in memory.
+struct Merger {
+    attributes: Fields,
+    /// Row groups that are not open yet, the earliest last.
+    waiting: Vec<(i64, Arc<Segment>, usize)>,
+    open: Vec<Run>,
+    ready: Vec<RecordBatch>,
+    ready_rows: usize,
+}
+
+struct Run {
+    batches: Batches,
+    rest: RecordBatch,
+}
+
+impl Merger {
+    fn new(inputs: &[Arc<Segment>], attributes: Fields) -> Self {
+        let mut waiting = Vec::new();
+        for segment in inputs {
+            for row_group in 0..segment.row_groups() {
+                let granules = &segment.granules()[segment.granules_of(row_group)];
+                let earliest = granules.iter().map(|granule| granule.min_timestamp).min().unwrap_or(0);
+                waiting.push((earliest, Arc::clone(segment), row_group));
+            }
+        }
+        waiting.sort_by_key(|(earliest, _, _)| std::cmp::Reverse(*earliest));
+        Self { attributes, waiting, open: Vec::new(), ready: Vec::new(), ready_rows: 0 }
+    }
+
+    /// The next full row group (the last may be smaller), sorted by time.
+    fn next_row_group(&mut self) -> Result<Option<RecordBatch>> {
+        while self.ready_rows < ROW_GROUP_ROWS && self.step()? {}
+        if self.ready_rows == 0 {
+            return Ok(None);
+        }
+        let all = concat_batches(&schema::with_attributes(&self.attributes), &self.ready)?;
+        let rows = all.num_rows().min(ROW_GROUP_ROWS);
+        self.ready_rows = all.num_rows() - rows;
+        self.ready = vec![all.slice(rows, self.ready_rows)];
+        Ok(Some(all.slice(0, rows)))
+    }
+
+    /// Moves the records that no unread record can precede; `false` at the end.
+    fn step(&mut self) -> Result<bool> {
+        if self.open.is_empty() && !self.open_next()? {
+            return Ok(false);
+        }
+        let ends = self.open.iter().filter_map(|run| columns::time_bounds(&run.rest)).map(|(_, end)| end);
+        let reach = ends.min().unwrap_or(i64::MAX);
+        if self.waiting.last().is_some_and(|(earliest, _, _)| *earliest <= reach) {
+            return self.open_next();
+        }
+        let mut emitted = Vec::new();
+        let mut index = 0;
+        while index < self.open.len() {
+            let run = &mut self.open[index];
+            let times = run.rest.column(0).as_primitive::<TimestampNanosecondType>().values();
+            let rows = times.partition_point(|time| *time <= reach);
+            emitted.push(run.rest.slice(0, rows));
+            run.rest = run.rest.slice(rows, run.rest.num_rows() - rows);
+            if run.advance(&self.attributes)? {
+                index += 1;
+            } else {
+                self.open.swap_remove(index);
+            }
+        }
+        let emitted = concat_batches(&schema::with_attributes(&self.attributes), &emitted)?;
+        self.ready_rows += emitted.num_rows();
+        self.ready.push(columns::sort(&emitted)?);
+        Ok(true)
+    }
+
+    fn open_next(&mut self) -> Result<bool> {
+        let Some((_, segment, row_group)) = self.waiting.pop() else { return Ok(false) };
+        let wanted = vec![true; segment.granules_of(row_group).len()];
+        let batches: Batches = Box::new(segment.read(row_group, &wanted, &Columns::All)?);
+        let empty = RecordBatch::new_empty(schema::with_attributes(&self.attributes));
+        let mut run = Run { batches, rest: empty };
+        if run.advance(&self.attributes)? {
+            self.open.push(run);
+        }
+        Ok(true)
+    }
+}
+
+impl Run {
+    /// Loads the next granule once the one before is used up; `false` at the end.
+    fn advance(&mut self, attributes: &Fields) -> Result<bool> {
+        while self.rest.num_rows() == 0 {
+            let Some(batch) = self.batches.next() else { return Ok(false) };
+            let batch = align::to_attributes(&batch?, attributes)?;
+            let times = batch.column(0).as_primitive::<TimestampNanosecondType>().values();
+            if !times.is_sorted() {
+                return Err(Error::Internal("a row group is not sorted by time"));
+            }
+            self.rest = batch;
+        }
+        Ok(true)
+    }
+}

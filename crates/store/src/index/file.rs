@@ -1,0 +1,260 @@
+//! The index file beside a segment: filters, granule bounds, summary, checkpoints.
+//!
+//! ```text
+//! "TAFFIDX1"
+//! filters of row group 0, 1, ...           see `filter`
+//! footer: JSON (`Footer`), zstd
+//! footer length u32, CRC-32 of the footer u32, "TAFFIDX1"        little-endian
+//! ```
+
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::{TimestampNanosecondType, UInt8Type};
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::filter::{self, BUCKET_BYTES, Builder};
+use super::summary::{self, Summary};
+use super::word::Words;
+use super::{GRANULE_ROWS, ROW_GROUP_ROWS};
+use crate::schema;
+
+const MAGIC: &[u8; 8] = b"TAFFIDX1";
+const TRAILER_BYTES: u64 = 16;
+/// Longest footer that is believed: one of a full segment takes some 20 KiB.
+const FOOTER_BYTES_MAX: u32 = 64 << 20;
+
+/// Bounds of a granule's records.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Granule {
+    /// Records.
+    pub rows: u32,
+    /// Earliest timestamp.
+    pub min_timestamp: i64,
+    /// Latest timestamp.
+    pub max_timestamp: i64,
+    /// Smallest offset.
+    pub min_offset: i64,
+    /// Largest offset.
+    pub max_offset: i64,
+    /// Bit n is set if a record has severity number n.
+    pub severities: u32,
+}
+
+/// Where a row group's filters are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RowGroup {
+    /// Its number of granules.
+    pub granules: u32,
+    /// Buckets of each filter.
+    pub buckets: u32,
+    /// Offset of its filters in the file.
+    pub at: u64,
+}
+
+/// A checkpoint as the footer keeps it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StoredCheckpoint {
+    /// The source.
+    pub source: String,
+    /// Offset after the last byte read.
+    pub offset: u64,
+    /// Lines read.
+    pub lines: u64,
+    /// The source's own state.
+    pub state: String,
+}
+
+/// What stands in the footer.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Footer {
+    /// Version of the layout: 1.
+    pub version: u32,
+    /// All granules, in row order.
+    pub granules: Vec<Granule>,
+    /// All row groups, in row order.
+    pub row_groups: Vec<RowGroup>,
+    /// Counts over all records.
+    pub summary: Summary,
+    /// Latest `observed_timestamp`.
+    pub max_observed: i64,
+    /// Bytes of the original lines.
+    pub raw_bytes: u64,
+    /// The checkpoints that were committed with the segment; they rebuild a lost catalog.
+    pub checkpoints: Vec<StoredCheckpoint>,
+    /// Segments whose records were compacted into this one; they rebuild a lost catalog.
+    pub replaces: Vec<i64>,
+}
+
+/// The index of one row group, ready to be written.
+pub struct RowGroupIndex {
+    filters: Vec<u8>,
+    buckets: usize,
+    granules: Vec<Granule>,
+    summary: Summary,
+    max_observed: i64,
+}
+
+impl RowGroupIndex {
+    /// Indexes the records of a row group: words of the body and of text attributes.
+    pub fn new(batch: &RecordBatch) -> Self {
+        let parts: Vec<RecordBatch> = (0..batch.num_rows())
+            .step_by(GRANULE_ROWS)
+            .map(|start| batch.slice(start, GRANULE_ROWS.min(batch.num_rows() - start)))
+            .collect();
+        debug_assert!(batch.num_rows() <= ROW_GROUP_ROWS);
+        // Granules of one row group are much alike; the first tells the size, the middle one checks it.
+        let distinct = |part: &RecordBatch| filter::distinct_words(texts(part).into_iter().flatten());
+        let sampled = [parts.first(), parts.get(parts.len() / 2)];
+        let words = sampled.into_iter().flatten().map(distinct).max().unwrap_or(1);
+        let mut builder = Builder::new(parts.len(), words);
+        let mut tokens = Words::default();
+        for (granule, part) in parts.iter().enumerate() {
+            for text in texts(part).into_iter().flatten() {
+                tokens.hashes(text, |hash| builder.insert(granule, hash));
+            }
+        }
+        let observed = batch.column(1).as_primitive::<TimestampNanosecondType>();
+        Self {
+            buckets: builder.buckets(),
+            filters: builder.finish(),
+            granules: parts.iter().map(bounds).collect(),
+            summary: Summary::of(batch),
+            max_observed: observed.values().iter().max().copied().unwrap_or(i64::MIN),
+        }
+    }
+}
+
+fn bounds(part: &RecordBatch) -> Granule {
+    let times = part.column(0).as_primitive::<TimestampNanosecondType>().values();
+    let severities = part.column(2).as_primitive::<UInt8Type>().values();
+    let (min_offset, max_offset) = summary::offset_bounds(part);
+    Granule {
+        rows: part.num_rows() as u32,
+        min_timestamp: times.iter().min().copied().unwrap_or(0),
+        max_timestamp: times.iter().max().copied().unwrap_or(0),
+        min_offset,
+        max_offset,
+        severities: severities.iter().fold(0, |mask, number| mask | 1 << number.min(&31)),
+    }
+}
+
+/// The indexed texts: body, text attributes, and the JSON of those without a column.
+fn texts(part: &RecordBatch) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {
+    let top = [schema::BODY, schema::ATTRIBUTES_REST].into_iter().filter_map(|name| part.column_by_name(name));
+    let attributes = part.column_by_name(schema::ATTRIBUTES);
+    let children = attributes.into_iter().flat_map(|column| column.as_struct().columns());
+    top.chain(children)
+        .filter_map(|column| column.as_string_view_opt())
+        .map(|texts| texts.iter().flatten().map(str::as_bytes))
+}
+
+/// Writes an index file, row group by row group.
+pub struct IndexWriter {
+    file: io::BufWriter<fs::File>,
+    at: u64,
+    footer: Footer,
+}
+
+impl IndexWriter {
+    /// Creates the file, which must not exist.
+    pub fn create(path: &Path) -> io::Result<Self> {
+        let file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
+        let mut file = io::BufWriter::with_capacity(1 << 16, file);
+        file.write_all(MAGIC)?;
+        Ok(Self { file, at: MAGIC.len() as u64, footer: Footer { version: 1, ..Footer::default() } })
+    }
+
+    /// Appends the index of the next row group.
+    pub fn append(&mut self, index: &RowGroupIndex) -> io::Result<()> {
+        self.file.write_all(&index.filters)?;
+        self.footer.row_groups.push(RowGroup {
+            granules: index.granules.len() as u32,
+            buckets: index.buckets as u32,
+            at: self.at,
+        });
+        self.at += index.filters.len() as u64;
+        self.footer.granules.extend_from_slice(&index.granules);
+        self.footer.summary.merge(&index.summary);
+        self.footer.max_observed = self.footer.max_observed.max(index.max_observed);
+        Ok(())
+    }
+
+    /// What the footer holds so far.
+    pub fn footer_mut(&mut self) -> &mut Footer {
+        &mut self.footer
+    }
+
+    /// Writes the footer and makes the file durable. Gives the footer and the file's size.
+    pub fn finish(mut self) -> io::Result<(Footer, u64)> {
+        let json = serde_json::to_vec(&self.footer)?;
+        let footer = zstd::bulk::compress(&json, 3)?;
+        self.file.write_all(&footer)?;
+        self.file.write_all(&(footer.len() as u32).to_le_bytes())?;
+        self.file.write_all(&crc32fast::hash(&footer).to_le_bytes())?;
+        self.file.write_all(MAGIC)?;
+        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync_all()?;
+        Ok((self.footer, self.at + footer.len() as u64 + TRAILER_BYTES))
+    }
+}
+
+/// An open index file.
+#[derive(Debug)]
+pub struct Index {
+    file: fs::File,
+    /// The footer.
+    pub footer: Footer,
+}
+
+impl Index {
+    /// Opens and checks an index file; the error says what is damaged.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = fs::File::open(path)?;
+        let footer = read_footer(&file, path)?;
+        Ok(Self { file, footer })
+    }
+
+    /// Which granules of a row group may hold all of these words (hashes).
+    pub fn granules_with(&self, row_group: usize, hashes: &[u64]) -> io::Result<Vec<bool>> {
+        let group = &self.footer.row_groups[row_group];
+        let granules = group.granules as usize;
+        let mut possible = vec![true; granules];
+        let mut run = vec![0; granules * BUCKET_BYTES];
+        for hash in hashes {
+            let at = filter::bucket(*hash, group.buckets as usize) * run.len();
+            self.file.file().read_exact_at(&mut run, group.at + at as u64)?;
+            for (possible, stored) in possible.iter_mut().zip(run.chunks_exact(BUCKET_BYTES)) {
+                *possible &= filter::may_contain(stored, *hash);
+            }
+        }
+        Ok(possible)
+    }
+}
+
+fn read_footer(file: &fs::File, path: &Path) -> io::Result<Footer> {
+    let damaged = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
+    let size = file.metadata()?.len();
+    let at = size.checked_sub(TRAILER_BYTES).ok_or_else(|| damaged("shorter than its trailer"))?;
+    let mut trailer = [0; TRAILER_BYTES as usize];
+    file.file().read_exact_at(&mut trailer, at)?;
+    let word = |at: usize| u32::from_le_bytes([trailer[at], trailer[at + 1], trailer[at + 2], trailer[at + 3]]);
+    let (len, crc) = (word(0), word(4));
+    if trailer[8..] != *MAGIC || len > FOOTER_BYTES_MAX || u64::from(len) > at {
+        return Err(damaged("not an index file, or its end is missing"));
+    }
+    let mut bytes = vec![0; len as usize];
+    file.file().read_exact_at(&mut bytes, at - u64::from(len))?;
+    if crc32fast::hash(&bytes) != crc {
+        return Err(damaged("the footer's checksum does not fit"));
+    }
+    let json = zstd::decode_all(bytes.as_slice())?;
+    let footer: Footer = serde_json::from_slice(&json)?;
+    if footer.version != 1 {
+        return Err(damaged("written by a newer version of taffrail"));
+    }
+    Ok(footer)
+}

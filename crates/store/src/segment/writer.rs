@@ -1,0 +1,257 @@
+//! Writes segments.
+//!
+//! A [`Shape`] says what the row groups of a segment have in common. [`Shape::encode`] does the work (columns,
+//! compression, index) and runs on any thread; [`SegmentWriter::append`] only writes its bytes, in order.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::compute::cast;
+use arrow::datatypes::{Fields, SchemaRef, TimeUnit, TimestampNanosecondType};
+use fs_err as fs;
+use parquet::arrow::ArrowSchemaConverter;
+use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
+use parquet::file::writer::SerializedFileWriter;
+use parquet::schema::types::{ColumnPath, TypePtr};
+
+use super::{SegmentMeta, data_path, index_path};
+use crate::align;
+use crate::error::{Error, Result};
+use crate::index::GRANULE_ROWS;
+use crate::index::file::{IndexWriter, RowGroupIndex, StoredCheckpoint};
+use crate::schema;
+
+/// A segment is closed once it holds this many rows.
+pub const SEGMENT_ROWS: u64 = 1 << 20;
+/// Largest page: one granule of lines of 512 bytes.
+const PAGE_BYTES: usize = 4 << 20;
+/// A batch may put this share of its rows' attributes into `attributes_rest` before a new shape is made.
+const LEFTOVER_SHARE: usize = 16;
+
+/// What the row groups of a segment have in common: their columns.
+pub struct Shape {
+    attributes: Fields,
+    unit: TimeUnit,
+    schema: SchemaRef,
+    parquet: TypePtr,
+    properties: WriterPropertiesPtr,
+    factory: ArrowRowGroupWriterFactory,
+}
+
+/// A row group as bytes, ready to be written.
+pub struct EncodedRowGroup {
+    chunks: Vec<ArrowColumnChunk>,
+    index: RowGroupIndex,
+    rows: usize,
+    min_timestamp: i64,
+    max_timestamp: i64,
+}
+
+impl Shape {
+    /// The shape that fits `batch`, made so that it also fits what `before` fitted.
+    pub fn for_batch(batch: &RecordBatch, before: Option<&Self>) -> Result<Self> {
+        let mut attributes = schema::attribute_fields(batch.schema_ref());
+        let mut unit = coarsest_unit(batch);
+        if let Some(before) = before {
+            let union = schema::union_attributes([batch.schema_ref().as_ref(), before.schema.as_ref()]);
+            if union.len() <= schema::ATTRIBUTE_COLUMNS_MAX {
+                attributes = union;
+            }
+            unit = finer(unit, before.unit);
+        }
+        Self::new(attributes, unit)
+    }
+
+    /// The shape with these columns.
+    pub fn new(attributes: Fields, unit: TimeUnit) -> Result<Self> {
+        let schema = schema::at_rest(&attributes, unit);
+        let parquet = ArrowSchemaConverter::new().schema_root("log").convert(&schema)?;
+        let properties = Arc::new(properties(&attributes));
+        let sink = SerializedFileWriter::new(io::sink(), parquet.root_schema_ptr(), Arc::clone(&properties))?;
+        let factory = ArrowRowGroupWriterFactory::new(&sink, Arc::clone(&schema));
+        Ok(Self { attributes, unit, schema, parquet: parquet.root_schema_ptr(), properties, factory })
+    }
+
+    /// Whether `batch` can go into this shape without losing precision or many attribute columns.
+    pub fn fits(&self, batch: &RecordBatch) -> bool {
+        let leftover = schema::attribute_fields(batch.schema_ref())
+            .iter()
+            .filter(|field| self.attributes.find(field.name()).is_none_or(|(_, known)| known != *field))
+            .filter_map(|field| batch.column_by_name(schema::ATTRIBUTES)?.as_struct().column_by_name(field.name()))
+            .map(|column| column.len() - column.null_count())
+            .max();
+        finer(self.unit, coarsest_unit(batch)) == self.unit
+            && leftover.unwrap_or(0) * LEFTOVER_SHARE <= batch.num_rows()
+    }
+
+    /// Encodes sorted records (at most a row group of them).
+    pub fn encode(&self, batch: &RecordBatch) -> Result<EncodedRowGroup> {
+        let batch = align::to_attributes(batch, &self.attributes)?;
+        let index = RowGroupIndex::new(&batch);
+        let times = batch.column(0).as_primitive::<TimestampNanosecondType>().values();
+        let (min_timestamp, max_timestamp) = (times.iter().min(), times.iter().max());
+        let mut chunks = Vec::new();
+        let mut writers = self.factory.create_column_writers(0)?.into_iter();
+        for (position, field) in self.schema.fields().iter().enumerate() {
+            let column: ArrayRef = match position {
+                0 => cast(batch.column(0), field.data_type())?,
+                _ => Arc::clone(batch.column(position)),
+            };
+            for leaf in compute_leaves(field, &column)? {
+                let mut writer = writers.next().ok_or(Error::Internal("more leaves than column writers"))?;
+                writer.write(&leaf)?;
+                chunks.push(writer.close()?);
+            }
+        }
+        Ok(EncodedRowGroup {
+            chunks,
+            index,
+            rows: batch.num_rows(),
+            min_timestamp: min_timestamp.copied().unwrap_or(i64::MAX),
+            max_timestamp: max_timestamp.copied().unwrap_or(i64::MIN),
+        })
+    }
+}
+
+fn properties(attributes: &Fields) -> WriterProperties {
+    let path = |name: &str| ColumnPath::from(name);
+    let mut builder = WriterProperties::builder()
+        .set_created_by(concat!("taffrail ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_key_value_metadata(Some(vec![KeyValue::new("taffrail.segment".to_owned(), "1".to_owned())]))
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_data_page_row_count_limit(GRANULE_ROWS)
+        .set_data_page_size_limit(PAGE_BYTES)
+        .set_write_batch_size(GRANULE_ROWS)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_max_row_group_row_count(None);
+    for name in [schema::TIMESTAMP, schema::OBSERVED_TIMESTAMP, schema::OFFSET] {
+        builder = builder
+            .set_column_dictionary_enabled(path(name), false)
+            .set_column_encoding(path(name), Encoding::DELTA_BINARY_PACKED);
+    }
+    for name in [schema::BODY, schema::RAW, schema::ATTRIBUTES_REST] {
+        builder = builder
+            .set_column_dictionary_enabled(path(name), false)
+            .set_column_encoding(path(name), Encoding::DELTA_LENGTH_BYTE_ARRAY)
+            .set_column_statistics_enabled(path(name), EnabledStatistics::None);
+    }
+    for field in attributes {
+        let leaf = ColumnPath::new(vec![schema::ATTRIBUTES.to_owned(), field.name().clone()]);
+        if field.data_type().is_integer() {
+            builder = builder.set_column_dictionary_enabled(leaf, false);
+        } else {
+            builder = builder.set_column_statistics_enabled(leaf, EnabledStatistics::None);
+        }
+    }
+    builder.build()
+}
+
+/// The coarsest unit that every timestamp is a whole number of.
+fn coarsest_unit(batch: &RecordBatch) -> TimeUnit {
+    let times = batch.column(0).as_primitive::<TimestampNanosecondType>().values();
+    let whole = |unit: i64| times.iter().all(|time| time % unit == 0);
+    match () {
+        () if whole(1_000_000) => TimeUnit::Millisecond,
+        () if whole(1_000) => TimeUnit::Microsecond,
+        () => TimeUnit::Nanosecond,
+    }
+}
+
+fn finer(a: TimeUnit, b: TimeUnit) -> TimeUnit {
+    let fineness = |unit| match unit {
+        TimeUnit::Second => 0,
+        TimeUnit::Millisecond => 1,
+        TimeUnit::Microsecond => 2,
+        TimeUnit::Nanosecond => 3,
+    };
+    if fineness(a) >= fineness(b) { a } else { b }
+}
+
+/// A segment being written. Dropped without [`SegmentWriter::finish`] it leaves files that the next start
+/// removes.
+pub struct SegmentWriter {
+    id: i64,
+    directory: PathBuf,
+    shape: Arc<Shape>,
+    parquet: SerializedFileWriter<fs::File>,
+    index: IndexWriter,
+    rows: u64,
+    min_timestamp: i64,
+    max_timestamp: i64,
+}
+
+impl SegmentWriter {
+    /// Creates the files of segment `id` in `directory`.
+    pub fn create(directory: &Path, id: i64, shape: Arc<Shape>) -> Result<Self> {
+        let file = fs::OpenOptions::new().write(true).create_new(true).open(data_path(directory, id))?;
+        let parquet =
+            SerializedFileWriter::new(file, Arc::clone(&shape.parquet), Arc::clone(&shape.properties))?;
+        let index = IndexWriter::create(&index_path(directory, id))?;
+        let directory = directory.to_owned();
+        Ok(Self { id, directory, shape, parquet, index, rows: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN })
+    }
+
+    /// The shape that appended row groups must have.
+    pub fn shape(&self) -> &Arc<Shape> {
+        &self.shape
+    }
+
+    /// Rows so far.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Writes the next row group, which must have been encoded with this writer's shape.
+    pub fn append(&mut self, encoded: EncodedRowGroup) -> Result<()> {
+        let mut row_group = self.parquet.next_row_group()?;
+        for chunk in encoded.chunks {
+            chunk.append_to_row_group(&mut row_group)?;
+        }
+        row_group.close()?;
+        self.index.append(&encoded.index)?;
+        self.rows += encoded.rows as u64;
+        self.min_timestamp = self.min_timestamp.min(encoded.min_timestamp);
+        self.max_timestamp = self.max_timestamp.max(encoded.max_timestamp);
+        Ok(())
+    }
+
+    /// Completes both files and makes them durable, the directory too.
+    pub fn finish(mut self, origin: Origin) -> Result<SegmentMeta> {
+        self.parquet.finish()?;
+        let file = self.parquet.inner();
+        file.sync_all()?;
+        let data_bytes = file.metadata()?.len();
+        let footer = self.index.footer_mut();
+        footer.raw_bytes = origin.raw_bytes;
+        footer.checkpoints = origin.checkpoints;
+        footer.replaces = origin.replaces;
+        let (footer, index_bytes) = self.index.finish()?;
+        fs::File::open(&self.directory)?.sync_all()?;
+        Ok(SegmentMeta {
+            id: self.id,
+            rows: self.rows,
+            min_timestamp: self.min_timestamp,
+            max_timestamp: self.max_timestamp,
+            max_observed: footer.max_observed,
+            data_bytes,
+            index_bytes,
+            raw_bytes: footer.raw_bytes,
+        })
+    }
+}
+
+/// Where a segment's records come from.
+#[derive(Clone, Debug, Default)]
+pub struct Origin {
+    /// Bytes of the original lines.
+    pub raw_bytes: u64,
+    /// The checkpoints that are committed with the segment.
+    pub checkpoints: Vec<StoredCheckpoint>,
+    /// The segments that were compacted into it.
+    pub replaces: Vec<i64>,
+}

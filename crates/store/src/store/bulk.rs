@@ -1,0 +1,129 @@
+//! Imports: row groups go straight into segments, without WAL and memtable.
+//!
+//! [`Bulk::encode`] runs on many threads, [`Bulk::append`] on one, in the order of the lines. A segment is
+//! committed with the checkpoint of its last line, so an import that was cut short goes on from there.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arrow::array::RecordBatch;
+use taffrail_record::{Checkpoint, Gap, LogBatch};
+
+use super::{Shared, Store};
+use crate::catalog::Commit;
+use crate::columns;
+use crate::error::Result;
+use crate::index::ROW_GROUP_ROWS;
+use crate::index::file::StoredCheckpoint;
+use crate::segment::Segment;
+use crate::segment::writer::{EncodedRowGroup, Origin, SEGMENT_ROWS, SegmentWriter, Shape};
+
+/// A running import.
+pub struct Bulk<'a> {
+    shared: &'a Shared,
+    shape: Mutex<Option<Arc<Shape>>>,
+    output: Mutex<Output>,
+}
+
+#[derive(Default)]
+struct Output {
+    writer: Option<SegmentWriter>,
+    raw_bytes: u64,
+    checkpoints: Vec<(String, Checkpoint)>,
+    gaps: Vec<(String, Gap)>,
+}
+
+/// Records as bytes of a segment.
+pub struct Encoded {
+    shape: Arc<Shape>,
+    row_groups: Vec<EncodedRowGroup>,
+    raw_bytes: u64,
+}
+
+impl Store {
+    /// Starts an import.
+    pub fn bulk(&self) -> Bulk<'_> {
+        Bulk { shared: &self.shared, shape: Mutex::default(), output: Mutex::default() }
+    }
+}
+
+impl Bulk<'_> {
+    /// Columns, index and compression of a batch. Best with [`ROW_GROUP_ROWS`] records.
+    pub fn encode(&self, batch: LogBatch) -> Result<Encoded> {
+        let raw_bytes = batch.records().iter().map(|record| u64::from(record.raw.len) + 1).sum();
+        let sorted = columns::sort(&columns::from_batch(batch)?)?;
+        let shape = self.shape_for(&sorted)?;
+        let row_groups = (0..sorted.num_rows())
+            .step_by(ROW_GROUP_ROWS)
+            .map(|start| shape.encode(&sorted.slice(start, ROW_GROUP_ROWS.min(sorted.num_rows() - start))))
+            .collect::<Result<_>>()?;
+        Ok(Encoded { shape, row_groups, raw_bytes })
+    }
+
+    fn shape_for(&self, batch: &RecordBatch) -> Result<Arc<Shape>> {
+        let mut shape = self.shape.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = shape.as_ref().filter(|known| known.fits(batch)) {
+            return Ok(Arc::clone(known));
+        }
+        let new = Arc::new(Shape::for_batch(batch, shape.as_deref())?);
+        *shape = Some(Arc::clone(&new));
+        Ok(new)
+    }
+
+    /// Writes a batch that follows the one before. It is durable once its segment is full, or after
+    /// [`Bulk::finish`].
+    pub fn append(&self, encoded: Encoded, source: &str, checkpoint: Checkpoint, gaps: Vec<Gap>) -> Result<()> {
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = output.writer.as_ref().is_some_and(|writer| Arc::ptr_eq(writer.shape(), &encoded.shape));
+        if !fits {
+            self.seal(&mut output)?;
+        }
+        for row_group in encoded.row_groups {
+            let directory = self.shared.segments_directory();
+            let writer = match &mut output.writer {
+                Some(writer) => writer,
+                empty => {
+                    let shape = Arc::clone(&encoded.shape);
+                    empty.insert(SegmentWriter::create(&directory, self.shared.next_segment(), shape)?)
+                }
+            };
+            writer.append(row_group)?;
+        }
+        output.raw_bytes += encoded.raw_bytes;
+        output.checkpoints.retain(|(known, _)| known != source);
+        output.checkpoints.push((source.to_owned(), checkpoint));
+        output.gaps.extend(gaps.into_iter().map(|gap| (source.to_owned(), gap)));
+        if output.writer.as_ref().is_some_and(|writer| writer.rows() >= SEGMENT_ROWS) {
+            self.seal(&mut output)?;
+        }
+        Ok(())
+    }
+
+    /// Commits what is not committed yet.
+    pub fn finish(&self) -> Result<()> {
+        self.seal(&mut self.output.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn seal(&self, output: &mut Output) -> Result<()> {
+        let output = std::mem::take(output);
+        let checkpoints = output.checkpoints.iter().map(|(source, checkpoint)| StoredCheckpoint {
+            source: source.clone(),
+            offset: checkpoint.offset,
+            lines: checkpoint.lines,
+            state: checkpoint.state.clone(),
+        });
+        let origin = Origin { raw_bytes: output.raw_bytes, checkpoints: checkpoints.collect(), replaces: Vec::new() };
+        let meta = output.writer.map(|writer| writer.finish(origin)).transpose()?;
+        let segment = meta.clone().map(|meta| Segment::open(&self.shared.segments_directory(), meta)).transpose()?;
+        self.shared.catalog().commit(&Commit {
+            added: meta.as_slice(),
+            checkpoints: &output.checkpoints,
+            gaps: &output.gaps,
+            ..Commit::default()
+        })?;
+        let mut view = self.shared.view.write().unwrap_or_else(PoisonError::into_inner);
+        let mut segments = view.segments.as_ref().clone();
+        segments.extend(segment.map(Arc::new));
+        view.segments = Arc::new(segments);
+        Ok(())
+    }
+}

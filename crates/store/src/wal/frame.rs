@@ -1,0 +1,174 @@
+//! The payload of a WAL frame: one raw batch. Numbers are LEB128, texts and bytes have their length first.
+//!
+//! ```text
+//! version 1 | source | observed (8 bytes) | checkpoint: offset, lines, state
+//! gaps: count, then start, end, observed (8 bytes), reason
+//! lines: count, then per line: skipped bytes before it, its length * 2 + newline, offset step
+//! bytes
+//! ```
+//! The offset step of a line is its offset minus what it would be if the bytes were contiguous in the source.
+
+use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, RawLine, Span, Timestamp};
+
+const VERSION: u64 = 1;
+const REASONS: [GapReason; 5] = [
+    GapReason::TruncatedBeforeRead,
+    GapReason::Oversize,
+    GapReason::Overrun,
+    GapReason::Decode,
+    GapReason::Damaged,
+];
+
+/// The payload of a batch.
+pub fn encode(batch: &RawBatch) -> Vec<u8> {
+    let mut out = Vec::with_capacity(batch.bytes.len() + batch.lines.len() * 4 + 256);
+    number(&mut out, VERSION);
+    bytes(&mut out, batch.source.as_bytes());
+    out.extend_from_slice(&batch.observed.0.to_le_bytes());
+    number(&mut out, batch.checkpoint.offset);
+    number(&mut out, batch.checkpoint.lines);
+    bytes(&mut out, batch.checkpoint.state.as_bytes());
+    number(&mut out, batch.gaps.len() as u64);
+    for gap in &batch.gaps {
+        number(&mut out, gap.start);
+        number(&mut out, gap.end);
+        out.extend_from_slice(&gap.observed.0.to_le_bytes());
+        number(&mut out, REASONS.iter().position(|reason| *reason == gap.reason).unwrap_or(0) as u64);
+    }
+    number(&mut out, batch.lines.len() as u64);
+    let (mut position, mut expected) = (0u64, 0u64);
+    for line in &batch.lines {
+        let start = u64::from(line.span.start);
+        number(&mut out, start.wrapping_sub(position));
+        number(&mut out, u64::from(line.span.len) << 1 | u64::from(line.newline));
+        number(&mut out, line.offset.wrapping_sub(expected.wrapping_add(start.wrapping_sub(position))));
+        position = line.span.end() as u64;
+        expected = line.offset.wrapping_add(u64::from(line.span.len));
+    }
+    bytes(&mut out, &batch.bytes);
+    out
+}
+
+/// The batch of a payload; `None` if it is none of this version.
+pub fn decode(payload: &[u8]) -> Option<RawBatch> {
+    let mut input = Input(payload);
+    if input.number()? != VERSION {
+        return None;
+    }
+    let source = std::str::from_utf8(input.bytes()?).ok()?.into();
+    let observed = input.timestamp()?;
+    let (offset, lines) = (input.number()?, input.number()?);
+    let state = std::str::from_utf8(input.bytes()?).ok()?.to_owned();
+    let gap_count = input.number()?;
+    let mut gaps = Vec::new();
+    for _ in 0..gap_count {
+        let (start, end, observed) = (input.number()?, input.number()?, input.timestamp()?);
+        gaps.push(Gap { start, end, observed, reason: *REASONS.get(input.number()? as usize)? });
+    }
+    let line_count = input.number()?;
+    let mut raw_lines = Vec::with_capacity((line_count as usize).min(payload.len()));
+    let (mut position, mut expected) = (0u64, 0u64);
+    for _ in 0..line_count {
+        let skipped = input.number()?;
+        let start = position.wrapping_add(skipped);
+        let length = input.number()?;
+        let offset = input.number()?.wrapping_add(expected.wrapping_add(skipped));
+        let end = start.checked_add(length >> 1).filter(|end| *end <= payload.len() as u64)?;
+        let span = Span::new(start as usize, end as usize);
+        raw_lines.push(RawLine { span, offset, newline: length & 1 == 1 });
+        position = end;
+        expected = offset.wrapping_add(length >> 1);
+    }
+    let bytes = input.bytes()?.to_vec();
+    let inside = raw_lines.iter().all(|line| line.span.end() <= bytes.len());
+    let checkpoint = Checkpoint { offset, lines, state };
+    (inside && input.0.is_empty())
+        .then_some(RawBatch { source, observed, bytes, lines: raw_lines, gaps, checkpoint })
+}
+
+fn number(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    number(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn number(&mut self) -> Option<u64> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = self.0.split_first()?;
+            self.0 = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Some(value);
+            }
+        }
+        None
+    }
+
+    fn bytes(&mut self) -> Option<&'a [u8]> {
+        let len = usize::try_from(self.number()?).ok()?;
+        let (bytes, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(bytes)
+    }
+
+    fn timestamp(&mut self) -> Option<Timestamp> {
+        let (bytes, rest) = self.0.split_first_chunk::<8>()?;
+        self.0 = rest;
+        Some(Timestamp(i64::from_le_bytes(*bytes)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> RawBatch {
+        let bytes = b"one\ntwo\r\n\nrest".to_vec();
+        let line = |start, end, offset, newline| RawLine { span: Span::new(start, end), offset, newline };
+        RawBatch {
+            source: "/var/log/a.log".into(),
+            observed: Timestamp(-5),
+            lines: vec![line(0, 3, 100, true), line(4, 8, 104, true), line(9, 9, 109, true), line(10, 14, 5_000, false)],
+            bytes,
+            gaps: vec![Gap { start: 110, end: 5_000, observed: Timestamp(9), reason: GapReason::Oversize }],
+            checkpoint: Checkpoint { offset: 5_004, lines: 4, state: "v1 x".to_owned() },
+        }
+    }
+
+    fn same(a: &RawBatch, b: &RawBatch) -> bool {
+        (&a.source, a.observed, &a.bytes, &a.lines, &a.gaps, &a.checkpoint)
+            == (&b.source, b.observed, &b.bytes, &b.lines, &b.gaps, &b.checkpoint)
+    }
+
+    #[test]
+    fn decodes_what_it_encoded() {
+        let batch = sample();
+        assert!(same(&decode(&encode(&batch)).unwrap(), &batch));
+    }
+
+    #[test]
+    fn any_cut_or_flipped_byte_is_survived() {
+        let payload = encode(&sample());
+        for end in 0..payload.len() {
+            assert!(decode(&payload[..end]).is_none(), "cut at {end}");
+        }
+        for at in 0..payload.len() {
+            let mut payload = payload.clone();
+            payload[at] ^= 0x81;
+            if let Some(batch) = decode(&payload) {
+                assert!(batch.lines.iter().all(|line| line.span.end() <= batch.bytes.len()));
+            }
+        }
+    }
+}
