@@ -11,7 +11,8 @@ fn main() {
     if page.exists() {
         return;
     }
-    let text = "<!doctype html><title>Taffrail</title><p>The UI was not built: run <code>make ui</code></p>\n";
+    let text =
+        "<!doctype html><title>Taffrail</title><p>The UI was not built: run <code>make ui</code></p>\n";
     if let Err(error) = fs::create_dir_all(dist).and_then(|()| fs::write(&page, text)) {
         println!("cargo::error=the page's folder cannot be made: {error}");
     }

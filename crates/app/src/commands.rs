@@ -3,7 +3,9 @@
 pub(crate) mod check;
 pub(crate) mod config_docs;
 pub(crate) mod export;
+pub(crate) mod import;
 mod output;
+pub(crate) mod run;
 pub(crate) mod search;
 pub(crate) mod sql;
 pub(crate) mod tail;

@@ -3,9 +3,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use anyhow::Context as _;
+use taffrail_query::StoreEngine;
 use taffrail_store::engine::Engine;
+use taffrail_store::{Access, Limits, Recovered, Store};
 
 use crate::client::Client;
+use crate::config::Config;
+use crate::pipeline::Parsers;
+
+/// Memory of one SQL statement when the store is opened by a command.
+const SQL_MEMORY_BYTES: usize = 1 << 30;
 
 /// Who answers.
 pub(crate) enum Backend {
@@ -17,8 +25,22 @@ pub(crate) enum Backend {
 
 /// Finds the daemon of `data_dir`, else opens the store.
 pub(crate) fn open(data_dir: &Path) -> anyhow::Result<Backend> {
-    match Client::find(data_dir)? {
-        Some(client) => Ok(Backend::Daemon(client)),
-        None => anyhow::bail!("{} cannot be read without its daemon yet", data_dir.display()),
+    if let Some(client) = Client::find(data_dir)? {
+        return Ok(Backend::Daemon(client));
     }
+    let mut parsers = Parsers::new("");
+    let (store, _) = Store::open(data_dir, Access::Read, Limits::default(), &mut |raw, note| parsers.replay(raw, note))?;
+    Ok(Backend::Local(Arc::new(StoreEngine::new(Arc::new(store), SQL_MEMORY_BYTES)?)))
+}
+
+/// Opens the store of a config to write to it.
+pub(crate) fn open_to_write(config: &Config) -> anyhow::Result<(Store, Recovered)> {
+    let limits = Limits {
+        memtable_bytes: config.memory.memtable_bytes as usize,
+        max_age: Some(config.retention.max_age),
+        max_bytes: Some(config.retention.max_size_bytes),
+    };
+    let mut parsers = Parsers::new(&config.node);
+    Store::open(&config.data_dir, Access::Write, limits, &mut |raw, note| parsers.replay(raw, note))
+        .with_context(|| format!("open the data directory {}", config.data_dir.display()))
 }

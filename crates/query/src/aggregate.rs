@@ -47,6 +47,13 @@ pub(crate) fn histogram(
             request.range.until
         },
     };
+    if request.range.since > request.range.until {
+        return Err(QueryError::Invalid("the time range ends before it starts; swap since and until".to_owned()));
+    }
+    if range.since >= range.until {
+        // An open end lies where the records end, and the asked range beyond.
+        return Ok(Histogram::default());
+    }
     let buckets = Buckets::new(range, request)?;
     let scan = Scan::new(&request.filter, range)?;
     let mut histogram =
@@ -83,9 +90,6 @@ struct Buckets {
 
 impl Buckets {
     fn new(range: TimeRange, request: &HistogramRequest) -> Result<Self, QueryError> {
-        if range.since > range.until {
-            return Err(QueryError::Invalid("the time range ends before it starts; swap since and until".to_owned()));
-        }
         let wanted = request.buckets.clamp(1, HISTOGRAM_BUCKETS_MAX) as i64;
         let width = range.until.0.saturating_sub(range.since.0).max(1);
         let interval = match request.interval_ns {

@@ -42,7 +42,8 @@ pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<R
     let Ok(Ok(memory)) = timeout(limits.body_time, memory).await else {
         return Err(ApiError::busy("too many bodies are being read; try again in a moment"));
     };
-    let collected = timeout(limits.body_time, collect(&mut stream, declared.unwrap_or_default(), limits)).await;
+    let collected =
+        timeout(limits.body_time, collect(&mut stream, declared.unwrap_or_default(), limits)).await;
     let Ok(collected) = collected else {
         let message = format!("the body did not arrive within {} s", limits.body_time.as_secs());
         return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", message));
@@ -100,10 +101,9 @@ async fn drain(stream: &mut BodyDataStream, limits: &Limits) {
 /// `None` if it unpacks to more than `most` bytes.
 fn gunzip(packed: &[u8], most: usize) -> Result<Option<Vec<u8>>, ApiError> {
     let mut bytes = Vec::new();
-    MultiGzDecoder::new(packed)
-        .take(most as u64 + 1)
-        .read_to_end(&mut bytes)
-        .map_err(|error| ApiError::invalid(format!("the body is no gzip as its Content-Encoding says: {error}")))?;
+    MultiGzDecoder::new(packed).take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| {
+        ApiError::invalid(format!("the body is no gzip as its Content-Encoding says: {error}"))
+    })?;
     Ok((bytes.len() <= most).then_some(bytes))
 }
 

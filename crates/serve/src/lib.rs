@@ -15,6 +15,8 @@ pub mod router;
 mod run;
 mod server;
 pub mod services;
+#[cfg(test)]
+mod tests;
 mod ui;
 
 pub use hosts::Hosts;

@@ -48,7 +48,9 @@ impl LiveHub {
     /// A hub whose subscribers may each lag by `capacity` batches (at least 1).
     pub fn new(capacity: usize) -> Self {
         let capacity = capacity.max(1);
-        Self { shared: Arc::new(Shared { capacity, subscribers: Mutex::default(), count: AtomicUsize::new(0) }) }
+        Self {
+            shared: Arc::new(Shared { capacity, subscribers: Mutex::default(), count: AtomicUsize::new(0) }),
+        }
     }
 
     /// Whether anyone watches: without, there is no need to make batches.

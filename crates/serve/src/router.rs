@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use axum::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, LOCATION, ORIGIN, X_CONTENT_TYPE_OPTIONS,
+};
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
@@ -95,14 +97,17 @@ async fn elsewhere(method: Method, uri: Uri, headers: axum::http::HeaderMap) -> 
 /// Whether `path` is of the form of `route`.
 fn matches(route: &str, path: &str) -> bool {
     match route.split_once('{') {
-        Some((head, _)) => path.strip_prefix(head).is_some_and(|rest| !rest.is_empty() && !rest.contains('/')),
+        Some((head, _)) => {
+            path.strip_prefix(head).is_some_and(|rest| !rest.is_empty() && !rest.contains('/'))
+        }
         None => route == path,
     }
 }
 
 async fn wrong_method(method: Method, uri: Uri) -> Response {
     if uri.path().starts_with(NATIVE) {
-        let message = format!("{} does not take {method}; {NATIVE}openapi.json says what it takes", uri.path());
+        let message =
+            format!("{} does not take {method}; {NATIVE}openapi.json says what it takes", uri.path());
         return ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message).into_response();
     }
     Refusal::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed").into_response()
@@ -128,7 +133,9 @@ fn check(app: &App, request: &Request) -> Result<(), ApiError> {
         )));
     }
     let origin = text(ORIGIN).filter(|_| !matches!(*request.method(), Method::GET | Method::HEAD));
-    if let Some(origin) = origin.filter(|origin| !app.services.hosts.allow_origin(origin, host.unwrap_or_default())) {
+    if let Some(origin) =
+        origin.filter(|origin| !app.services.hosts.allow_origin(origin, host.unwrap_or_default()))
+    {
         return Err(forbidden(format!(
             "pages of {origin:?} may not send to this server; if they should, \
              add the name to allowed_hosts in the configuration"

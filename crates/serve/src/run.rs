@@ -78,7 +78,8 @@ impl App {
             return Ok(permit);
         }
         let _seat = Seat::take(&self.waiting, self.services.limits.waiting).ok_or_else(busy)?;
-        let permit = timeout(self.services.limits.query_time, Arc::clone(&self.queries).acquire_owned()).await;
+        let permit =
+            timeout(self.services.limits.query_time, Arc::clone(&self.queries).acquire_owned()).await;
         permit.ok().and_then(Result::ok).ok_or_else(busy)
     }
 
@@ -199,7 +200,8 @@ struct Seat<'a>(&'a AtomicUsize);
 
 impl<'a> Seat<'a> {
     fn take(count: &'a AtomicUsize, most: usize) -> Option<Self> {
-        let taken = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < most).then_some(now + 1));
+        let taken =
+            count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| (now < most).then_some(now + 1));
         taken.is_ok().then_some(Self(count))
     }
 }

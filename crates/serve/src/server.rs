@@ -28,7 +28,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[non_exhaustive]
 pub enum Error {
     /// Another program has the address.
-    #[error("{address} is in use by another program (`ss -ltnp` shows which); stop it or choose another address with --listen")]
+    #[error(
+        "{address} is in use by another program (`ss -ltnp` shows which); stop it or choose another address with --listen"
+    )]
     InUse {
         /// The address.
         address: SocketAddr,
@@ -40,7 +42,9 @@ pub enum Error {
         address: SocketAddr,
     },
     /// This machine does not have the address.
-    #[error("this machine has no address {address}; choose 127.0.0.1 or one that `ip address` shows with --listen")]
+    #[error(
+        "this machine has no address {address}; choose 127.0.0.1 or one that `ip address` shows with --listen"
+    )]
     NotHere {
         /// The address.
         address: SocketAddr,

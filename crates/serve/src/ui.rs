@@ -8,7 +8,8 @@ use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 /// What stands in for the page where only the program was built.
-const NOT_BUILT: &str = "<!doctype html><title>Taffrail</title><p>The UI was not built: run <code>make ui</code></p>";
+const NOT_BUILT: &str =
+    "<!doctype html><title>Taffrail</title><p>The UI was not built: run <code>make ui</code></p>";
 
 #[derive(RustEmbed)]
 #[folder = "../../ui/dist"]
@@ -34,7 +35,8 @@ fn answer(path: &str, file: EmbeddedFile, request: &HeaderMap) -> Response {
     // Names below assets/ change with their content.
     let cache = if path.starts_with("assets/") { "public, max-age=31536000, immutable" } else { "no-cache" };
     let known = request.get(IF_NONE_MATCH).is_some_and(|value| value.as_bytes() == tag.as_bytes());
-    let headers = [(CONTENT_TYPE, content_type(path).to_owned()), (CACHE_CONTROL, cache.to_owned()), (ETAG, tag)];
+    let headers =
+        [(CONTENT_TYPE, content_type(path).to_owned()), (CACHE_CONTROL, cache.to_owned()), (ETAG, tag)];
     if known {
         return (StatusCode::NOT_MODIFIED, headers).into_response();
     }

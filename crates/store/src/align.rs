@@ -1,15 +1,17 @@
 //! Brings batches with different attribute columns to one schema, losing nothing: what has no column in the
 //! target goes to `attributes_rest`.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 
 use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, StringViewArray, StringViewBuilder, StructArray, new_null_array,
 };
-use arrow::compute::cast;
+use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Fields, Int64Type};
 use arrow::error::ArrowError;
 
+use crate::columns;
 use crate::json;
 use crate::schema::{self, ATTRIBUTES, ATTRIBUTES_REST};
 
@@ -45,6 +47,17 @@ pub fn to_attributes(batch: &RecordBatch, target: &Fields) -> Result<RecordBatch
         return Err(ArrowError::SchemaError("the first column is no timestamp".to_owned()));
     };
     RecordBatch::try_new(schema::at_rest(target, unit), arrays)
+}
+
+/// All records in one batch, sorted by time.
+pub fn merge(batches: &[impl Borrow<RecordBatch>]) -> Result<RecordBatch, ArrowError> {
+    if let [batch] = batches {
+        return columns::sort(batch.borrow());
+    }
+    let attributes = schema::union_attributes(batches.iter().map(|batch| batch.borrow().schema_ref().as_ref()));
+    let aligned =
+        batches.iter().map(|batch| to_attributes(batch.borrow(), &attributes)).collect::<Result<Vec<_>, _>>()?;
+    columns::sort(&concat_batches(&schema::with_attributes(&attributes), &aligned)?)
 }
 
 /// `attributes_rest` plus the columns that the target has no room for.

@@ -52,8 +52,8 @@ pub enum Access {
     Read,
 }
 
-/// Turns raw lines back into records; what was in the WAL is parsed again with it.
-pub type Decode<'a> = &'a mut dyn FnMut(RawBatch) -> LogBatch;
+/// Turns raw lines back into records; what was in the WAL is parsed again with it and its frame's origin.
+pub type Decode<'a> = &'a mut dyn FnMut(RawBatch, &str) -> LogBatch;
 
 /// An open data directory.
 #[derive(Debug)]

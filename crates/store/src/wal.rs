@@ -152,15 +152,15 @@ pub fn files(directory: &Path) -> Result<Vec<u64>> {
 
 
 /// Reads a log file up to its first bad frame.
-pub fn replay(path: &Path, each: &mut dyn FnMut(RawBatch) -> Result<()>) -> Result<u64> {
+pub fn replay(path: &Path, each: &mut dyn FnMut(RawBatch, &str) -> Result<()>) -> Result<u64> {
     let file = fs::File::open(path)?;
     let size = file.metadata()?.len();
     let mut reader = io::BufReader::with_capacity(1 << 18, file);
     let mut good = 0;
     while let Some(payload) = next_frame(&mut reader, size - good)? {
-        let Some(batch) = frame::decode(&payload) else { break };
+        let Some((batch, origin)) = frame::decode(&payload) else { break };
         good += (HEADER_BYTES + payload.len()) as u64;
-        each(batch)?;
+        each(batch, &origin)?;
     }
     Ok(size - good)
 }

@@ -39,7 +39,8 @@ pub(crate) async fn histogram(
     let expression = parameters.text("q").unwrap_or_default().to_owned();
     app.query(move |engine, control| {
         let filter = engine.parse(&expression)?;
-        let histogram = engine.histogram(&HistogramRequest { filter, range, interval_ns, buckets }, control)?;
+        let histogram =
+            engine.histogram(&HistogramRequest { filter, range, interval_ns, buckets }, control)?;
         Ok(Json(HistogramAnswer {
             start: rfc3339(histogram.start),
             interval_ms: histogram.interval_ns as f64 / 1e6,

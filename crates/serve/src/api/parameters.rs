@@ -16,7 +16,8 @@ pub(crate) struct Parameters {
 impl Parameters {
     /// Reads a query string that may name `known` parameters only.
     pub(crate) fn read(query: Option<&str>, known: &[&str]) -> Result<Self, ApiError> {
-        let pairs: Vec<_> = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
+        let pairs: Vec<_> =
+            form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
         match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
             Some((name, _)) => Err(ApiError::invalid(format!(
                 "there is no parameter {name:?} here; there are {}",

@@ -82,7 +82,9 @@ pub(crate) async fn post(
     })?;
     let most = match request.max_rows {
         Some(rows) if !(1..=limit).contains(&rows) => {
-            return Err(ApiError::invalid(format!("max_rows={rows} must be a whole number from 1 to {limit}")));
+            return Err(ApiError::invalid(format!(
+                "max_rows={rows} must be a whole number from 1 to {limit}"
+            )));
         }
         Some(rows) => rows,
         None => parameters.number("max_rows", ROWS_DEFAULT, 1..=limit)?,

@@ -37,7 +37,7 @@ pub(crate) async fn tail(
     let parameters = Parameters::read(query.as_deref(), &["q", "raw"])?;
     let expression = parameters.text("q").unwrap_or_default().to_owned();
     let with_raw = parameters.flag("raw")?;
-    let limits = &app.services.limits;
+    let limits = app.services.limits.clone();
     let full = || ApiError::busy(format!("{} live streams are open already; close one", limits.subscribers));
     // The seat is taken first: whoever sees an answer sees every record after it.
     let subscription = app.services.live.subscribe(limits.subscribers).ok_or_else(full)?;
@@ -48,6 +48,7 @@ pub(crate) async fn tail(
         pending: VecDeque::new(),
         with_raw,
         stopping: Box::pin(app.stopping()),
+        _app: app,
     };
     let keep_alive = KeepAlive::new().interval(limits.heartbeat).text("heartbeat");
     let messages = stream::unfold(tail, |mut tail| async { tail.next().await.map(|one| (Ok(one), tail)) });
@@ -60,6 +61,8 @@ struct Tail {
     pending: VecDeque<Hit>,
     with_raw: bool,
     stopping: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// `stopping` resolves when the last of these is gone.
+    _app: Arc<App>,
 }
 
 impl Tail {

@@ -124,10 +124,7 @@ mod tests {
         let equals = |name: &str, value: &str| Filter::field(name, FieldTest::Equals(value.to_owned()));
         let one_of = |name: &str, value: &str| Filter::field(name, FieldTest::OneOf(vec![value.to_owned()]));
         let from_file = one_of("source", "/tmp/my-agent.log").and(equals("service", "my-agent"));
-        assert_eq!(
-            filter(&stats, "my_agent"),
-            Filter::Or(vec![from_file, one_of("service", "MY_AGENT")])
-        );
+        assert_eq!(filter(&stats, "my_agent"), Filter::Or(vec![from_file, one_of("service", "MY_AGENT")]));
         assert_eq!(filter(&stats, "nobody"), Filter::Or(vec![]));
     }
 }

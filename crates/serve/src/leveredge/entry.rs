@@ -66,10 +66,22 @@ mod tests {
     fn json_lines_stay_as_they_are_and_others_get_the_four_fields() {
         let (at, source) = ("2026-11-01T00:00:00.006000", "/tmp/my-agent.log");
         for (raw, layout, want) in [
-            (r#" {"x":1,"level":"Odd"}"#, "", json!({"x": 1, "level": "Odd", "timestamp": at, "source": source})),
+            (
+                r#" {"x":1,"level":"Odd"}"#,
+                "",
+                json!({"x": 1, "level": "Odd", "timestamp": at, "source": source}),
+            ),
             (r#"{"timestamp":5,"source":null}"#, "", json!({"timestamp": 5, "source": null})),
-            ("{broken", "", json!({"timestamp": at, "level": "WARN", "agent": "worker", "message": "the message", "source": source})),
-            ("", "[{level}] {service}: {body}", json!({"timestamp": at, "level": "WARN", "agent": "worker", "message": "the message", "source": source})),
+            (
+                "{broken",
+                "",
+                json!({"timestamp": at, "level": "WARN", "agent": "worker", "message": "the message", "source": source}),
+            ),
+            (
+                "",
+                "[{level}] {service}: {body}",
+                json!({"timestamp": at, "level": "WARN", "agent": "worker", "message": "the message", "source": source}),
+            ),
         ] {
             assert_eq!(Value::Object(from_hit(&hit(raw, layout))), want, "{raw}{layout}");
         }

@@ -132,7 +132,11 @@ mod tests {
             ("\"n\": \\[1, 2\\]", json!(["\"n\": [1, 2]"])),
             ("a\\\\u00f1n", json!(["a\\u00f1n"])),
         ] {
-            assert_eq!(Value::from(Pattern::new(pattern).marks(entry.as_object().unwrap())), want, "{pattern}");
+            assert_eq!(
+                Value::from(Pattern::new(pattern).marks(entry.as_object().unwrap())),
+                want,
+                "{pattern}"
+            );
         }
         let literal = json!({"message": "call f(UNCLOSED now"});
         assert_eq!(Pattern::new("(unclosed").marks(literal.as_object().unwrap()), [json!("(UNCLOSED")]);

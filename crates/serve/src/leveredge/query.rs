@@ -89,7 +89,8 @@ impl Wanted {
         // What is no time is ignored, as the original does.
         let since = query.word("start_time").and_then(time).unwrap_or(all.since);
         // The end is inside.
-        let until = query.word("end_time").and_then(time).map_or(all.until, |t| Timestamp(t.0.saturating_add(1)));
+        let until =
+            query.word("end_time").and_then(time).map_or(all.until, |t| Timestamp(t.0.saturating_add(1)));
         let errors = query.into_errors();
         if !errors.is_empty() {
             return Err(Refusal::invalid(errors));

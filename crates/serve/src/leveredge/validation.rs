@@ -85,7 +85,8 @@ fn integer(text: &str) -> Option<i64> {
         b'+' => (false, &whole[1..]),
         _ => (false, whole),
     };
-    let groups = digits.split('_').all(|group| !group.is_empty() && group.bytes().all(|b| b.is_ascii_digit()));
+    let groups =
+        digits.split('_').all(|group| !group.is_empty() && group.bytes().all(|b| b.is_ascii_digit()));
     groups.then(|| {
         let number = digits.replace('_', "").parse().unwrap_or(i64::MAX);
         if negative { -number } else { number }

@@ -9,6 +9,7 @@ use arrow::array::RecordBatch;
 use taffrail_record::{Checkpoint, Gap, LogBatch};
 
 use super::{Shared, Store};
+use crate::align;
 use crate::catalog::Commit;
 use crate::columns;
 use crate::error::Result;
@@ -47,10 +48,12 @@ impl Store {
 }
 
 impl Bulk<'_> {
-    /// Columns, index and compression of a batch. Best with [`ROW_GROUP_ROWS`] records.
-    pub fn encode(&self, batch: LogBatch) -> Result<Encoded> {
-        let raw_bytes = batch.records().iter().map(|record| u64::from(record.raw.len) + 1).sum();
-        let sorted = columns::sort(&columns::from_batch(batch)?)?;
+    /// Columns, index and compression of batches that follow each other. Best with a little less than
+    /// [`ROW_GROUP_ROWS`] records.
+    pub fn encode(&self, batches: Vec<LogBatch>) -> Result<Encoded> {
+        let raw_bytes = batches.iter().flat_map(LogBatch::records).map(|record| u64::from(record.raw.len) + 1).sum();
+        let columns = batches.into_iter().map(columns::from_batch).collect::<std::result::Result<Vec<_>, _>>()?;
+        let sorted = align::merge(&columns)?;
         let shape = self.shape_for(&sorted)?;
         let row_groups = (0..sorted.num_rows())
             .step_by(ROW_GROUP_ROWS)

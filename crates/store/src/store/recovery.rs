@@ -233,12 +233,12 @@ impl Opening<'_> {
         let files = wal::files(&directory)?;
         for number in files.iter().filter(|number| **number >= floor) {
             let path = wal::file_path(&directory, *number);
-            let lost = wal::replay(&path, &mut |mut batch| {
+            let lost = wal::replay(&path, &mut |mut batch, origin| {
                 let stored = reached.entry(batch.source.to_string()).or_default();
                 skip_stored(&mut batch, *stored);
                 *stored = (*stored).max(batch.checkpoint.offset);
                 self.recovered.replayed += batch.lines.len() as u64;
-                restore(memtable, batch, decode)
+                restore(memtable, batch, origin, decode)
             })?;
             if lost > 0 {
                 self.torn(&path, lost, Some(number) == files.last())?;
@@ -265,10 +265,10 @@ fn skip_stored(batch: &mut RawBatch, stored: u64) {
     batch.lines.retain(|line| line.offset >= stored);
 }
 
-fn restore(memtable: &mut Memtable, batch: RawBatch, decode: Decode<'_>) -> Result<()> {
+fn restore(memtable: &mut Memtable, batch: RawBatch, origin: &str, decode: Decode<'_>) -> Result<()> {
     let (source, checkpoint, gaps) = (Arc::clone(&batch.source), batch.checkpoint.clone(), batch.gaps.clone());
     let raw_bytes = batch.lines.iter().map(|line| u64::from(line.span.len) + 1).sum();
-    let records = decode(batch);
+    let records = decode(batch, origin);
     memtable.insert(records, raw_bytes)?;
     memtable.advance(&source, checkpoint, gaps);
     Ok(())

@@ -3,8 +3,6 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use fs_err as fs;
 
 use super::{Sealing, Shared};
@@ -15,7 +13,7 @@ use crate::index::ROW_GROUP_ROWS;
 use crate::index::file::StoredCheckpoint;
 use crate::segment::writer::{Origin, SegmentWriter, Shape};
 use crate::segment::{Segment, SegmentMeta};
-use crate::{align, columns, schema, wal};
+use crate::{align, wal};
 
 /// Pause before a failed seal is tried again.
 const RETRY: Duration = Duration::from_secs(1);
@@ -83,7 +81,7 @@ fn seal(shared: &Shared, sealing: &Sealing) -> Result<()> {
 }
 
 fn write_segment(shared: &Shared, sealing: &Sealing) -> Result<SegmentMeta> {
-    let sorted = merged(&sealing.batches)?;
+    let sorted = align::merge(&sealing.batches)?;
     let shape = Arc::new(Shape::for_batch(&sorted, None)?);
     let mut writer = SegmentWriter::create(&shared.segments_directory(), shared.next_segment(), Arc::clone(&shape))?;
     for start in (0..sorted.num_rows()).step_by(ROW_GROUP_ROWS) {
@@ -97,14 +95,6 @@ fn write_segment(shared: &Shared, sealing: &Sealing) -> Result<SegmentMeta> {
         state: checkpoint.state.clone(),
     });
     writer.finish(Origin { raw_bytes: sealing.raw_bytes, checkpoints: checkpoints.collect(), replaces: Vec::new() })
-}
-
-/// All records in one batch, sorted by time.
-fn merged(batches: &[Arc<RecordBatch>]) -> Result<RecordBatch> {
-    let attributes = schema::union_attributes(batches.iter().map(|batch| batch.schema_ref().as_ref()));
-    let aligned =
-        batches.iter().map(|batch| align::to_attributes(batch, &attributes)).collect::<std::result::Result<Vec<_>, _>>()?;
-    Ok(columns::sort(&concat_batches(&schema::with_attributes(&attributes), &aligned)?)?)
 }
 
 fn remove_old_wal(shared: &Shared, floor: u64) -> Result<()> {

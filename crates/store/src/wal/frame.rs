@@ -1,11 +1,12 @@
 //! The payload of a WAL frame: one raw batch. Numbers are LEB128, texts and bytes have their length first.
 //!
 //! ```text
-//! version 1 | source | observed (8 bytes) | checkpoint: offset, lines, state
+//! version 1 | source | origin | observed (8 bytes) | checkpoint: offset, lines, state
 //! gaps: count, then start, end, observed (8 bytes), reason
 //! lines: count, then per line: skipped bytes before it, its length * 2 + newline, offset step
 //! bytes
 //! ```
+//! `origin` is the caller's note on how the lines are to be parsed; it comes back as it was.
 //! The offset step of a line is its offset minus what it would be if the bytes were contiguous in the source.
 
 use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, RawLine, Span, Timestamp};
@@ -20,10 +21,11 @@ const REASONS: [GapReason; 5] = [
 ];
 
 /// The payload of a batch.
-pub fn encode(batch: &RawBatch) -> Vec<u8> {
+pub fn encode(batch: &RawBatch, origin: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(batch.bytes.len() + batch.lines.len() * 4 + 256);
     number(&mut out, VERSION);
     bytes(&mut out, batch.source.as_bytes());
+    bytes(&mut out, origin.as_bytes());
     out.extend_from_slice(&batch.observed.0.to_le_bytes());
     number(&mut out, batch.checkpoint.offset);
     number(&mut out, batch.checkpoint.lines);
@@ -49,13 +51,14 @@ pub fn encode(batch: &RawBatch) -> Vec<u8> {
     out
 }
 
-/// The batch of a payload; `None` if it is none of this version.
-pub fn decode(payload: &[u8]) -> Option<RawBatch> {
+/// The batch of a payload and its origin; `None` if it is none of this version.
+pub fn decode(payload: &[u8]) -> Option<(RawBatch, String)> {
     let mut input = Input(payload);
     if input.number()? != VERSION {
         return None;
     }
     let source = std::str::from_utf8(input.bytes()?).ok()?.into();
+    let origin = std::str::from_utf8(input.bytes()?).ok()?.to_owned();
     let observed = input.timestamp()?;
     let (offset, lines) = (input.number()?, input.number()?);
     let state = std::str::from_utf8(input.bytes()?).ok()?.to_owned();
@@ -83,7 +86,7 @@ pub fn decode(payload: &[u8]) -> Option<RawBatch> {
     let inside = raw_lines.iter().all(|line| line.span.end() <= bytes.len());
     let checkpoint = Checkpoint { offset, lines, state };
     (inside && input.0.is_empty())
-        .then_some(RawBatch { source, observed, bytes, lines: raw_lines, gaps, checkpoint })
+        .then_some((RawBatch { source, observed, bytes, lines: raw_lines, gaps, checkpoint }, origin))
 }
 
 fn number(out: &mut Vec<u8>, mut value: u64) {
@@ -154,19 +157,21 @@ mod tests {
     #[test]
     fn decodes_what_it_encoded() {
         let batch = sample();
-        assert!(same(&decode(&encode(&batch)).unwrap(), &batch));
+        let (decoded, origin) = decode(&encode(&batch, "note")).unwrap();
+        assert!(same(&decoded, &batch));
+        assert_eq!(origin, "note");
     }
 
     #[test]
     fn any_cut_or_flipped_byte_is_survived() {
-        let payload = encode(&sample());
+        let payload = encode(&sample(), "x");
         for end in 0..payload.len() {
             assert!(decode(&payload[..end]).is_none(), "cut at {end}");
         }
         for at in 0..payload.len() {
             let mut payload = payload.clone();
             payload[at] ^= 0x81;
-            if let Some(batch) = decode(&payload) {
+            if let Some((batch, _)) = decode(&payload) {
                 assert!(batch.lines.iter().all(|line| line.span.end() <= batch.bytes.len()));
             }
         }

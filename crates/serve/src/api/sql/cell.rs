@@ -68,8 +68,12 @@ fn text(array: &ArrayRef, row: usize) -> Option<String> {
 fn timestamp(array: &ArrayRef, row: usize, unit: TimeUnit) -> Option<String> {
     let (count, scale, digits) = match unit {
         TimeUnit::Second => (array.as_primitive::<types::TimestampSecondType>().value(row), 1_000_000_000, 0),
-        TimeUnit::Millisecond => (array.as_primitive::<types::TimestampMillisecondType>().value(row), 1_000_000, 3),
-        TimeUnit::Microsecond => (array.as_primitive::<types::TimestampMicrosecondType>().value(row), 1_000, 6),
+        TimeUnit::Millisecond => {
+            (array.as_primitive::<types::TimestampMillisecondType>().value(row), 1_000_000, 3)
+        }
+        TimeUnit::Microsecond => {
+            (array.as_primitive::<types::TimestampMicrosecondType>().value(row), 1_000, 6)
+        }
         TimeUnit::Nanosecond => (array.as_primitive::<types::TimestampNanosecondType>().value(row), 1, 9),
     };
     count.checked_mul(scale).map(|nanoseconds| iso(Timestamp(nanoseconds), digits, Zone::Zulu))
@@ -177,7 +181,10 @@ mod tests {
     #[test]
     fn every_kind_of_value_is_json() {
         let structs = StructArray::from(vec![
-            (Arc::new(Field::new("user", DataType::Utf8, true)), array(StringArray::from(vec![Some("a\"b")]))),
+            (
+                Arc::new(Field::new("user", DataType::Utf8, true)),
+                array(StringArray::from(vec![Some("a\"b")])),
+            ),
             (Arc::new(Field::new("none", DataType::Int64, true)), array(Int64Array::from(vec![None]))),
             (Arc::new(Field::new("pid", DataType::Int64, true)), array(Int64Array::from(vec![7]))),
         ]);

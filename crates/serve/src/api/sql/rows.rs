@@ -34,7 +34,14 @@ pub(crate) struct Rows {
 
 impl Rows {
     pub(crate) fn new(format: Format, rows_most: usize, bytes_most: usize) -> Self {
-        Self { format, rows_left: rows_most, bytes_most, columns: Vec::new(), out: Vec::new(), truncated: false }
+        Self {
+            format,
+            rows_left: rows_most,
+            bytes_most,
+            columns: Vec::new(),
+            out: Vec::new(),
+            truncated: false,
+        }
     }
 
     pub(crate) fn truncated(&self) -> bool {

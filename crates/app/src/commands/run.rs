@@ -1,0 +1,257 @@
+//! `taffrail run`: the daemon, in the foreground.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use fs_err as fs;
+use taffrail_query::StoreEngine;
+use taffrail_record::Timestamp;
+use taffrail_serve::{Hosts, Info, Limits, LiveHub, Server, Services, Sources, api};
+use taffrail_source::{Follower, SourceState, SourceStatus};
+use taffrail_store::Store;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::cli::RunArgs;
+use crate::client::DAEMON_FILE;
+use crate::config::{Config, Origin as SourcesFrom, SourceConfig, StartAt, unit};
+use crate::demo::Demo;
+use crate::exit::Outcome;
+use crate::pipeline::{Origin, Pipeline, PipelineSink};
+use crate::pushes::Pushes;
+use crate::store_access;
+use crate::terminal::escape;
+
+/// Batches that a live subscriber may lag behind.
+const LIVE_CAPACITY: usize = 256;
+/// Seed of the demo's traffic: every demo looks the same.
+const DEMO_SEED: u64 = 8062;
+/// Followed files that the start-up message names.
+const NAMED_FILES: usize = 6;
+
+/// Runs the command until SIGINT or SIGTERM.
+pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("http").enable_all().build()?;
+    // The address first: whoever starts a second daemon by mistake learns it before anything is touched.
+    let server = runtime.block_on(taffrail_serve::bind(config.listen))?;
+    let (store, recovered) = store_access::open_to_write(&config)?;
+    let store = Arc::new(store);
+    let demo = args.demo.then(|| start_demo(&mut config)).transpose()?;
+    let live = LiveHub::new(LIVE_CAPACITY);
+    let pipeline = Pipeline { store: Arc::clone(&store), live: live.clone() };
+    let followers = Arc::new(Followers::spawn(&config, &pipeline)?);
+    announce(&config, &store, &server, &recovered)?;
+    let daemon_file = DaemonFile::write(&config.data_dir, &server)?;
+    let services = services(&config, &pipeline, live, Arc::clone(&followers), &server)?;
+    runtime.block_on(server.run(services, stop_signal()));
+    tracing::info!("stopping: what was read is being stored");
+    drop((demo, daemon_file));
+    followers.stop();
+    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    store.flush().context("store what is in memory")?;
+    Ok(Outcome::Done)
+}
+
+fn start_demo(config: &mut Config) -> anyhow::Result<Demo> {
+    let demo = Demo::start(&config.data_dir, DEMO_SEED)?;
+    config.sources.push(Demo::source(&config.data_dir));
+    Ok(demo)
+}
+
+async fn stop_signal() {
+    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn now() -> Timestamp {
+    Timestamp(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
+}
+
+fn services(
+    config: &Config,
+    pipeline: &Pipeline,
+    live: LiveHub,
+    followers: Arc<Followers>,
+    server: &Server,
+) -> anyhow::Result<Services> {
+    let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
+    Ok(Services {
+        engine: Arc::new(StoreEngine::new(Arc::clone(&pipeline.store), sql_memory)?),
+        ingest: Arc::new(Pushes::new(pipeline.clone(), &config.node, now)?),
+        sources: followers,
+        live,
+        clock: now,
+        info: Info {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            data_dir: config.data_dir.clone(),
+            started: now(),
+            retention_days: u32::try_from(config.retention.max_age.as_secs() / 86_400).unwrap_or(u32::MAX),
+        },
+        hosts: Hosts::for_listener(server.address(), &[]),
+        limits: Limits { query_time: config.query.timeout, queries: config.query.concurrent, ..Limits::default() },
+    })
+}
+
+/// What is followed: one follower a configured source.
+struct Followers {
+    followers: std::sync::Mutex<Vec<Follower>>,
+}
+
+impl Followers {
+    fn spawn(config: &Config, pipeline: &Pipeline) -> anyhow::Result<Self> {
+        let checkpoints = pipeline.store.checkpoints()?;
+        let mut followers = Vec::new();
+        let mut taken: Vec<String> = vec![format!("{}/**", config.data_dir.display())];
+        for source in &config.sources {
+            let origin = Origin::of(source);
+            let sink = PipelineSink::new(pipeline.clone(), origin, &config.node);
+            let follow = follow(config, source, &taken);
+            // A file that two sources name is read once, by the first.
+            taken.extend(source.paths.iter().cloned());
+            followers.push(Follower::spawn(follow, checkpoints.clone(), Box::new(sink), now)?);
+        }
+        Ok(Self { followers: std::sync::Mutex::new(followers) })
+    }
+
+    fn status(&self) -> Vec<SourceStatus> {
+        let followers = self.followers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        followers.iter().flat_map(Follower::status).collect()
+    }
+
+    fn stop(&self) {
+        let followers = std::mem::take(&mut *self.followers.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        followers.into_iter().for_each(Follower::stop);
+    }
+}
+
+fn follow(config: &Config, source: &SourceConfig, taken: &[String]) -> taffrail_source::Config {
+    // The demo writes into the data directory, where nothing else is to be followed.
+    let is_demo = *source == Demo::source(&config.data_dir);
+    let taken = if is_demo { &[] } else { taken };
+    let max_line_bytes = config.max_line_bytes as usize;
+    let limits = taffrail_source::Limits { max_line_bytes, ..taffrail_source::Limits::default() };
+    taffrail_source::Config {
+        patterns: source.paths.clone(),
+        exclude: source.exclude.iter().chain(taken).cloned().collect(),
+        start_at: match source.start_at {
+            StartAt::Beginning => taffrail_source::StartAt::Beginning,
+            StartAt::End => taffrail_source::StartAt::End,
+        },
+        limits,
+        ..taffrail_source::Config::default()
+    }
+}
+
+impl Sources for Followers {
+    fn sources(&self) -> Vec<api::Source> {
+        let rfc3339 = |time: Timestamp| api::rfc3339(time);
+        let mut all: Vec<api::Source> = self
+            .status()
+            .into_iter()
+            .map(|status| api::Source {
+                state: state_name(&status.state).to_owned(),
+                error: status.last_error.clone().or_else(|| reason(&status.state)),
+                offset: status.offset,
+                size: status.size,
+                lag_bytes: status.lag_bytes,
+                records: status.lines,
+                last_read: status.last_read.map(rfc3339),
+                source: status.source,
+            })
+            .collect();
+        all.sort_by(|a, b| a.source.cmp(&b.source));
+        all
+    }
+}
+
+fn state_name(state: &SourceState) -> &'static str {
+    match state {
+        SourceState::Following => "following",
+        SourceState::Missing => "missing",
+        SourceState::Refused(_) => "refused",
+        SourceState::Failed(_) => "failed",
+    }
+}
+
+fn reason(state: &SourceState) -> Option<String> {
+    match state {
+        SourceState::Refused(reason) | SourceState::Failed(reason) => Some(reason.clone()),
+        SourceState::Following | SourceState::Missing => None,
+    }
+}
+
+/// Says where things are, in a few lines.
+#[expect(clippy::print_stdout, reason = "the first words of the daemon are for the person who started it")]
+fn announce(
+    config: &Config,
+    store: &Store,
+    server: &Server,
+    recovered: &taffrail_store::Recovered,
+) -> anyhow::Result<()> {
+    let stats = store.stats()?;
+    println!("taffrail {}", env!("CARGO_PKG_VERSION"));
+    let size = unit::human_bytes(stats.segment_bytes + stats.wal_bytes);
+    println!("  stores   {} ({} records, {size})", config.data_dir.display(), stats.records);
+    if recovered.replayed > 0 {
+        println!("           {} records came back from the write-ahead log", recovered.replayed);
+    }
+    for report in &recovered.reports {
+        println!("  damaged  {}", escape(report));
+    }
+    for line in followed(config)? {
+        println!("  follows  {line}");
+    }
+    println!("  answers  http://{}", server.address());
+    println!("Stop with Ctrl-C.");
+    Ok(())
+}
+
+fn followed(config: &Config) -> anyhow::Result<Vec<String>> {
+    let mut lines = Vec::new();
+    if config.sources_from == SourcesFrom::Default {
+        lines.push("this machine's logs (neither paths nor a config were given):".to_owned());
+    }
+    for source in &config.sources {
+        let found = taffrail_source::discover(&source.paths, &source.exclude, 10_000)?;
+        let patterns = source.paths.join(" ");
+        let mut names: Vec<String> = found.files.iter().take(NAMED_FILES).map(|path| path.display().to_string()).collect();
+        if found.files.len() > NAMED_FILES {
+            names.push(format!("and {} more", found.files.len() - NAMED_FILES));
+        }
+        let names = if names.is_empty() { "nothing yet, waits for them".to_owned() } else { names.join(", ") };
+        lines.push(format!("{}: {}", escape(&patterns), escape(&names)));
+        lines.extend(found.refused.iter().take(NAMED_FILES).map(|(path, reason)| {
+            format!("  not {}: {}", escape(&path.display().to_string()), escape(&reason.to_string()))
+        }));
+    }
+    Ok(lines)
+}
+
+/// `daemon.json`: tells commands where the daemon answers; gone when it has ended.
+struct DaemonFile(PathBuf);
+
+impl DaemonFile {
+    fn write(data_dir: &Path, server: &Server) -> anyhow::Result<Self> {
+        let path = data_dir.join(DAEMON_FILE);
+        let text = serde_json::json!({"pid": std::process::id(), "address": server.address()}).to_string();
+        // Whole or not at all: readers may look at any moment.
+        let fresh = data_dir.join(format!("{DAEMON_FILE}.new"));
+        fs::write(&fresh, text)?;
+        fs::rename(&fresh, &path)?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for DaemonFile {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.0) {
+            tracing::warn!("{error}");
+        }
+    }
+}

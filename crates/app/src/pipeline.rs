@@ -1,0 +1,134 @@
+//! The way of a line: source, parse, store, live hub. The one place where these meet.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use taffrail_parse::{Context, Parser, service_from_path};
+use taffrail_record::{LogBatch, RawBatch};
+use taffrail_serve::LiveHub;
+use taffrail_source::{Sink, Stopped};
+use taffrail_store::{Append, Receipt, Store, wal};
+
+use crate::config::{SourceConfig, ZoneChoice};
+
+/// How lines are parsed that do not say it themselves.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Origin {
+    /// The service; `None`: from the source's name.
+    pub service: Option<String>,
+    /// Minutes east of UTC.
+    pub offset_minutes: i16,
+}
+
+impl Origin {
+    /// As a source is configured.
+    pub(crate) fn of(source: &SourceConfig) -> Self {
+        let offset_minutes = match source.zone {
+            ZoneChoice::Offset(minutes) => minutes,
+            ZoneChoice::Local => {
+                let offset = jiff::tz::TimeZone::system().to_offset(jiff::Timestamp::now());
+                i16::try_from(offset.seconds() / 60).unwrap_or(0)
+            }
+        };
+        Self { service: source.service.clone(), offset_minutes }
+    }
+
+    /// The note that a WAL frame carries.
+    pub(crate) fn note(&self) -> String {
+        format!("{} {}", self.offset_minutes, self.service.as_deref().unwrap_or_default())
+    }
+
+    /// What a note says; a note that says nothing gives UTC and no service.
+    fn from_note(note: &str) -> Self {
+        let (minutes, service) = note.split_once(' ').unwrap_or_default();
+        let service = Some(service.to_owned()).filter(|service| !service.is_empty());
+        Self { service, offset_minutes: minutes.parse().unwrap_or(0) }
+    }
+
+    fn parser(&self, source: &str, node: &str) -> Parser {
+        let service = self.service.clone().unwrap_or_else(|| service_from_path(source));
+        Parser::new(Context { service, node: node.to_owned(), offset_minutes: self.offset_minutes })
+    }
+}
+
+/// The parsers of the sources that one thread reads.
+pub(crate) struct Parsers {
+    node: String,
+    parsers: HashMap<(Arc<str>, String), Parser>,
+}
+
+/// Parsers that are kept; beyond, all are made anew.
+const PARSERS_MAX: usize = 4_096;
+
+impl Parsers {
+    /// For a machine's name.
+    pub(crate) fn new(node: &str) -> Self {
+        Self { node: node.to_owned(), parsers: HashMap::new() }
+    }
+
+    /// The records of a batch.
+    pub(crate) fn parse(&mut self, raw: RawBatch, origin: &Origin) -> LogBatch {
+        if self.parsers.len() >= PARSERS_MAX {
+            self.parsers.clear();
+        }
+        let key = (Arc::clone(&raw.source), origin.note());
+        let parser = self.parsers.entry(key).or_insert_with(|| origin.parser(&raw.source, &self.node));
+        parser.parse(raw)
+    }
+
+    /// The records of a batch that comes back from the WAL.
+    pub(crate) fn replay(&mut self, raw: RawBatch, note: &str) -> LogBatch {
+        self.parse(raw, &Origin::from_note(note))
+    }
+}
+
+/// Stores batches and shows them to whoever watches live.
+#[derive(Clone)]
+pub(crate) struct Pipeline {
+    /// Where records are stored.
+    pub store: Arc<Store>,
+    /// Who watches.
+    pub live: LiveHub,
+}
+
+impl Pipeline {
+    /// Parses and stores a batch.
+    pub(crate) fn put(&self, raw: RawBatch, origin: &Origin, parsers: &mut Parsers) -> taffrail_store::Result<Receipt> {
+        let frame = wal::frame::encode(&raw, &origin.note());
+        let (source, checkpoint, gaps) = (Arc::clone(&raw.source), raw.checkpoint.clone(), raw.gaps.clone());
+        let batch = parsers.parse(raw, origin);
+        let seen = self.live.has_subscribers().then(|| taffrail_store::from_batch(batch.clone()));
+        let receipt = self.store.append(Append { frame: &frame, batch, source: &source, checkpoint, gaps })?;
+        if let Some(seen) = seen {
+            self.live.publish(Arc::new(seen?));
+        }
+        Ok(receipt)
+    }
+}
+
+/// The end of a follower: what it reads goes into the pipeline.
+pub(crate) struct PipelineSink {
+    pipeline: Pipeline,
+    origin: Origin,
+    parsers: Parsers,
+}
+
+impl PipelineSink {
+    /// For a follower of a configured source.
+    pub(crate) fn new(pipeline: Pipeline, origin: Origin, node: &str) -> Self {
+        Self { pipeline, origin, parsers: Parsers::new(node) }
+    }
+}
+
+impl Sink for PipelineSink {
+    fn send(&mut self, batch: RawBatch) -> Result<(), Stopped> {
+        let source = Arc::clone(&batch.source);
+        match self.pipeline.put(batch, &self.origin, &mut self.parsers) {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                tracing::error!("{source} is no longer read: {error}");
+                Err(Stopped)
+            }
+        }
+    }
+}

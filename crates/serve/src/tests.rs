@@ -1,0 +1,7 @@
+//! The whole router over an engine in memory.
+
+mod compatible;
+mod fake;
+mod native;
+mod refusals;
+mod streams;
