@@ -23,7 +23,7 @@ pub enum Condition {
     Or(Vec<Condition>),
     /// It does not hold.
     Not(Box<Condition>),
-    /// Found in the body or a text attribute.
+    /// Found in one of [`schema::SEARCHED`] or a text attribute.
     Text(TextMatcher),
     /// Severity numbers, by bit.
     Severities(u32),
@@ -93,7 +93,7 @@ impl Condition {
             }
             Self::Not(condition) => condition.columns(schema, out),
             Self::Text(_) => {
-                out.extend([schema::BODY.to_owned(), schema::ATTRIBUTES_REST.to_owned()]);
+                out.extend(schema::SEARCHED.map(str::to_owned));
                 let attributes = schema::attribute_fields(schema);
                 let texts = attributes.iter().filter(|field| *field.data_type() == DataType::Utf8View);
                 out.extend(texts.map(|field| attribute_column(field.name())));
@@ -176,9 +176,9 @@ pub(crate) fn evaluate_column(column: Option<&ArrayRef>, test: &ValueTest, rows:
     BooleanBuffer::collect_bool(rows, |row| numbers.is_valid(row) && test.integer(numbers.value(row)))
 }
 
-/// Body, text attributes and the JSON of attributes without a column.
+/// The columns that words are looked for in, text attributes included.
 fn text_columns(batch: &RecordBatch) -> impl Iterator<Item = &StringViewArray> {
-    let top = [schema::BODY, schema::ATTRIBUTES_REST].into_iter().filter_map(|name| batch.column_by_name(name));
+    let top = schema::SEARCHED.into_iter().filter_map(|name| batch.column_by_name(name));
     let attributes = batch.column_by_name(schema::ATTRIBUTES);
     let children = attributes.into_iter().flat_map(|column| column.as_struct().columns());
     top.chain(children).filter_map(|column| column.as_string_view_opt())

@@ -92,3 +92,6 @@ impl Matcher for ScanMatcher {
         Ok(self.0.select(batch).set_indices().map(|row| rows.hit(row)).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,9 +8,11 @@
 //! test    = ":" value | ":" "(" value ("OR" value)* ")" | "=" value | ">" | ">=" | "<" | "<=" value
 //! value   = word | word* | *part* | "phrase" | /regex/ | * (is there at all)
 //! ```
-//! Words and phrases are found in the message and in text attributes, as whole words, ASCII case ignored.
+//! Words and phrases are found in message, service, node and text attributes, as whole words, ASCII case
+//! ignored.
 //! `field:value` wants the whole value for `severity`, `node`, `service`, `source` and attributes, and a
-//! match inside for `body`. `\` makes the next character part of a word.
+//! match inside for `body`. `\` makes the next character part of a word. A regular expression is matched
+//! within each of these columns by itself; in a field's value it holds no blanks (write `\s`).
 
 use regex_syntax::ParserBuilder;
 use taffrail_record::Severity;
@@ -44,6 +46,13 @@ struct Parser<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
+}
+
+/// Whether a regular expression may hold blanks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Blanks {
+    Allowed,
+    Refused,
 }
 
 /// A word as it was written: `*` outside of escapes are still marks.
@@ -143,7 +152,7 @@ impl<'a> Parser<'a> {
     fn term(&mut self) -> Result<Filter, QueryError> {
         match self.rest().chars().next() {
             Some('"') => Ok(Filter::Text(TextMatch::Phrase(self.quoted()?))),
-            Some('/') => match self.regex()? {
+            Some('/') => match self.regex(Blanks::Allowed)? {
                 Some(regex) => Ok(Filter::Text(regex)),
                 None => self.word_or_field(),
             },
@@ -227,7 +236,7 @@ impl<'a> Parser<'a> {
             return Ok(whole(self.quoted()?));
         }
         if self.rest().starts_with('/') {
-            if let Some(regex) = self.regex()? {
+            if let Some(regex) = self.regex(Blanks::Refused)? {
                 return Ok(FieldTest::Matches(regex));
             }
         }
@@ -289,13 +298,16 @@ impl<'a> Parser<'a> {
         Err(self.error("the closing `\"` is missing"))
     }
 
-    /// `/.../`; `None` if no closing slash follows before a blank, as in `/var/log`.
-    fn regex(&mut self) -> Result<Option<TextMatch>, QueryError> {
+    /// `/.../`; `None` if no closing slash follows, as in `/var/log`. In a field's value it may hold no blanks,
+    /// or `source:/var/log/a.log /x/` would be one.
+    fn regex(&mut self, blanks: Blanks) -> Result<Option<TextMatch>, QueryError> {
         let start = self.at;
         let rest = self.rest();
+        let word_end = rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let reach = if blanks == Blanks::Allowed { rest.len() } else { word_end };
         let mut escaped = false;
         let mut end = None;
-        for (at, c) in rest.char_indices().skip(1) {
+        for (at, c) in rest[..reach].char_indices().skip(1) {
             match c {
                 _ if escaped => escaped = false,
                 '\\' => escaped = true,
@@ -307,7 +319,7 @@ impl<'a> Parser<'a> {
             }
         }
         let Some(end) = end else {
-            return match rest[1..].contains([' ', '(', '[', '*', '+', '?', '|']) || rest.len() == 1 {
+            return match rest[..word_end].contains(['(', '[', '*', '+', '?', '|', '\\']) {
                 true => Err(self.error("the closing `/` of the regular expression is missing")),
                 false => Ok(None),
             };
@@ -366,9 +378,10 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Whether a word can name a field; `10:32` is no field.
+/// Whether a word can name a field; `10:32` and `/a?b=c` hold none.
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_alphabetic() || c == '_' || c == '@')
+        && !text.contains([':', '/', '?', '&', '='])
 }
 
 fn closes(after: &str) -> bool {

@@ -271,7 +271,7 @@ mod tests {
             ("needle-5f1c9e77a2", words(&["needle", "5f1c9e77a2"])),
             ("Fail*", Prune::Always),
             ("\"login fail\"", words(&["login", "fail"])),
-            ("body:/user login fail/", words(&["login"])),
+            ("/user login fail/", words(&["login"])),
             ("/password for .* from/", words(&["for"])),
             ("/^Failed password/", words(&["failed"])),
             ("/(?i)a failed login/", words(&["failed"])),

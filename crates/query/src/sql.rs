@@ -9,10 +9,15 @@ use std::time::Duration;
 
 use arrow::array::{Int64Array, RecordBatch, StringArray, TimestampNanosecondArray};
 use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::common::DFSchema;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
 use datafusion::execution::context::SQLOptions;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::functions::core::get_field;
+use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr};
+use datafusion::logical_expr::{GetFieldAccess, lit};
 use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
@@ -81,9 +86,27 @@ fn session(
         .with_batch_size(taffrail_store::index::GRANULE_ROWS);
     let runtime = RuntimeEnvBuilder::new().with_memory_limit(memory_bytes, 1.0).build_arc()?;
     let context = SessionContext::new_with_config_rt(config, runtime);
+    context.state_ref().write().register_expr_planner(Arc::new(AttributeAccess))?;
     context.register_table("logs", Arc::new(table::Logs::new(snapshot, control.clone())))?;
     context.register_table("gaps", Arc::new(gaps_table(gaps)?))?;
     Ok(context)
+}
+
+/// `attributes['key']`: the one piece of DataFusion's nested functions that is needed.
+#[derive(Debug)]
+struct AttributeAccess;
+
+impl ExprPlanner for AttributeAccess {
+    fn plan_field_access(
+        &self,
+        access: RawFieldAccessExpr,
+        _: &DFSchema,
+    ) -> Result<PlannerResult<RawFieldAccessExpr>, DataFusionError> {
+        Ok(match access.field_access {
+            GetFieldAccess::NamedStructField { name } => PlannerResult::Planned(get_field().call(vec![access.expr, lit(name)])),
+            _ => PlannerResult::Original(access),
+        })
+    }
 }
 
 fn gaps_table(rows: GapRows) -> Result<MemTable, DataFusionError> {

@@ -5,6 +5,7 @@
 
 use arrow::array::{Array, StringViewArray};
 use arrow::buffer::BooleanBuffer;
+use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexBuilder};
 use regex_syntax::hir::{Hir, HirKind};
 use taffrail_store::engine::QueryError;
@@ -15,6 +16,8 @@ use taffrail_store::index::word::is_word_byte;
 const PATTERN_BYTES_MAX: usize = 4 << 20;
 /// Texts are looked at one by one once more than one in this many has a find.
 const RARE: usize = 8;
+/// Short texts whose answer is kept.
+const SHORT_TEXTS_MAX: usize = 1_024;
 
 /// A compiled [`TextMatch`].
 #[derive(Clone, Debug)]
@@ -90,12 +93,13 @@ impl TextMatcher {
         let mut found = vec![false; texts.len()];
         let mut finds = 0;
         let views = texts.views();
+        let mut short = ShortTexts::default();
         // The rows of each buffer, by where their texts start; short texts stand in the view itself.
         let mut rows: Vec<Vec<(u32, u32)>> = vec![Vec::new(); texts.data_buffers().len()];
         for (row, view) in views.iter().enumerate() {
             let len = *view as u32;
             if len <= 12 {
-                found[row] = texts.is_valid(row) && self.is_match(texts.value(row).as_bytes());
+                found[row] = texts.is_valid(row) && short.is_match(*view, || self.is_match(texts.value(row).as_bytes()));
             } else if texts.is_valid(row) {
                 rows[(*view >> 64) as u32 as usize].push(((*view >> 96) as u32, row as u32));
             }
@@ -126,6 +130,33 @@ impl TextMatcher {
             }
         }
         Some(BooleanBuffer::from(found))
+    }
+}
+
+/// The answers for texts that stand in their view: names of services and machines come again and again.
+#[derive(Default)]
+struct ShortTexts {
+    known: HashMap<u128, bool>,
+    last: Option<(u128, bool)>,
+}
+
+impl ShortTexts {
+    fn is_match(&mut self, view: u128, ask: impl FnOnce() -> bool) -> bool {
+        if let Some((_, answer)) = self.last.filter(|(last, _)| *last == view) {
+            return answer;
+        }
+        let answer = match self.known.get(&view) {
+            Some(answer) => *answer,
+            None => {
+                let answer = ask();
+                if self.known.len() < SHORT_TEXTS_MAX {
+                    self.known.insert(view, answer);
+                }
+                answer
+            }
+        };
+        self.last = Some((view, answer));
+        answer
     }
 }
 

@@ -6,46 +6,51 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// Which names in `Host` are answered.
+/// Which names in `Host` are answered, and whose pages may send.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Hosts {
-    /// `None`: all.
-    allowed: Option<Arc<[String]>>,
+    names: Arc<[String]>,
+    /// Whether names that are not listed are answered as well.
+    any: bool,
 }
 
 impl Hosts {
     /// Every name.
     pub fn any() -> Self {
-        Self { allowed: None }
+        Self { names: Arc::default(), any: true }
     }
 
     /// For a listener at `address`: on loopback `localhost`, `127.0.0.1`, `[::1]`, the address itself and
-    /// `extra` (names without a port); elsewhere every name, since the machine's own are not known.
+    /// `extra` (names without a port); elsewhere every name, since the machine's own are not known, and
+    /// `extra` are the names whose pages may send.
     pub fn for_listener(address: SocketAddr, extra: &[String]) -> Self {
+        let extra = extra.iter().map(|name| name.to_ascii_lowercase());
         if !address.ip().is_loopback() {
-            return Self::any();
+            return Self { names: extra.collect(), any: true };
         }
         let own = match address {
             SocketAddr::V4(v4) => v4.ip().to_string(),
             SocketAddr::V6(v6) => format!("[{}]", v6.ip()),
         };
         let standard = ["localhost", "127.0.0.1", "[::1]"].map(str::to_owned);
-        let all = standard.into_iter().chain([own]).chain(extra.iter().map(|name| name.to_ascii_lowercase()));
-        Self { allowed: Some(all.collect()) }
+        Self { names: standard.into_iter().chain([own]).chain(extra).collect(), any: false }
     }
 
     /// Whether `authority` (`name` or `name:port`) is answered.
     pub(crate) fn allow(&self, authority: &str) -> bool {
-        let Some(allowed) = &self.allowed else { return true };
-        let name = without_port(authority).trim_end_matches('.').to_ascii_lowercase();
-        allowed.contains(&name)
+        self.any || self.lists(authority)
     }
 
     /// Whether a request to `host` that changes something may come from a page of `origin`
-    /// (`scheme://authority`): its own pages, and those of the allowed names.
+    /// (`scheme://authority`): its own pages, and those of the listed names.
     pub(crate) fn allow_origin(&self, origin: &str, host: &str) -> bool {
         let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
-        authority.eq_ignore_ascii_case(host) || (self.allowed.is_some() && self.allow(authority))
+        authority.eq_ignore_ascii_case(host) || self.lists(authority)
+    }
+
+    fn lists(&self, authority: &str) -> bool {
+        let name = without_port(authority).trim_end_matches('.').to_ascii_lowercase();
+        self.names.contains(&name)
     }
 }
 
@@ -80,8 +85,10 @@ mod tests {
         ] {
             assert_eq!(hosts.allow(host), allowed, "{host}");
         }
-        let everywhere = Hosts::for_listener("0.0.0.0:8062".parse().unwrap(), &[]);
+        let everywhere = Hosts::for_listener("0.0.0.0:8062".parse().unwrap(), &extra);
         assert!(everywhere.allow("anything"));
+        assert!(everywhere.allow_origin("https://logs.example.com", "10.0.0.1:8062"));
+        assert!(!everywhere.allow_origin("https://evil.example.com", "10.0.0.1:8062"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub enum Filter {
     Or(Vec<Filter>),
     /// It does not hold.
     Not(Box<Filter>),
-    /// Words in the body or in a text attribute.
+    /// Words in the body, the service, the node or a text attribute.
     Text(TextMatch),
     /// A condition on one column or attribute.
     Field {

@@ -32,6 +32,9 @@ pub const ATTRIBUTES_REST: &str = "attributes_rest";
 /// A struct of the extracted fields.
 pub const ATTRIBUTES: &str = "attributes";
 
+/// The columns that a word is looked for in, besides text attributes.
+pub const SEARCHED: [&str; 4] = [BODY, SERVICE, NODE, ATTRIBUTES_REST];
+
 /// Attribute keys that get a column of their own in one batch or segment, the most frequent first.
 pub const ATTRIBUTE_COLUMNS_MAX: usize = 256;
 

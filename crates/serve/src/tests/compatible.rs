@@ -149,7 +149,7 @@ async fn search_finds_and_marks() {
         ("q=DISK", vec!["disk full on sda"], json!(["disk"])),
         ("q=(unclosed", vec!["call f(unclosed now"], json!(["(unclosed"])),
         ("q=a(n)(n)", vec!["login"], json!([["n", "n"]])),
-        ("q=(l+)\\b", vec!["disk full on sda"], json!(["ll"])),
+        ("q=(l%2B)%20on", vec!["disk full on sda"], json!(["ll"])),
         ("q=.*&limit=1&offset=2", vec!["disk full on sda"], json!(["disk full on sda", ""])),
         ("q=(a%2B)%2B%24&agent=A", vec!["disk full on sda"], json!(["a"])),
         ("q=disk&start_time=2026-11-01T02:00:00", vec![], json!(null)),

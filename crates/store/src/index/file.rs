@@ -142,9 +142,9 @@ fn bounds(part: &RecordBatch) -> Granule {
     }
 }
 
-/// The indexed texts: body, text attributes, and the JSON of those without a column.
+/// The indexed texts: all that a word is looked for in.
 fn texts(part: &RecordBatch) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {
-    let top = [schema::BODY, schema::ATTRIBUTES_REST].into_iter().filter_map(|name| part.column_by_name(name));
+    let top = schema::SEARCHED.into_iter().filter_map(|name| part.column_by_name(name));
     let attributes = part.column_by_name(schema::ATTRIBUTES);
     let children = attributes.into_iter().flat_map(|column| column.as_struct().columns());
     top.chain(children)

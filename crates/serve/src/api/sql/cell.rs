@@ -21,7 +21,8 @@ pub(crate) enum Cell {
 impl Cell {
     /// The value of `array` at `row`.
     pub(crate) fn read(array: &ArrayRef, row: usize) -> Self {
-        if array.is_null(row) {
+        // A column of nulls alone has no validity to ask.
+        if array.is_null(row) || *array.data_type() == DataType::Null {
             return Self::Null;
         }
         text(array, row).map(Self::Text).or_else(|| bare(array, row)).unwrap_or_else(|| shown(array, row))

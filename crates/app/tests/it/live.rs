@@ -1,0 +1,117 @@
+//! A line that is appended is seen at once: in `taffrail tail`, in the event stream, in a search.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use taffrail_testkit::{Daemon, wait_until};
+
+use crate::program::{PATIENCE, Site, count, eventually, found};
+
+/// The promise: from append to sight.
+const PROMISE: Duration = Duration::from_secs(1);
+
+/// Ends a command when the test does.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Lines as they come.
+fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = sync_channel(1_000);
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn subscribed(daemon: &Daemon) {
+    eventually("a subscriber", || {
+        daemon.get("/api/v1/stats").unwrap().json().unwrap()["subscribers"] == 1
+    });
+}
+
+#[test]
+fn tail_shows_a_matching_line_within_a_second() {
+    let site = Site::new();
+    site.write("logs/a.log", "error before tail\n");
+    let daemon = site.daemon();
+    eventually("the first line", || count(&daemon, "SELECT count(*) FROM logs") == 1);
+    let mut command = site.command(&["tail", "--json", "error -healthz"]);
+    let mut tail = Running(command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap());
+    let shown = lines(tail.0.stdout.take().unwrap());
+    subscribed(&daemon);
+    for number in 0..3 {
+        site.append("logs/a.log", format!("error healthz {number}\nall well {number}\nerror number {number}\n"));
+        let line = shown.recv_timeout(PROMISE).expect("a line within a second");
+        let record: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(record["body"], format!("error number {number}"));
+        assert_eq!(record["source"], site.source("logs/a.log"));
+    }
+}
+
+#[test]
+fn the_event_stream_has_followed_and_posted_records() {
+    let site = Site::new();
+    site.write("logs/a.log", "");
+    let daemon = site.daemon();
+    let mut stream = TcpStream::connect(daemon.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET /api/v1/tail?q=wanted HTTP/1.1\r\nhost: {}\r\n\r\n", daemon.address()).unwrap();
+    let shown = lines(stream.try_clone().unwrap());
+    assert!(shown.recv_timeout(PATIENCE).unwrap().starts_with("HTTP/1.1 200"));
+    subscribed(&daemon);
+    let next = || loop {
+        let line = shown.recv_timeout(PROMISE).expect("an event within a second");
+        if let Some(data) = line.strip_prefix("data:") {
+            return serde_json::from_str::<Value>(data.trim()).unwrap();
+        }
+    };
+    site.append("logs/a.log", "other\nwanted line\n");
+    assert_eq!(next()["body"], "wanted line");
+    let posted = daemon.post("/api/logs", "application/json", r#"{"message":"wanted post","agent":"A"}"#).unwrap();
+    assert_eq!(posted.status, 200);
+    assert_eq!(next()["body"], "wanted post");
+    // The daemon ends though the stream is open.
+    assert!(daemon.stop().unwrap().success());
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest);
+}
+
+#[test]
+fn an_appended_line_is_found_within_a_second() {
+    let site = Site::new();
+    site.write("logs/a.log", "");
+    let daemon = site.daemon();
+    let mut slowest = Duration::ZERO;
+    for number in 0..20 {
+        let appended = Instant::now();
+        site.append("logs/a.log", format!("needle{number} appended\n"));
+        let seen = wait_until(PATIENCE, || found(&daemon, &format!("needle{number}")).len() == 1);
+        assert!(seen, "line {number} was never found");
+        slowest = slowest.max(appended.elapsed());
+    }
+    println!("the slowest of 20 lines was found after {slowest:?}");
+    assert!(slowest < PROMISE, "the slowest line was found after {slowest:?}");
+}
+
+#[test]
+fn tail_without_a_daemon_says_so() {
+    let site = Site::new();
+    let path = site.write("a.log", "a\n");
+    site.run(&["import", path.to_str().unwrap()]).expect(0);
+    let ran = site.run(&["tail"]).expect(2);
+    assert!(ran.err.contains("taffrail run"), "{}", ran.err);
+}

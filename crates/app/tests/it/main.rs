@@ -1,0 +1,13 @@
+//! The real program, started, fed, killed, damaged and asked: one module a promise.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
+mod crash;
+mod damage;
+mod duckdb;
+mod files;
+mod import;
+mod leveredge;
+mod live;
+mod program;
+mod refuse;
+mod search;
