@@ -159,7 +159,7 @@ pub(crate) struct SearchArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Tables: logs, gaps.\n\nExamples:\n  \
     taffrail sql 'SELECT service, count(*) FROM logs GROUP BY service ORDER BY 2 DESC'\n  \
-    taffrail sql --format csv \"SELECT timestamp, body FROM logs WHERE severity >= 17 LIMIT 10\"")]
+    taffrail sql --format csv \"SELECT timestamp, body FROM logs WHERE severity_number >= 17 LIMIT 10\"")]
 pub(crate) struct SqlArgs {
     /// How rows are written
     #[arg(long, value_enum, default_value_t, value_name = "FORMAT")]

@@ -37,6 +37,8 @@ pub(crate) struct Config {
     pub listen: SocketAddr,
     /// Whether `listen` may be reachable from other machines.
     pub allow_anonymous: bool,
+    /// Names that requests to a loopback listener may carry besides those of this machine.
+    pub allowed_hosts: Vec<String>,
     /// The machine's name on records whose lines name none.
     pub node: String,
     /// How much the program says about itself.
@@ -283,6 +285,7 @@ impl Config {
             data_dir: default_data_dir(env, host),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
             allow_anonymous: false,
+            allowed_hosts: Vec::new(),
             node: host.name.clone(),
             log_level: LogLevel::Info,
             sources: Vec::new(),

@@ -93,12 +93,18 @@ pub(crate) struct Pipeline {
 
 impl Pipeline {
     /// Parses and stores a batch.
-    pub(crate) fn put(&self, raw: RawBatch, origin: &Origin, parsers: &mut Parsers) -> taffrail_store::Result<Receipt> {
+    pub(crate) fn put(
+        &self,
+        raw: RawBatch,
+        origin: &Origin,
+        parsers: &mut Parsers,
+    ) -> taffrail_store::Result<Receipt> {
         let frame = wal::frame::encode(&raw, &origin.note());
         let (source, checkpoint, gaps) = (Arc::clone(&raw.source), raw.checkpoint.clone(), raw.gaps.clone());
         let batch = parsers.parse(raw, origin);
         let seen = self.live.has_subscribers().then(|| taffrail_store::from_batch(batch.clone()));
-        let receipt = self.store.append(Append { frame: &frame, batch, source: &source, checkpoint, gaps })?;
+        let receipt =
+            self.store.append(Append { frame: &frame, batch, source: &source, checkpoint, gaps })?;
         if let Some(seen) = seen {
             self.live.publish(Arc::new(seen?));
         }

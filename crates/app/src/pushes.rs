@@ -23,8 +23,13 @@ struct Streams {
 
 impl Pushes {
     /// Goes on where the stored streams end.
-    pub(crate) fn new(pipeline: Pipeline, node: &str, clock: fn() -> Timestamp) -> taffrail_store::Result<Self> {
-        let ends = pipeline.store.checkpoints()?.into_iter().map(|(source, end)| (source.into(), end)).collect();
+    pub(crate) fn new(
+        pipeline: Pipeline,
+        node: &str,
+        clock: fn() -> Timestamp,
+    ) -> taffrail_store::Result<Self> {
+        let ends =
+            pipeline.store.checkpoints()?.into_iter().map(|(source, end)| (source.into(), end)).collect();
         let streams = Mutex::new(Streams { ends, parsers: Parsers::new(node) });
         Ok(Self { pipeline, clock, streams })
     }
@@ -77,7 +82,9 @@ mod tests {
     #[test]
     fn pushes_follow_each_other_in_one_stream() {
         let start = Checkpoint { offset: 10, lines: 2, state: String::new() };
-        for (bytes, offsets, end) in [("a\nbc\n", vec![10, 12], 15), ("a\n\nb", vec![10, 12, 13], 15), ("", vec![], 10)] {
+        for (bytes, offsets, end) in
+            [("a\nbc\n", vec![10, 12], 15), ("a\n\nb", vec![10, 12, 13], 15), ("", vec![], 10)]
+        {
             let batch = batch("http:x".into(), bytes.as_bytes().to_vec(), &start, Timestamp(0));
             assert_eq!(batch.lines.iter().map(|line| line.offset).collect::<Vec<_>>(), offsets, "{bytes:?}");
             assert_eq!(batch.checkpoint.offset, end, "{bytes:?}");

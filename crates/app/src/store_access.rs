@@ -29,7 +29,8 @@ pub(crate) fn open(data_dir: &Path) -> anyhow::Result<Backend> {
         return Ok(Backend::Daemon(client));
     }
     let mut parsers = Parsers::new("");
-    let (store, _) = Store::open(data_dir, Access::Read, Limits::default(), &mut |raw, note| parsers.replay(raw, note))?;
+    let (store, _) =
+        Store::open(data_dir, Access::Read, Limits::default(), &mut |raw, note| parsers.replay(raw, note))?;
     Ok(Backend::Local(Arc::new(StoreEngine::new(Arc::new(store), SQL_MEMORY_BYTES)?)))
 }
 

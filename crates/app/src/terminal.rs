@@ -69,9 +69,17 @@ impl Terminal {
 
 /// Sends the program's own log to stderr, as the config wants it.
 pub(crate) fn init_log(level: crate::config::LogLevel) {
-    let filter = tracing_subscriber::EnvFilter::new(format!("warn,taffrail={0},taffrail_source={0},taffrail_store={0},taffrail_query={0},taffrail_serve={0}", level.name()));
+    let filter = tracing_subscriber::EnvFilter::new(format!(
+        "warn,taffrail={0},taffrail_source={0},taffrail_store={0},taffrail_query={0},taffrail_serve={0}",
+        level.name()
+    ));
     let colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_ansi(colors).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colors)
+        .with_target(false)
+        .init();
 }
 
 /// Log text in one line without any character that a terminal would obey: control characters are shown as

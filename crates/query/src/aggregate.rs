@@ -9,8 +9,8 @@ use arrow::datatypes::Int64Type;
 use taffrail_record::{Severity, Timestamp};
 use taffrail_store::Snapshot;
 use taffrail_store::engine::{
-    Control, FACET_VALUES_MAX, Facet, FacetRequest, HISTOGRAM_BUCKETS_MAX, Histogram, HistogramRequest, QueryError,
-    TimeRange, Work,
+    Control, FACET_VALUES_MAX, Facet, FacetRequest, HISTOGRAM_BUCKETS_MAX, Histogram, HistogramRequest,
+    QueryError, TimeRange, Work,
 };
 use taffrail_store::hit::{AttributeValue, rest_members};
 use taffrail_store::schema;
@@ -23,10 +23,32 @@ use crate::scan::Scan;
 const SECOND: i64 = Timestamp::SECOND;
 /// Widths of buckets that people read easily, in nanoseconds.
 const ROUND_INTERVALS: [i64; 26] = [
-    1_000_000, 10_000_000, 100_000_000, SECOND, 2 * SECOND, 5 * SECOND, 10 * SECOND, 15 * SECOND, 30 * SECOND,
-    60 * SECOND, 120 * SECOND, 300 * SECOND, 600 * SECOND, 900 * SECOND, 1_800 * SECOND, 3_600 * SECOND,
-    7_200 * SECOND, 10_800 * SECOND, 21_600 * SECOND, 43_200 * SECOND, 86_400 * SECOND, 2 * 86_400 * SECOND,
-    7 * 86_400 * SECOND, 30 * 86_400 * SECOND, 90 * 86_400 * SECOND, 365 * 86_400 * SECOND,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+    SECOND,
+    2 * SECOND,
+    5 * SECOND,
+    10 * SECOND,
+    15 * SECOND,
+    30 * SECOND,
+    60 * SECOND,
+    120 * SECOND,
+    300 * SECOND,
+    600 * SECOND,
+    900 * SECOND,
+    1_800 * SECOND,
+    3_600 * SECOND,
+    7_200 * SECOND,
+    10_800 * SECOND,
+    21_600 * SECOND,
+    43_200 * SECOND,
+    86_400 * SECOND,
+    2 * 86_400 * SECOND,
+    7 * 86_400 * SECOND,
+    30 * 86_400 * SECOND,
+    90 * 86_400 * SECOND,
+    365 * 86_400 * SECOND,
 ];
 /// Distinct values that are counted for one facet; rarer ones that come later are left out.
 const DISTINCT_MAX: usize = 100_000;
@@ -48,7 +70,9 @@ pub(crate) fn histogram(
         },
     };
     if request.range.since > request.range.until {
-        return Err(QueryError::Invalid("the time range ends before it starts; swap since and until".to_owned()));
+        return Err(QueryError::Invalid(
+            "the time range ends before it starts; swap since and until".to_owned(),
+        ));
     }
     if range.since >= range.until {
         // An open end lies where the records end, and the asked range beyond.
@@ -56,23 +80,33 @@ pub(crate) fn histogram(
     }
     let buckets = Buckets::new(range, request)?;
     let scan = Scan::new(&request.filter, range)?;
-    let mut histogram =
-        Histogram { start: Timestamp(buckets.start), interval_ns: buckets.interval, buckets: vec![[0; 6]; buckets.count], work: Work::default() };
+    let mut histogram = Histogram {
+        start: Timestamp(buckets.start),
+        interval_ns: buckets.interval,
+        buckets: vec![[0; 6]; buckets.count],
+        work: Work::default(),
+    };
     let (summed, read) = buckets.split(snapshot, &scan);
     for segment in summed {
         buckets.add_summary(&segment, &scan.condition, &mut histogram.buckets);
         histogram.work.granules_pruned += segment.granules().len() as u64;
     }
     let mut work = histogram.work;
-    let states = scan.fold(&read, &[schema::SEVERITY_NUMBER], control, &mut work, |counts: &mut Vec<[u64; 6]>, batch, found| {
-        counts.resize(buckets.count, [0; 6]);
-        let rows = Rows::new(batch);
-        for row in found.set_indices() {
-            if let Some(bucket) = buckets.of(rows.time(row)) {
-                counts[bucket][usize::from(rows.severity(row).number() - 1) / 4] += 1;
+    let states = scan.fold(
+        &read,
+        &[schema::SEVERITY_NUMBER],
+        control,
+        &mut work,
+        |counts: &mut Vec<[u64; 6]>, batch, found| {
+            counts.resize(buckets.count, [0; 6]);
+            let rows = Rows::new(batch);
+            for row in found.set_indices() {
+                if let Some(bucket) = buckets.of(rows.time(row)) {
+                    counts[bucket][usize::from(rows.severity(row).number() - 1) / 4] += 1;
+                }
             }
-        }
-    })?;
+        },
+    )?;
     for counts in states {
         for (sum, count) in histogram.buckets.iter_mut().zip(counts) {
             sum.iter_mut().zip(count).for_each(|(sum, count)| *sum += count);
@@ -94,7 +128,9 @@ impl Buckets {
         let width = range.until.0.saturating_sub(range.since.0).max(1);
         let interval = match request.interval_ns {
             Some(interval) if interval <= 0 => {
-                return Err(QueryError::Invalid("the interval of a histogram must be longer than nothing".to_owned()));
+                return Err(QueryError::Invalid(
+                    "the interval of a histogram must be longer than nothing".to_owned(),
+                ));
             }
             Some(interval) => interval,
             None => {
@@ -123,7 +159,8 @@ impl Buckets {
         let by_severity = matches!(scan.condition, Condition::All | Condition::Severities(_));
         let (summed, read): (Vec<_>, Vec<_>) = snapshot.segments.iter().cloned().partition(|segment| {
             let unit = segment.index.footer.summary.times.unit_ns;
-            let whole = scan.range.since.0 <= segment.meta.min_timestamp && segment.meta.max_timestamp < scan.range.until.0;
+            let whole = scan.range.since.0 <= segment.meta.min_timestamp
+                && segment.meta.max_timestamp < scan.range.until.0;
             by_severity && whole && self.interval % unit == 0 && whole_names(&scan.condition)
         });
         (summed, Snapshot { segments: std::sync::Arc::new(read), memory: snapshot.memory.clone() })
@@ -159,7 +196,11 @@ fn has_name(condition: &Condition, name: usize) -> bool {
 }
 
 /// The most frequent values of the asked fields.
-pub(crate) fn facets(snapshot: &Snapshot, request: &FacetRequest, control: &Control) -> Result<Vec<Facet>, QueryError> {
+pub(crate) fn facets(
+    snapshot: &Snapshot,
+    request: &FacetRequest,
+    control: &Control,
+) -> Result<Vec<Facet>, QueryError> {
     let scan = Scan::new(&request.filter, request.range)?;
     let columns: Vec<String> = request.fields.iter().map(|field| column_of(field)).collect();
     let mut more: Vec<&str> = columns.iter().map(String::as_str).collect();
@@ -177,12 +218,15 @@ pub(crate) fn facets(snapshot: &Snapshot, request: &FacetRequest, control: &Cont
         _ => (Vec::new(), snapshot.clone()),
     };
     let mut states: Vec<Counts> = scan.fold(&read, &more, control, &mut Work::default(), count)?;
-    states.push(summed.iter().fold(vec![BTreeMap::new(); request.fields.len()], |mut counts: Counts, segment| {
-        for (field, counts) in request.fields.iter().zip(&mut counts) {
-            add_summary(segment, field, counts);
-        }
-        counts
-    }));
+    states.push(summed.iter().fold(
+        vec![BTreeMap::new(); request.fields.len()],
+        |mut counts: Counts, segment| {
+            for (field, counts) in request.fields.iter().zip(&mut counts) {
+                add_summary(segment, field, counts);
+            }
+            counts
+        },
+    ));
     let mut total: Counts = vec![BTreeMap::new(); request.fields.len()];
     for state in states {
         for (total, counts) in total.iter_mut().zip(state) {
@@ -198,10 +242,16 @@ pub(crate) fn facets(snapshot: &Snapshot, request: &FacetRequest, control: &Cont
 type Counts = Vec<BTreeMap<String, u64>>;
 
 /// Segments that lie whole in the range and whose summaries list all asked fields.
-fn split_for_facets(snapshot: &Snapshot, scan: &Scan, fields: &[String]) -> (Vec<std::sync::Arc<Segment>>, Snapshot) {
-    let listed = fields.iter().all(|field| matches!(field.as_str(), "severity" | "service" | "node" | "source"));
+fn split_for_facets(
+    snapshot: &Snapshot,
+    scan: &Scan,
+    fields: &[String],
+) -> (Vec<std::sync::Arc<Segment>>, Snapshot) {
+    let listed =
+        fields.iter().all(|field| matches!(field.as_str(), "severity" | "service" | "node" | "source"));
     let (summed, read): (Vec<_>, Vec<_>) = snapshot.segments.iter().cloned().partition(|segment| {
-        let whole = scan.range.since.0 <= segment.meta.min_timestamp && segment.meta.max_timestamp < scan.range.until.0;
+        let whole = scan.range.since.0 <= segment.meta.min_timestamp
+            && segment.meta.max_timestamp < scan.range.until.0;
         listed && whole
     });
     (summed, Snapshot { segments: std::sync::Arc::new(read), memory: snapshot.memory.clone() })
@@ -210,7 +260,9 @@ fn split_for_facets(snapshot: &Snapshot, scan: &Scan, fields: &[String]) -> (Vec
 fn add_summary(segment: &Segment, field: &str, counts: &mut BTreeMap<String, u64>) {
     let summary = &segment.index.footer.summary;
     match field {
-        "node" => summary.nodes.iter().for_each(|(node, count)| *counts.entry(node.clone()).or_default() += count),
+        "node" => {
+            summary.nodes.iter().for_each(|(node, count)| *counts.entry(node.clone()).or_default() += count)
+        }
         "severity" => {
             for by_name in summary.times.buckets.values() {
                 for (name, count) in Severity::NAMES.iter().zip(by_name).filter(|(_, count)| **count > 0) {
@@ -255,7 +307,10 @@ fn count_values(batch: &RecordBatch, field: &str, found: &BooleanBuffer, counts:
     if let Some(texts) = column.and_then(|column| column.as_string_view_opt()) {
         found.set_indices().filter(|row| texts.is_valid(*row)).for_each(|row| add(texts.value(row)));
     } else if let Some(numbers) = column.and_then(|column| column.as_primitive_opt::<Int64Type>()) {
-        found.set_indices().filter(|row| numbers.is_valid(*row)).for_each(|row| add(&numbers.value(row).to_string()));
+        found
+            .set_indices()
+            .filter(|row| numbers.is_valid(*row))
+            .for_each(|row| add(&numbers.value(row).to_string()));
     }
     let rest = batch.column_by_name(schema::ATTRIBUTES_REST).and_then(|column| column.as_string_view_opt());
     if let Some(rest) = rest.filter(|rest| rest.null_count() < rest.len()) {

@@ -12,7 +12,8 @@ pub(crate) fn evaluate(batch: &RecordBatch, key: &str, test: &ValueTest) -> Bool
     let structure = batch.column_by_name(schema::ATTRIBUTES).map(|column| column.as_struct());
     let column = structure.and_then(|structure| structure.column_by_name(key));
     let found = evaluate_column(column, test, batch.num_rows());
-    let Some(rest) = batch.column_by_name(schema::ATTRIBUTES_REST).and_then(|column| column.as_string_view_opt())
+    let Some(rest) =
+        batch.column_by_name(schema::ATTRIBUTES_REST).and_then(|column| column.as_string_view_opt())
     else {
         return found;
     };

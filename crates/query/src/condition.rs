@@ -101,7 +101,9 @@ impl Condition {
             Self::Severities(_) => out.push(schema::SEVERITY_NUMBER.to_owned()),
             Self::Column(name, _) => out.push((*name).to_owned()),
             Self::Offset(_) => out.push(schema::OFFSET.to_owned()),
-            Self::Attribute(key, _) => out.extend([attribute_column(key), schema::ATTRIBUTES_REST.to_owned()]),
+            Self::Attribute(key, _) => {
+                out.extend([attribute_column(key), schema::ATTRIBUTES_REST.to_owned()])
+            }
         }
     }
 
@@ -110,9 +112,11 @@ impl Condition {
         let rows = batch.num_rows();
         match self {
             Self::All => BooleanBuffer::new_set(rows),
-            Self::And(conditions) => conditions.iter().fold(BooleanBuffer::new_set(rows), |all, condition| {
-                if all.count_set_bits() == 0 { all } else { &all & &condition.evaluate(batch) }
-            }),
+            Self::And(conditions) => {
+                conditions.iter().fold(BooleanBuffer::new_set(rows), |all, condition| {
+                    if all.count_set_bits() == 0 { all } else { &all & &condition.evaluate(batch) }
+                })
+            }
             Self::Or(conditions) => conditions
                 .iter()
                 .fold(BooleanBuffer::new_unset(rows), |any, condition| &any | &condition.evaluate(batch)),
@@ -171,7 +175,9 @@ pub(crate) fn evaluate_column(column: Option<&ArrayRef>, test: &ValueTest, rows:
     if let ValueTest::OneOf(values) = test {
         // Compare numbers as numbers: the texts of four million of them are slow to make.
         let wanted: Vec<i64> = values.iter().filter_map(|value| value.parse().ok()).collect();
-        return BooleanBuffer::collect_bool(rows, |row| numbers.is_valid(row) && wanted.contains(&numbers.value(row)));
+        return BooleanBuffer::collect_bool(rows, |row| {
+            numbers.is_valid(row) && wanted.contains(&numbers.value(row))
+        });
     }
     BooleanBuffer::collect_bool(rows, |row| numbers.is_valid(row) && test.integer(numbers.value(row)))
 }
@@ -200,7 +206,10 @@ fn severities(test: &FieldTest) -> Result<u32, QueryError> {
         QueryError::Invalid(message)
     };
     let mask = |passes: &dyn Fn(Severity) -> bool| {
-        (1..=24).filter_map(Severity::new).filter(|severity| passes(*severity)).fold(0, |mask, s| mask | 1 << s.number())
+        (1..=24)
+            .filter_map(Severity::new)
+            .filter(|severity| passes(*severity))
+            .fold(0, |mask, s| mask | 1 << s.number())
     };
     let named = |value: &String| -> Result<u32, QueryError> {
         if let Some(severity) = value.parse().ok().and_then(Severity::new) {

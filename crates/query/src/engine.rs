@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use taffrail_store::engine::{
-    Context, ContextRequest, Control, Engine, Facet, FacetRequest, Histogram, HistogramRequest, Matcher, QueryError,
-    SearchPage, SearchRequest, SqlSink, Stats, TimeRange,
+    Context, ContextRequest, Control, Engine, Facet, FacetRequest, Histogram, HistogramRequest, Matcher,
+    QueryError, SearchPage, SearchRequest, SqlSink, Stats, TimeRange,
 };
 use taffrail_store::filter::Filter;
 use taffrail_store::hit::Hit;

@@ -111,7 +111,9 @@ impl<'a> Parser<'a> {
                 break;
             }
             if self.take_keyword("AND") && conditions.is_empty() {
-                return Err(self.error("`AND` needs a condition before it; write \"AND\" to search for the word"));
+                return Err(
+                    self.error("`AND` needs a condition before it; write \"AND\" to search for the word")
+                );
             }
             conditions.push(self.not()?);
         }
@@ -164,10 +166,8 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let word = self.word()?;
         let named = !word.text.is_empty() && !word.starts_open && !word.ends_open;
-        if named {
-            if let Some(filter) = self.field(&word.text)? {
-                return Ok(filter);
-            }
+        if named && let Some(filter) = self.field(&word.text)? {
+            return Ok(filter);
         }
         if word.text.is_empty() && !(word.starts_open || word.ends_open) {
             return Err(self.error("expected a word here; put signs between \"quotes\" to search for them"));
@@ -235,10 +235,10 @@ impl<'a> Parser<'a> {
         if self.rest().starts_with('"') {
             return Ok(whole(self.quoted()?));
         }
-        if self.rest().starts_with('/') {
-            if let Some(regex) = self.regex(Blanks::Refused)? {
-                return Ok(FieldTest::Matches(regex));
-            }
+        if self.rest().starts_with('/')
+            && let Some(regex) = self.regex(Blanks::Refused)?
+        {
+            return Ok(FieldTest::Matches(regex));
         }
         let word = self.word()?;
         Ok(match (word.starts_open, word.ends_open) {
@@ -260,15 +260,17 @@ impl<'a> Parser<'a> {
     fn bound(&mut self, name: &str) -> Result<Bound, QueryError> {
         let start = self.at;
         let text = if self.rest().starts_with('"') { self.quoted()? } else { self.word()?.text };
-        if name == "severity" {
-            if let Some(severity) = Severity::from_text(text.as_bytes()) {
-                return Ok(Bound::Severity(severity));
-            }
+        if name == "severity"
+            && let Some(severity) = Severity::from_text(text.as_bytes())
+        {
+            return Ok(Bound::Severity(severity));
         }
         match text.parse::<f64>() {
             Ok(number) if number.is_finite() => Ok(Bound::Number(number)),
             _ if name == "severity" => Err(QueryError::Syntax {
-                message: format!("`{text}` is no severity; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"),
+                message: format!(
+                    "`{text}` is no severity; use TRACE, DEBUG, INFO, WARNING, ERROR or CRITICAL"
+                ),
                 position: start,
             }),
             _ => Err(QueryError::Syntax {
@@ -287,7 +289,10 @@ impl<'a> Parser<'a> {
                 '"' => {
                     self.at = start + at + 1;
                     if text.is_empty() {
-                        return Err(QueryError::Syntax { message: "an empty phrase".to_owned(), position: start });
+                        return Err(QueryError::Syntax {
+                            message: "an empty phrase".to_owned(),
+                            position: start,
+                        });
                     }
                     return Ok(text);
                 }
@@ -319,7 +324,7 @@ impl<'a> Parser<'a> {
             }
         }
         let Some(end) = end else {
-            return match rest[..word_end].contains(['(', '[', '*', '+', '?', '|', '\\']) {
+            return match rest[..word_end].contains(['(', '[', '|', '\\']) {
                 true => Err(self.error("the closing `/` of the regular expression is missing")),
                 false => Ok(None),
             };
@@ -371,7 +376,11 @@ impl<'a> Parser<'a> {
                 let before = self.text[..self.at].chars().next_back();
                 let is_value = matches!(before, Some(':' | '=' | '<' | '>'));
                 let name = is_name(&word.text);
-                is_value || !name || after.is_empty() || after.starts_with(char::is_whitespace) || after.starts_with("//")
+                is_value
+                    || !name
+                    || after.is_empty()
+                    || after.starts_with(char::is_whitespace)
+                    || after.starts_with("//")
             }
             _ => false,
         }

@@ -74,7 +74,9 @@ impl Prune {
             ("body", FieldTest::Matches(text)) => Self::text(text),
             ("offset" | "source" | "service" | "node", _) => Self::Always,
             (_, FieldTest::Equals(value)) => Self::value(value),
-            (_, FieldTest::OneOf(values)) => Self::any(values.iter().map(|value| Self::value(value)).collect()),
+            (_, FieldTest::OneOf(values)) => {
+                Self::any(values.iter().map(|value| Self::value(value)).collect())
+            }
             (_, FieldTest::Matches(text)) => Self::text(text),
             _ => Self::Always,
         }
@@ -137,7 +139,9 @@ impl Prune {
             Self::Any(parts) => parts.iter().any(|part| part.segment(segment)),
             Self::OneOf(column, values) => {
                 // The empty name counts what the summary had no room for.
-                let listed = |known: &str| known.is_empty() || values.iter().any(|value| value.eq_ignore_ascii_case(known));
+                let listed = |known: &str| {
+                    known.is_empty() || values.iter().any(|value| value.eq_ignore_ascii_case(known))
+                };
                 match column {
                     Column::Source => summary.groups.iter().any(|group| listed(&group.1)),
                     Column::Service => summary.groups.iter().any(|group| listed(&group.2)),
@@ -154,8 +158,12 @@ impl Prune {
             Self::Never => vec![false; granules.len()],
             Self::Severities(mask) => granules.iter().map(|granule| granule.severities & mask != 0).collect(),
             Self::Words(hashes) => segment.index.granules_with(row_group, hashes).map_err(Error::from)?,
-            Self::All(parts) => combine(parts, true, |part| part.granules(segment, row_group, granules), granules)?,
-            Self::Any(parts) => combine(parts, false, |part| part.granules(segment, row_group, granules), granules)?,
+            Self::All(parts) => {
+                combine(parts, true, |part| part.granules(segment, row_group, granules), granules)?
+            }
+            Self::Any(parts) => {
+                combine(parts, false, |part| part.granules(segment, row_group, granules), granules)?
+            }
         })
     }
 }

@@ -67,7 +67,9 @@ impl<'a> Rows<'a> {
     }
 
     pub(crate) fn hit(&self, row: usize) -> Hit {
-        let text = |texts: Option<&StringViewArray>| texts.map_or(String::new(), |texts| texts.value(row).to_owned());
+        let text = |texts: Option<&StringViewArray>| {
+            texts.map_or(String::new(), |texts| texts.value(row).to_owned())
+        };
         let raw = self.raw.filter(|raw| raw.is_valid(row)).map(|raw| raw.value(row).to_vec());
         Hit {
             timestamp: Timestamp(self.time(row)),

@@ -55,7 +55,9 @@ impl Scan {
     pub(crate) fn parts(&self, segments: &[Arc<Segment>], work: &mut Work) -> Result<Vec<Part>, QueryError> {
         let mut parts = Vec::new();
         for segment in segments {
-            if !self.overlaps(segment.meta.min_timestamp, segment.meta.max_timestamp) || !self.prune.segment(segment) {
+            if !self.overlaps(segment.meta.min_timestamp, segment.meta.max_timestamp)
+                || !self.prune.segment(segment)
+            {
                 work.granules_pruned += segment.granules().len() as u64;
                 continue;
             }
@@ -129,7 +131,9 @@ impl Scan {
                 let index = next.fetch_add(1, Ordering::Relaxed);
                 if let Some(part) = parts.get(index) {
                     let columns = self.columns(part.segment.schema(), more);
-                    for batch in part.segment.read(part.row_group, &part.wanted, &columns).map_err(store_error)? {
+                    for batch in
+                        part.segment.read(part.row_group, &part.wanted, &columns).map_err(store_error)?
+                    {
                         take(&batch.map_err(store_error)?);
                         control.check()?;
                     }

@@ -50,7 +50,11 @@ struct Visit {
 }
 
 /// Answers a search.
-pub(crate) fn search(snapshot: &Snapshot, request: &SearchRequest, control: &Control) -> Result<SearchPage, QueryError> {
+pub(crate) fn search(
+    snapshot: &Snapshot,
+    request: &SearchRequest,
+    control: &Control,
+) -> Result<SearchPage, QueryError> {
     let start = Instant::now();
     check(request)?;
     let mut page = SearchPage::default();
@@ -65,7 +69,9 @@ pub(crate) fn search(snapshot: &Snapshot, request: &SearchRequest, control: &Con
 
 fn check(request: &SearchRequest) -> Result<(), QueryError> {
     if request.limit > SEARCH_LIMIT_MAX {
-        return Err(QueryError::Invalid(format!("limit is at most {SEARCH_LIMIT_MAX}, page on with `after`")));
+        return Err(QueryError::Invalid(format!(
+            "limit is at most {SEARCH_LIMIT_MAX}, page on with `after`"
+        )));
     }
     if request.skip + request.limit > SEARCH_SKIP_MAX {
         return Err(QueryError::Invalid(format!(
@@ -73,7 +79,9 @@ fn check(request: &SearchRequest) -> Result<(), QueryError> {
         )));
     }
     if request.range.since > request.range.until {
-        return Err(QueryError::Invalid("the time range ends before it starts; swap since and until".to_owned()));
+        return Err(QueryError::Invalid(
+            "the time range ends before it starts; swap since and until".to_owned(),
+        ));
     }
     Ok(())
 }
@@ -92,7 +100,9 @@ impl<'a> Search<'a> {
         let mut range = request.range;
         if let Some(after) = &request.after {
             match request.order {
-                Order::NewestFirst => range.until = range.until.min(Timestamp(after.timestamp.0.saturating_add(1))),
+                Order::NewestFirst => {
+                    range.until = range.until.min(Timestamp(after.timestamp.0.saturating_add(1)))
+                }
                 Order::OldestFirst => range.since = range.since.max(after.timestamp),
             }
         }

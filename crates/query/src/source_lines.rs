@@ -42,7 +42,8 @@ fn blocks(snapshot: &Snapshot, source: &str) -> Vec<Block> {
     }
     for (index, batch) in snapshot.memory.iter().enumerate() {
         let rows = Rows::new(batch);
-        let offsets = (0..batch.num_rows()).filter(|row| rows.source(*row) == source).map(|row| rows.offset(row));
+        let offsets =
+            (0..batch.num_rows()).filter(|row| rows.source(*row) == source).map(|row| rows.offset(row));
         if let Some((min, max)) = offsets.fold(None, |bounds: Option<(u64, u64)>, offset| match bounds {
             None => Some((offset, offset)),
             Some((min, max)) => Some((min.min(offset), max.max(offset))),
@@ -69,7 +70,11 @@ impl Block {
 }
 
 /// The lines right before and after one.
-pub(crate) fn context(snapshot: &Snapshot, request: &ContextRequest, control: &Control) -> Result<Context, QueryError> {
+pub(crate) fn context(
+    snapshot: &Snapshot,
+    request: &ContextRequest,
+    control: &Control,
+) -> Result<Context, QueryError> {
     let (before, after) = (request.before.min(CONTEXT_LINES_MAX), request.after.min(CONTEXT_LINES_MAX));
     let blocks = blocks(snapshot, &request.source);
     let mut context = Context::default();
@@ -85,9 +90,11 @@ pub(crate) fn context(snapshot: &Snapshot, request: &ContextRequest, control: &C
     for block in order {
         control.check()?;
         let useful_before = block.offsets.start < request.offset
-            && (earlier.len() < before || earlier.first_key_value().is_none_or(|(first, _)| block.offsets.end > *first));
+            && (earlier.len() < before
+                || earlier.first_key_value().is_none_or(|(first, _)| block.offsets.end > *first));
         let useful_after = block.offsets.end > request.offset
-            && (later.len() <= after || later.last_key_value().is_none_or(|(last, _)| block.offsets.start < *last));
+            && (later.len() <= after
+                || later.last_key_value().is_none_or(|(last, _)| block.offsets.start < *last));
         if !useful_before && !useful_after {
             continue;
         }
@@ -164,13 +171,20 @@ pub(crate) fn export(
     Ok(any)
 }
 
-fn collect_lines(batch: &RecordBatch, source: &str, lines: &mut BTreeMap<u64, Vec<u8>>) -> Result<(), QueryError> {
+fn collect_lines(
+    batch: &RecordBatch,
+    source: &str,
+    lines: &mut BTreeMap<u64, Vec<u8>>,
+) -> Result<(), QueryError> {
     let rows = Rows::new(batch);
     for row in (0..batch.num_rows()).filter(|row| rows.source(*row) == source) {
         let hit = rows.hit(row);
         let mut line = hit.raw_line().map_err(|hole| {
             let at = format!("{source} at offset {}", hit.offset);
-            QueryError::Store(format!("the line of {at} cannot be rebuilt: `{hole}` is missing from {}", hit.layout))
+            QueryError::Store(format!(
+                "the line of {at} cannot be rebuilt: `{hole}` is missing from {}",
+                hit.layout
+            ))
         })?;
         if layout::has_newline(&hit.layout) {
             line.push(b'\n');

@@ -12,8 +12,8 @@ use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::common::DFSchema;
 use datafusion::datasource::MemTable;
 use datafusion::error::DataFusionError;
-use datafusion::execution::context::SQLOptions;
 use datafusion::execution::FunctionRegistry;
+use datafusion::execution::context::SQLOptions;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::functions::core::get_field;
 use datafusion::logical_expr::planner::{ExprPlanner, PlannerResult, RawFieldAccessExpr};
@@ -22,20 +22,17 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use taffrail_store::engine::{Control, QueryError, SqlSink};
-use taffrail_store::{Snapshot, schema};
+use taffrail_store::{Snapshot, StoredGap, schema};
 
 /// Longest statement in bytes.
 pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
 /// How often a running statement looks whether it is to end.
 const CHECK: Duration = Duration::from_millis(50);
 
-/// The rows of `gaps`: source, start, end, observed, reason.
-pub(crate) type GapRows = Vec<(String, u64, u64, i64, String)>;
-
 /// Runs one statement on the calling runtime.
 pub(crate) async fn run(
     snapshot: Snapshot,
-    gaps: GapRows,
+    gaps: Vec<StoredGap>,
     memory_bytes: usize,
     statement: &str,
     control: &Control,
@@ -76,7 +73,7 @@ async fn guarded<T>(control: &Control, future: impl Future<Output = T>) -> Resul
 
 fn session(
     snapshot: Snapshot,
-    gaps: GapRows,
+    gaps: Vec<StoredGap>,
     memory_bytes: usize,
     control: &Control,
 ) -> Result<SessionContext, DataFusionError> {
@@ -103,13 +100,15 @@ impl ExprPlanner for AttributeAccess {
         _: &DFSchema,
     ) -> Result<PlannerResult<RawFieldAccessExpr>, DataFusionError> {
         Ok(match access.field_access {
-            GetFieldAccess::NamedStructField { name } => PlannerResult::Planned(get_field().call(vec![access.expr, lit(name)])),
+            GetFieldAccess::NamedStructField { name } => {
+                PlannerResult::Planned(get_field().call(vec![access.expr, lit(name)]))
+            }
             _ => PlannerResult::Original(access),
         })
     }
 }
 
-fn gaps_table(rows: GapRows) -> Result<MemTable, DataFusionError> {
+fn gaps_table(rows: Vec<StoredGap>) -> Result<MemTable, DataFusionError> {
     let fields = vec![
         Field::new("source", DataType::Utf8, false),
         Field::new("start_offset", DataType::Int64, false),
@@ -121,13 +120,16 @@ fn gaps_table(rows: GapRows) -> Result<MemTable, DataFusionError> {
     let batch = RecordBatch::try_new(
         Arc::clone(&schema),
         vec![
-            Arc::new(rows.iter().map(|row| Some(row.0.as_str())).collect::<StringArray>()),
-            Arc::new(rows.iter().map(|row| row.1 as i64).collect::<Int64Array>()),
-            Arc::new(rows.iter().map(|row| row.2 as i64).collect::<Int64Array>()),
+            Arc::new(rows.iter().map(|row| Some(row.source.as_str())).collect::<StringArray>()),
+            Arc::new(rows.iter().map(|row| row.start as i64).collect::<Int64Array>()),
+            Arc::new(rows.iter().map(|row| row.end as i64).collect::<Int64Array>()),
             Arc::new(
-                rows.iter().map(|row| Some(row.3)).collect::<TimestampNanosecondArray>().with_timezone(schema::UTC),
+                rows.iter()
+                    .map(|row| Some(row.observed.0))
+                    .collect::<TimestampNanosecondArray>()
+                    .with_timezone(schema::UTC),
             ),
-            Arc::new(rows.iter().map(|row| Some(row.4.as_str())).collect::<StringArray>()),
+            Arc::new(rows.iter().map(|row| Some(row.reason.as_str())).collect::<StringArray>()),
         ],
     )?;
     MemTable::try_new(schema, vec![vec![batch]])
@@ -150,7 +152,8 @@ fn sql_error(error: DataFusionError) -> QueryError {
         _ => {
             let text = root.strip_backtrace();
             let text = text.strip_prefix("Error during planning: ").unwrap_or(&text);
-            let hint = match text.contains("not supported: ") || text.contains("DDL") || text.contains("DML") {
+            let hint = match text.contains("not supported: ") || text.contains("DDL") || text.contains("DML")
+            {
                 true => "; only statements that read are allowed",
                 false => "",
             };

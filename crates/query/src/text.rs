@@ -7,7 +7,7 @@ use arrow::array::{Array, StringViewArray};
 use arrow::buffer::BooleanBuffer;
 use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexBuilder};
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::hir::Hir;
 use taffrail_store::engine::QueryError;
 use taffrail_store::filter::TextMatch;
 use taffrail_store::index::word::is_word_byte;
@@ -16,6 +16,10 @@ use taffrail_store::index::word::is_word_byte;
 const PATTERN_BYTES_MAX: usize = 4 << 20;
 /// Texts are looked at one by one once more than one in this many has a find.
 const RARE: usize = 8;
+/// Longest match of a pattern that is searched in runs.
+const LOCAL_LEN: usize = 256;
+/// Longest text that stands in its view.
+const SHORT_LEN: u32 = 12;
 /// Short texts whose answer is kept.
 const SHORT_TEXTS_MAX: usize = 1_024;
 
@@ -27,7 +31,7 @@ pub struct TextMatcher {
     starts_word: bool,
     /// No word byte may stand right after a find.
     ends_word: bool,
-    /// A find inside a text is also a find in a run of texts: the pattern looks at nothing around it.
+    /// A find inside a text is also a find in a run of texts: see [`is_local`].
     run_searchable: bool,
 }
 
@@ -37,7 +41,9 @@ impl TextMatcher {
         let literal = |text: &str| format!("(?i-u:{})", bytes_pattern(text));
         let edge = |byte: Option<&u8>| byte.is_some_and(|byte| is_word_byte(*byte));
         let (pattern, starts_word, ends_word) = match text {
-            TextMatch::Phrase(text) => (literal(text), edge(text.as_bytes().first()), edge(text.as_bytes().last())),
+            TextMatch::Phrase(text) => {
+                (literal(text), edge(text.as_bytes().first()), edge(text.as_bytes().last()))
+            }
             TextMatch::Prefix(text) => (literal(text), edge(text.as_bytes().first()), false),
             TextMatch::Substring(text) => (literal(text), false, false),
             TextMatch::Regex(pattern) => (pattern.clone(), false, false),
@@ -48,11 +54,10 @@ impl TextMatcher {
             .build()
             .map_err(|error| QueryError::Invalid(format!("the pattern cannot be used: {error}")))?;
         let run_searchable = match text {
-            TextMatch::Regex(pattern) => regex_syntax::ParserBuilder::new()
-                .utf8(false)
-                .build()
-                .parse(pattern)
-                .is_ok_and(|hir| looks_at_nothing_around(&hir)),
+            TextMatch::Regex(pattern) => {
+                let hir = regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern);
+                hir.is_ok_and(|hir| is_local(&hir))
+            }
             _ => true,
         };
         Ok(Self { regex, starts_word, ends_word, run_searchable })
@@ -67,7 +72,8 @@ impl TextMatcher {
         while let Some(found) = self.regex.find_at(text, at) {
             let before = found.start().checked_sub(1).and_then(|at| text.get(at));
             let after = text.get(found.end());
-            let free = |wanted: bool, byte: Option<&u8>| !wanted || byte.is_none_or(|byte| !is_word_byte(*byte));
+            let free =
+                |wanted: bool, byte: Option<&u8>| !wanted || byte.is_none_or(|byte| !is_word_byte(*byte));
             if free(self.starts_word, before) && free(self.ends_word, after) {
                 return true;
             }
@@ -78,10 +84,10 @@ impl TextMatcher {
 
     /// Which texts of a column have a match; null has none.
     pub fn matches(&self, texts: &StringViewArray) -> BooleanBuffer {
-        if self.run_searchable {
-            if let Some(found) = self.search_runs(texts) {
-                return found;
-            }
+        if self.run_searchable
+            && let Some(found) = self.search_runs(texts)
+        {
+            return found;
         }
         BooleanBuffer::collect_bool(texts.len(), |row| {
             texts.is_valid(row) && self.is_match(texts.value(row).as_bytes())
@@ -91,45 +97,66 @@ impl TextMatcher {
     /// Searches the column's buffers instead of its texts; `None` if matches turn out not to be rare.
     fn search_runs(&self, texts: &StringViewArray) -> Option<BooleanBuffer> {
         let mut found = vec![false; texts.len()];
-        let mut finds = 0;
-        let views = texts.views();
+        let mut runs: Vec<Vec<Piece>> = vec![Vec::new(); texts.data_buffers().len()];
         let mut short = ShortTexts::default();
-        // The rows of each buffer, by where their texts start; short texts stand in the view itself.
-        let mut rows: Vec<Vec<(u32, u32)>> = vec![Vec::new(); texts.data_buffers().len()];
-        for (row, view) in views.iter().enumerate() {
+        for (row, view) in texts.views().iter().enumerate().filter(|(row, _)| texts.is_valid(*row)) {
             let len = *view as u32;
-            if len <= 12 {
-                found[row] = texts.is_valid(row) && short.is_match(*view, || self.is_match(texts.value(row).as_bytes()));
-            } else if texts.is_valid(row) {
-                rows[(*view >> 64) as u32 as usize].push(((*view >> 96) as u32, row as u32));
+            if len <= SHORT_LEN {
+                found[row] = short.is_match(*view, || self.is_match(texts.value(row).as_bytes()));
+            } else {
+                let start = (*view >> 96) as u32;
+                runs[(*view >> 64) as u32 as usize].push(Piece { start, end: start + len, row: row as u32 });
             }
         }
-        for (buffer, mut rows) in texts.data_buffers().iter().zip(rows) {
-            if !rows.is_sorted() {
-                rows.sort_unstable();
+        let mut finds = 0;
+        for (buffer, mut pieces) in texts.data_buffers().iter().zip(runs) {
+            if !pieces.is_sorted() {
+                pieces.sort_unstable();
             }
-            let (Some(first), Some(last)) = (rows.first(), rows.last()) else { continue };
-            let end = last.0 as usize + texts.value(last.1 as usize).len();
-            let mut at = first.0 as usize;
-            while at < end {
-                let Some(find) = self.regex.find_at(&buffer.as_slice()[..end], at) else { break };
-                let next = rows.partition_point(|(start, _)| *start as usize <= find.start());
+            // Repeated values share their bytes; texts that overlap otherwise are not a run.
+            if pieces.windows(2).any(|pair| pair[1].start < pair[0].end && pair[1].bytes() != pair[0].bytes())
+            {
+                return None;
+            }
+            let end = pieces.last().map_or(0, |last| last.end as usize);
+            let mut at = pieces.first().map_or(0, |first| first.start as usize);
+            while let Some(find) = self.regex.find_at(&buffer.as_slice()[..end], at.min(end)) {
                 finds += 1;
                 if finds * RARE > texts.len() {
                     return None;
                 }
-                let Some((start, row)) = next.checked_sub(1).map(|index| rows[index]) else { break };
-                let text = texts.value(row as usize).as_bytes();
-                found[row as usize] |= self.is_match(text);
-                // Other columns' bytes may lie between two texts: go on where the next text starts.
-                let text_end = start as usize + text.len();
-                at = match find.start() < text_end {
-                    true => text_end,
-                    false => find.start() + 1,
-                };
+                let after = pieces.partition_point(|piece| piece.start as usize <= find.start());
+                let Some(piece) = after.checked_sub(1).map(|index| pieces[index]) else { break };
+                if find.start() >= piece.end as usize {
+                    // Bytes of another column lie between: go on with the next text.
+                    match pieces.get(after) {
+                        Some(next) => at = next.start as usize,
+                        None => break,
+                    }
+                    continue;
+                }
+                let is_match = self.is_match(&buffer.as_slice()[piece.start as usize..piece.end as usize]);
+                for same in pieces[..after].iter().rev().take_while(|same| same.start == piece.start) {
+                    found[same.row as usize] = is_match;
+                }
+                at = piece.end as usize;
             }
         }
         Some(BooleanBuffer::from(found))
+    }
+}
+
+/// A text's place in its buffer.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Piece {
+    start: u32,
+    end: u32,
+    row: u32,
+}
+
+impl Piece {
+    fn bytes(&self) -> (u32, u32) {
+        (self.start, self.end)
     }
 }
 
@@ -170,14 +197,10 @@ fn bytes_pattern(text: &str) -> String {
         .collect()
 }
 
-fn looks_at_nothing_around(hir: &Hir) -> bool {
-    match hir.kind() {
-        HirKind::Look(_) => false,
-        HirKind::Empty | HirKind::Literal(_) | HirKind::Class(_) => true,
-        HirKind::Repetition(repetition) => looks_at_nothing_around(&repetition.sub),
-        HirKind::Capture(capture) => looks_at_nothing_around(&capture.sub),
-        HirKind::Concat(parts) | HirKind::Alternation(parts) => parts.iter().all(looks_at_nothing_around),
-    }
+/// Whether a match depends on its own few bytes only. `.*` would run on through all texts of a run.
+fn is_local(hir: &Hir) -> bool {
+    let properties = hir.properties();
+    properties.look_set().is_empty() && properties.maximum_len().is_some_and(|len| len <= LOCAL_LEN)
 }
 
 #[cfg(test)]
@@ -202,7 +225,27 @@ mod tests {
             (TextMatch::Regex("^a.c$".into()), "abc", true),
             (TextMatch::Regex("^a.c$".into()), "xabc", false),
         ] {
-            assert_eq!(TextMatcher::new(&text).unwrap().is_match(line.as_bytes()), want, "{text:?} in {line}");
+            assert_eq!(
+                TextMatcher::new(&text).unwrap().is_match(line.as_bytes()),
+                want,
+                "{text:?} in {line}"
+            );
+        }
+    }
+
+    /// Dictionary-coded columns come back from segments with many rows on the same bytes.
+    #[test]
+    fn repeated_values_all_match() {
+        let values: StringViewArray =
+            ["a value that is long", "another needle value", "short"].into_iter().map(Some).collect();
+        let rows: Vec<u32> =
+            (0..3_000).map(|row| if row == 7 || row % 900 == 0 { 1 } else { row % 2 * 2 }).collect();
+        let indices = arrow::array::UInt32Array::from(rows.clone());
+        let repeated = arrow::compute::take(&values, &indices, None).unwrap();
+        let matcher = TextMatcher::new(&TextMatch::Substring("needle".into())).unwrap();
+        let found = matcher.matches(repeated.as_any().downcast_ref().unwrap());
+        for (row, value) in rows.iter().enumerate() {
+            assert_eq!(found.value(row), *value == 1, "row {row}");
         }
     }
 
@@ -219,7 +262,11 @@ mod tests {
             .collect();
         let array: StringViewArray = lines.iter().map(Option::as_deref).collect();
         for text in ["needle", "short", "long enough", "e", "nothing"] {
-            for text in [TextMatch::Phrase(text.into()), TextMatch::Regex(text.into()), TextMatch::Substring(text.into())] {
+            for text in [
+                TextMatch::Phrase(text.into()),
+                TextMatch::Regex(text.into()),
+                TextMatch::Substring(text.into()),
+            ] {
                 let matcher = TextMatcher::new(&text).unwrap();
                 let got = matcher.matches(&array);
                 for (row, line) in lines.iter().enumerate() {

@@ -17,9 +17,14 @@ fn main() {
         return;
     };
     let bytes = fs_err::read(path).expect("CORPUS is readable");
-    let mut parser = Parser::new(Context { service: "bench".into(), node: "bench".into(), offset_minutes: 0 });
-    let mut times: [(&str, Duration); 4] =
-        [("parse", Duration::ZERO), ("columns", Duration::ZERO), ("index", Duration::ZERO), ("encode all", Duration::ZERO)];
+    let mut parser =
+        Parser::new(Context { service: "bench".into(), node: "bench".into(), offset_minutes: 0 });
+    let mut times: [(&str, Duration); 4] = [
+        ("parse", Duration::ZERO),
+        ("columns", Duration::ZERO),
+        ("index", Duration::ZERO),
+        ("encode all", Duration::ZERO),
+    ];
     let (mut rows, mut shape) = (0, None);
     for raw in batches(&bytes) {
         let mut lap = Instant::now();
@@ -39,7 +44,11 @@ fn main() {
         next(3);
     }
     for (name, time) in times {
-        println!("{name:12} {:6.3} s  {:5.0} ns/line", time.as_secs_f64(), time.as_nanos() as f64 / rows as f64);
+        println!(
+            "{name:12} {:6.3} s  {:5.0} ns/line",
+            time.as_secs_f64(),
+            time.as_nanos() as f64 / rows as f64
+        );
     }
     println!("{rows} lines; `encode all` includes the index");
 }
@@ -52,7 +61,11 @@ fn batches(bytes: &[u8]) -> impl Iterator<Item = RawBatch> + '_ {
         let mut lines = Vec::with_capacity(ROWS);
         while lines.len() < ROWS && at < bytes.len() {
             let len = bytes[at..].iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len() - at);
-            lines.push(RawLine { span: Span::new(at - start, at - start + len), offset: at as u64, newline: true });
+            lines.push(RawLine {
+                span: Span::new(at - start, at - start + len),
+                offset: at as u64,
+                newline: true,
+            });
             at = (at + len + 1).min(bytes.len());
         }
         let batch = RawBatch {

@@ -54,9 +54,12 @@ pub fn merge(batches: &[impl Borrow<RecordBatch>]) -> Result<RecordBatch, ArrowE
     if let [batch] = batches {
         return columns::sort(batch.borrow());
     }
-    let attributes = schema::union_attributes(batches.iter().map(|batch| batch.borrow().schema_ref().as_ref()));
-    let aligned =
-        batches.iter().map(|batch| to_attributes(batch.borrow(), &attributes)).collect::<Result<Vec<_>, _>>()?;
+    let attributes =
+        schema::union_attributes(batches.iter().map(|batch| batch.borrow().schema_ref().as_ref()));
+    let aligned = batches
+        .iter()
+        .map(|batch| to_attributes(batch.borrow(), &attributes))
+        .collect::<Result<Vec<_>, _>>()?;
     columns::sort(&concat_batches(&schema::with_attributes(&attributes), &aligned)?)
 }
 
@@ -65,7 +68,10 @@ fn rest(present: &StringViewArray, structure: Option<&StructArray>, target: &Fie
     let leftover: Vec<(&str, &ArrayRef)> = structure
         .map(|structure| {
             let columns = structure.fields().iter().zip(structure.columns());
-            columns.filter(|(field, _)| is_leftover(field, target)).map(|(f, c)| (f.name().as_str(), c)).collect()
+            columns
+                .filter(|(field, _)| is_leftover(field, target))
+                .map(|(f, c)| (f.name().as_str(), c))
+                .collect()
         })
         .unwrap_or_default();
     if leftover.is_empty() {
@@ -99,7 +105,9 @@ fn rest(present: &StringViewArray, structure: Option<&StructArray>, target: &Fie
 fn is_leftover(field: &arrow::datatypes::Field, target: &Fields) -> bool {
     match target.find(field.name()) {
         None => true,
-        Some((_, wanted)) => wanted.data_type() != field.data_type() && *wanted.data_type() != DataType::Utf8View,
+        Some((_, wanted)) => {
+            wanted.data_type() != field.data_type() && *wanted.data_type() != DataType::Utf8View
+        }
     }
 }
 

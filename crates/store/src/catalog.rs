@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
-use taffrail_record::{Checkpoint, Gap};
+use taffrail_record::{Checkpoint, Gap, Timestamp};
 
 use crate::error::{Error, Result};
 use crate::segment::SegmentMeta;
@@ -47,6 +47,21 @@ CREATE TABLE state (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 #[derive(Debug)]
 pub struct Catalog {
     connection: Connection,
+}
+
+/// A row of `gaps`: bytes of a source that could not be read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StoredGap {
+    /// The source.
+    pub source: String,
+    /// Offset of the first missing byte.
+    pub start: u64,
+    /// Offset after the last missing byte.
+    pub end: u64,
+    /// When it was noticed.
+    pub observed: Timestamp,
+    /// Why: the name of a [`taffrail_record::GapReason`].
+    pub reason: String,
 }
 
 /// What one commit changes.
@@ -125,7 +140,13 @@ impl Catalog {
                     "INSERT OR IGNORE INTO gaps (source, start_offset, end_offset, observed, reason)
                      VALUES (?1, ?2, ?3, ?4, ?5)",
                 )?
-                .execute(params![source, gap.start as i64, gap.end as i64, gap.observed.0, gap.reason.name()])?;
+                .execute(params![
+                    source,
+                    gap.start as i64,
+                    gap.end as i64,
+                    gap.observed.0,
+                    gap.reason.name()
+                ])?;
         }
         if let Some(floor) = commit.wal_floor {
             transaction.execute("INSERT OR REPLACE INTO state VALUES ('wal_floor', ?1)", [floor as i64])?;
@@ -157,7 +178,8 @@ impl Catalog {
 
     /// How far the sources are read.
     pub fn checkpoints(&self) -> Result<Vec<(String, Checkpoint)>> {
-        let mut statement = self.connection.prepare("SELECT source, offset, lines, state FROM checkpoints")?;
+        let mut statement =
+            self.connection.prepare("SELECT source, offset, lines, state FROM checkpoints")?;
         let rows = statement.query_map([], |row| {
             let (offset, lines) = (row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as u64);
             Ok((row.get(0)?, Checkpoint { offset, lines, state: row.get(3)? }))
@@ -175,14 +197,15 @@ impl Catalog {
         Ok(sum as u64)
     }
 
-    /// The rows of `gaps`: source, start, end, observed, reason.
-    pub fn gaps(&self) -> Result<Vec<(String, u64, u64, i64, String)>> {
+    /// The rows of `gaps`, in the order in which they were noticed.
+    pub fn gaps(&self) -> Result<Vec<StoredGap>> {
         let mut statement = self
             .connection
             .prepare("SELECT source, start_offset, end_offset, observed, reason FROM gaps ORDER BY id")?;
         let rows = statement.query_map([], |row| {
             let (start, end) = (row.get::<_, i64>(1)? as u64, row.get::<_, i64>(2)? as u64);
-            Ok((row.get(0)?, start, end, row.get(3)?, row.get(4)?))
+            let observed = Timestamp(row.get(3)?);
+            Ok(StoredGap { source: row.get(0)?, start, end, observed, reason: row.get(4)? })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
@@ -198,9 +221,8 @@ impl Catalog {
 }
 
 fn insert_segment(transaction: &Transaction<'_>, segment: &SegmentMeta) -> Result<()> {
-    transaction
-        .prepare_cached("INSERT INTO segments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
-        .execute(params![
+    transaction.prepare_cached("INSERT INTO segments VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?.execute(
+        params![
             segment.id,
             segment.rows as i64,
             segment.min_timestamp,
@@ -209,7 +231,8 @@ fn insert_segment(transaction: &Transaction<'_>, segment: &SegmentMeta) -> Resul
             segment.data_bytes as i64,
             segment.index_bytes as i64,
             segment.raw_bytes as i64,
-        ])?;
+        ],
+    )?;
     Ok(())
 }
 

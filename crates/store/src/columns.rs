@@ -31,7 +31,8 @@ pub fn from_batch(batch: LogBatch) -> Result<RecordBatch, ArrowError> {
         let array = StringViewArray::try_new(ScalarBuffer::from(views), vec![buffer.clone()], nulls)?;
         Ok::<ArrayRef, ArrowError>(Arc::new(array))
     };
-    let raw = BinaryViewArray::try_new(ScalarBuffer::from(views.raw), vec![arena.clone()], Some(views.raw_nulls))?;
+    let raw =
+        BinaryViewArray::try_new(ScalarBuffer::from(views.raw), vec![arena.clone()], Some(views.raw_nulls))?;
     arrays.insert(3, text(views.node, None, &arena)?);
     arrays.insert(4, text(views.source, None, &names.buffer)?);
     arrays.push(text(views.service, None, &arena)?);
@@ -183,7 +184,8 @@ impl Columns<'_> {
 
     fn views(&self, names: &Names) -> Views {
         let records = self.records();
-        let of = |span: fn(&LogRecord) -> Span| records.iter().map(|record| self.view(span(record))).collect();
+        let of =
+            |span: fn(&LogRecord) -> Span| records.iter().map(|record| self.view(span(record))).collect();
         let kept: Vec<bool> = self.batch.layouts().iter().map(|layout| keeps_raw(layout)).collect();
         let whole = |record: &LogRecord| kept[usize::from(record.layout)];
         Views {
@@ -212,7 +214,9 @@ impl Columns<'_> {
             for attribute in self.batch.attributes(row) {
                 let Some(column) = self.plan.of_key[usize::from(attribute.key)] else { continue };
                 match &mut columns[column] {
-                    AttributeColumn::Integers(values) => values[row] = self.batch.text(attribute.value).parse().ok(),
+                    AttributeColumn::Integers(values) => {
+                        values[row] = self.batch.text(attribute.value).parse().ok()
+                    }
                     AttributeColumn::Texts(views, valid) => {
                         views[row] = self.view(attribute.value);
                         valid[row] = true;
@@ -228,8 +232,7 @@ impl Columns<'_> {
         let mut builder = StringViewBuilder::new();
         let all_planned = self.plan.of_key.iter().all(Option::is_some);
         for row in 0..self.batch.len() {
-            let unplanned =
-                |attribute: &&Attribute| self.plan.of_key[usize::from(attribute.key)].is_none();
+            let unplanned = |attribute: &&Attribute| self.plan.of_key[usize::from(attribute.key)].is_none();
             if all_planned || !self.batch.attributes(row).iter().any(|attribute| unplanned(&attribute)) {
                 builder.append_null();
                 continue;

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
-use arrow::datatypes::{Fields, TimestampNanosecondType};
+use arrow::datatypes::{Fields, TimeUnit, TimestampNanosecondType};
 
 use crate::error::{Error, Result};
 use crate::index::ROW_GROUP_ROWS;
-use crate::segment::writer::{Origin, SEGMENT_ROWS, SegmentWriter, Shape};
+use crate::index::file::StoredCheckpoint;
+use crate::segment::writer::{Origin, SEGMENT_ROWS, SegmentWriter, Shape, finer};
 use crate::segment::{Columns, Segment, SegmentMeta};
 use crate::store::Limits;
 use crate::{align, columns, schema};
@@ -53,40 +54,26 @@ pub(crate) fn expired(segments: &[Arc<Segment>], limits: &Limits, now: Duration)
 }
 
 /// Writes the records of `inputs` into one new segment, by time.
-pub(crate) fn merge(
-    inputs: &[Arc<Segment>],
-    directory: &Path,
-    next_id: &mut dyn FnMut() -> i64,
-) -> Result<Vec<SegmentMeta>> {
-    let attributes = schema::union_attributes(inputs.iter().map(|segment| segment.schema().as_ref()));
+pub(crate) fn merge(inputs: &[Arc<Segment>], directory: &Path, id: i64) -> Result<SegmentMeta> {
+    let union = schema::union_attributes(inputs.iter().map(|segment| segment.schema().as_ref()));
+    let attributes: Fields = union.iter().take(schema::ATTRIBUTE_COLUMNS_MAX).cloned().collect();
+    let unit = inputs.iter().map(|segment| segment.time_unit()).fold(TimeUnit::Millisecond, finer);
+    let shape = Arc::new(Shape::new(attributes.clone(), unit)?);
+    let mut writer = SegmentWriter::create(directory, id, Arc::clone(&shape))?;
     let mut merger = Merger::new(inputs, attributes);
-    let Some(first) = merger.next_row_group()? else { return Ok(Vec::new()) };
-    let mut shape = Arc::new(Shape::for_batch(&first, None)?);
-    let mut writer = SegmentWriter::create(directory, next_id(), Arc::clone(&shape))?;
-    let mut next = Some(first);
-    let mut metas = Vec::new();
-    while let Some(batch) = next {
-        if !shape.fits(&batch) {
-            // A finer clock than before: what was written so far stands as a segment of its own.
-            shape = Arc::new(Shape::for_batch(&batch, Some(&shape))?);
-            let done = std::mem::replace(&mut writer, SegmentWriter::create(directory, next_id(), Arc::clone(&shape))?);
-            metas.push(done.finish(Origin::default())?);
-        }
+    while let Some(batch) = merger.next_row_group()? {
         writer.append(shape.encode(&batch)?)?;
-        next = merger.next_row_group()?;
     }
     let checkpoints = inputs.iter().flat_map(|segment| segment.index.footer.checkpoints.clone());
-    metas.push(writer.finish(Origin {
+    writer.finish(Origin {
         raw_bytes: inputs.iter().map(|segment| segment.meta.raw_bytes).sum(),
         checkpoints: newest(checkpoints.collect()),
         replaces: inputs.iter().map(|segment| segment.meta.id).collect(),
-    })?);
-    Ok(metas)
+    })
 }
 
-fn newest(
-    mut checkpoints: Vec<crate::index::file::StoredCheckpoint>,
-) -> Vec<crate::index::file::StoredCheckpoint> {
+/// The furthest checkpoint of each source.
+fn newest(mut checkpoints: Vec<StoredCheckpoint>) -> Vec<StoredCheckpoint> {
     checkpoints.sort_by(|a, b| (&a.source, b.offset).cmp(&(&b.source, a.offset)));
     checkpoints.dedup_by(|a, b| a.source == b.source);
     checkpoints

@@ -50,7 +50,9 @@ pub enum Error {
         known: i64,
     },
     /// There is no store here.
-    #[error("{0} holds no taffrail data; run `taffrail run` or `taffrail import` first, or name it with --data")]
+    #[error(
+        "{0} holds no taffrail data; run `taffrail run` or `taffrail import` first, or name it with --data"
+    )]
     Missing(PathBuf),
     /// A write or sync failed before; nothing more is accepted until a restart.
     #[error("the store refuses writes since an earlier failure ({0}); free or repair the disk and restart")]

@@ -21,6 +21,7 @@ pub mod segment;
 mod store;
 pub mod wal;
 
+pub use catalog::StoredGap;
 pub use columns::from_batch;
 pub use error::{Error, Result};
 pub use store::bulk::{Bulk, Encoded};

@@ -82,22 +82,40 @@ impl Segment {
                 .with_offset_index_policy(PageIndexPolicy::Required)
                 .with_column_index_policy(PageIndexPolicy::Skip)
         };
-        let parquet = ArrowReaderMetadata::load(file.file(), options()).map_err(|err| Error::damaged(&path, &err))?;
+        let parquet =
+            ArrowReaderMetadata::load(file.file(), options()).map_err(|err| Error::damaged(&path, &err))?;
         let views = Arc::new(as_views(parquet.schema()));
-        let parquet = ArrowReaderMetadata::try_new(Arc::clone(parquet.metadata()), options().with_schema(views))
-            .map_err(|err| Error::damaged(&path, &err))?;
+        let parquet =
+            ArrowReaderMetadata::try_new(Arc::clone(parquet.metadata()), options().with_schema(views))
+                .map_err(|err| Error::damaged(&path, &err))?;
         let rows: u64 = index.footer.granules.iter().map(|granule| u64::from(granule.rows)).sum();
         if parquet.metadata().file_metadata().num_rows() as u64 != rows {
             return Err(Error::damaged(&path, &"its index counts other rows"));
         }
         let schema = schema::with_attributes(&schema::attribute_fields(parquet.schema()));
         let directory = directory.to_owned();
-        Ok(Self { meta, index, directory, file: Arc::new(file), parquet, schema, discarded: AtomicBool::new(false) })
+        Ok(Self {
+            meta,
+            index,
+            directory,
+            file: Arc::new(file),
+            parquet,
+            schema,
+            discarded: AtomicBool::new(false),
+        })
     }
 
     /// The schema of what it reads.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
+    }
+
+    /// The unit of its timestamps at rest.
+    pub fn time_unit(&self) -> TimeUnit {
+        match self.parquet.schema().field(0).data_type() {
+            DataType::Timestamp(unit, _) => *unit,
+            _ => TimeUnit::Nanosecond,
+        }
     }
 
     /// The bounds of all granules, in row order.
@@ -146,7 +164,8 @@ impl Segment {
         rows: &[usize],
         columns: &Columns,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        let total: u32 = self.granules()[self.granules_of(row_group)].iter().map(|granule| granule.rows).sum();
+        let total: u32 =
+            self.granules()[self.granules_of(row_group)].iter().map(|granule| granule.rows).sum();
         let ranges = rows.iter().map(|row| *row..row + 1);
         let selection = RowSelection::from_consecutive_ranges(ranges, total as usize);
         self.read_selection(row_group, Some(selection), columns)
@@ -168,9 +187,7 @@ impl Segment {
         }
         let path = data_path(&self.directory, self.meta.id);
         let reader = builder.build().map_err(|err| Error::damaged(&path, &err))?;
-        Ok(reader.map(move |batch| {
-            batch.and_then(in_nanoseconds).map_err(|err| Error::damaged(&path, &err))
-        }))
+        Ok(reader.map(move |batch| batch.and_then(in_nanoseconds).map_err(|err| Error::damaged(&path, &err))))
     }
 
     fn projection(&self, columns: &Columns) -> ProjectionMask {
@@ -188,7 +205,8 @@ impl Segment {
 impl Drop for Segment {
     fn drop(&mut self) {
         if self.discarded.load(Ordering::Relaxed) {
-            for path in [data_path(&self.directory, self.meta.id), index_path(&self.directory, self.meta.id)] {
+            for path in [data_path(&self.directory, self.meta.id), index_path(&self.directory, self.meta.id)]
+            {
                 if let Err(error) = fs::remove_file(path) {
                     tracing::warn!("cannot remove a segment that is no longer needed: {error}");
                 }

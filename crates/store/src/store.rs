@@ -17,7 +17,7 @@ use taffrail_record::{Checkpoint, Gap, LogBatch, RawBatch};
 
 pub use recovery::Recovered;
 
-use crate::catalog::Catalog;
+use crate::catalog::{Catalog, StoredGap};
 use crate::engine::Stats;
 use crate::error::{Error, Result};
 use crate::index::summary::Summary;
@@ -141,7 +141,12 @@ impl Receipt {
 
 impl Store {
     /// Opens a data directory. What is damaged is set aside and reported in [`Recovered`].
-    pub fn open(directory: &Path, access: Access, limits: Limits, decode: Decode<'_>) -> Result<(Self, Recovered)> {
+    pub fn open(
+        directory: &Path,
+        access: Access,
+        limits: Limits,
+        decode: Decode<'_>,
+    ) -> Result<(Self, Recovered)> {
         recovery::open(directory, access, limits, decode)
     }
 
@@ -162,7 +167,8 @@ impl Store {
         let sync = wal.sync_handle();
         match wal.append(append.frame) {
             Ok(sequence) => {
-                let raw_bytes = append.batch.records().iter().map(|record| u64::from(record.raw.len) + 1).sum();
+                let raw_bytes =
+                    append.batch.records().iter().map(|record| u64::from(record.raw.len) + 1).sum();
                 writer.memtable.insert(append.batch, raw_bytes)?;
                 writer.memtable.advance(append.source, append.checkpoint, append.gaps);
                 Ok(Receipt { sequence, sync })
@@ -178,7 +184,8 @@ impl Store {
     /// How far the sources are read.
     pub fn checkpoints(&self) -> Result<Vec<(String, Checkpoint)>> {
         let writer = self.shared.writer();
-        let mut all: std::collections::BTreeMap<_, _> = self.shared.catalog().checkpoints()?.into_iter().collect();
+        let mut all: std::collections::BTreeMap<_, _> =
+            self.shared.catalog().checkpoints()?.into_iter().collect();
         if let Some(sealing) = &self.shared.view().sealing {
             all.extend(sealing.checkpoints.clone());
         }
@@ -225,9 +232,21 @@ impl Store {
         Ok(stats)
     }
 
-    /// The rows of `gaps`: source, start, end, observed, reason.
-    pub fn gaps(&self) -> Result<Vec<(String, u64, u64, i64, String)>> {
-        self.shared.catalog().gaps()
+    /// What could not be read.
+    pub fn gaps(&self) -> Result<Vec<StoredGap>> {
+        let writer = self.shared.writer();
+        let sealing = self.shared.view().sealing;
+        let mut all = self.shared.catalog().gaps()?;
+        let unsealed = sealing.iter().flat_map(|sealing| &sealing.gaps).chain(writer.memtable.gaps());
+        for (source, Gap { start, end, observed, reason }) in unsealed {
+            let (source, reason) = (source.clone(), reason.name().to_owned());
+            let gap = StoredGap { source, start: *start, end: *end, observed: *observed, reason };
+            // One that is being committed stands in both places for a moment.
+            if !all.contains(&gap) {
+                all.push(gap);
+            }
+        }
+        Ok(all)
     }
 
     /// The data directory.
@@ -254,7 +273,8 @@ impl Store {
 impl Snapshot {
     /// Times of the oldest and the newest record.
     pub fn time_bounds(&self) -> Option<(taffrail_record::Timestamp, taffrail_record::Timestamp)> {
-        let segments = self.segments.iter().map(|segment| (segment.meta.min_timestamp, segment.meta.max_timestamp));
+        let segments =
+            self.segments.iter().map(|segment| (segment.meta.min_timestamp, segment.meta.max_timestamp));
         let memory = self.memory.iter().filter_map(|batch| crate::columns::time_bounds(batch));
         let (min, max) = segments.chain(memory).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
         Some((taffrail_record::Timestamp(min), taffrail_record::Timestamp(max)))
@@ -314,10 +334,10 @@ impl Drop for Store {
     fn drop(&mut self) {
         self.shared.writer().stopping = true;
         self.shared.changed.notify_all();
-        if let Some(sealer) = self.sealer.take() {
-            if sealer.join().is_err() {
-                tracing::error!("the sealer thread panicked");
-            }
+        if let Some(sealer) = self.sealer.take()
+            && sealer.join().is_err()
+        {
+            tracing::error!("the sealer thread panicked");
         }
     }
 }

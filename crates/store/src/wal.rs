@@ -150,7 +150,6 @@ pub fn files(directory: &Path) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-
 /// Reads a log file up to its first bad frame.
 pub fn replay(path: &Path, each: &mut dyn FnMut(RawBatch, &str) -> Result<()>) -> Result<u64> {
     let file = fs::File::open(path)?;

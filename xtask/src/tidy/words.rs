@@ -7,7 +7,8 @@ const BANNED_NAMES: &[&str] = &["utils", "util", "common", "manager", "helper", 
 /// Written in halves, so that this file passes its own rule.
 const LEFTOVERS: &[&str] =
     &[concat!("to", "do!("), concat!("unimple", "mented!("), concat!("#[ig", "nore"), concat!("db", "g!(")];
-const FOREIGN_PATHS: &[&str] = &[concat!("/t", "mp/"), concat!("/wo", "rk/"), concat!("/ro", "ot/")];
+/// `/tmp` is nobody's: programs of one of the replaced tools write their logs there.
+const FOREIGN_PATHS: &[&str] = &[concat!("/wo", "rk/"), concat!("/ro", "ot/")];
 const SHARED: &str = concat!("../sha", "red");
 /// On a line with this mark, a path is sample text and names no place of ours.
 const ALLOW: &str = "tidy:allow(path)";

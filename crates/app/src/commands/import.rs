@@ -41,7 +41,8 @@ pub(crate) fn run(args: &ImportArgs, config: &Config, terminal: Terminal) -> any
     for path in &args.files {
         let known = store.checkpoints()?;
         match Input::open(path, args.source.as_deref(), &known, config.max_line_bytes) {
-            Ok(input) => import(&store, input, args, config, &mut report).with_context(|| path.display().to_string())?,
+            Ok(input) => import(&store, input, args, config, &mut report)
+                .with_context(|| path.display().to_string())?,
             Err(reason) => report.skip(path, &format!("{reason:#}")),
         }
     }
@@ -82,7 +83,13 @@ impl Writer<'_> {
     }
 }
 
-fn import(store: &Store, mut input: Input, args: &ImportArgs, config: &Config, report: &mut Report) -> anyhow::Result<()> {
+fn import(
+    store: &Store,
+    mut input: Input,
+    args: &ImportArgs,
+    config: &Config,
+    report: &mut Report,
+) -> anyhow::Result<()> {
     let bulk = store.bulk();
     let writer = Mutex::new(Writer { bulk: &bulk, next: 0, waiting: BTreeMap::new() });
     let origin = Origin { service: args.service.clone(), ..Origin::of(&config.sources[0]) };
@@ -105,11 +112,12 @@ fn import(store: &Store, mut input: Input, args: &ImportArgs, config: &Config, r
         }
         let mut jobs = Jobs { sender, batches: Vec::new(), lines: 0, bytes: 0, number: 0 };
         let failed = || failure.lock().unwrap_or_else(PoisonError::into_inner).is_some();
-        input.read(&mut |batch| {
+        let read = input.read(&mut |batch| {
             report.add(&batch);
             if failed() { false } else { jobs.add(batch) }
-        })
-        .map(|()| jobs.finish())
+        });
+        jobs.finish();
+        read
     });
     if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         return Err(error.into());
@@ -152,7 +160,8 @@ struct Jobs {
 impl Jobs {
     /// `false` once no worker takes jobs any more.
     fn add(&mut self, batch: RawBatch) -> bool {
-        let full = self.lines + batch.lines.len() > ROW_GROUP_ROWS || self.bytes + batch.bytes.len() > JOB_BYTES;
+        let full =
+            self.lines + batch.lines.len() > ROW_GROUP_ROWS || self.bytes + batch.bytes.len() > JOB_BYTES;
         if full && !self.batches.is_empty() && !self.send() {
             return false;
         }

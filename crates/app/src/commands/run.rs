@@ -31,7 +31,11 @@ const NAMED_FILES: usize = 6;
 
 /// Runs the command until SIGINT or SIGTERM.
 pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("http").enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .thread_name("http")
+        .enable_all()
+        .build()?;
     // The address first: whoever starts a second daemon by mistake learns it before anything is touched.
     let server = runtime.block_on(taffrail_serve::bind(config.listen))?;
     let (store, recovered) = store_access::open_to_write(&config)?;
@@ -42,7 +46,10 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let followers = Arc::new(Followers::spawn(&config, &pipeline)?);
     announce(&config, &store, &server, &recovered)?;
     let daemon_file = DaemonFile::write(&config.data_dir, &server)?;
-    let services = services(&config, &pipeline, live, Arc::clone(&followers), &server)?;
+    // Held here too: its runtime must not end inside of the server's.
+    let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
+    let engine = Arc::new(StoreEngine::new(Arc::clone(&store), sql_memory)?);
+    let services = services(&config, &pipeline, Arc::clone(&engine), live, Arc::clone(&followers), &server)?;
     runtime.block_on(server.run(services, stop_signal()));
     tracing::info!("stopping: what was read is being stored");
     drop((demo, daemon_file));
@@ -59,7 +66,8 @@ fn start_demo(config: &mut Config) -> anyhow::Result<Demo> {
 }
 
 async fn stop_signal() {
-    let (Ok(mut interrupt), Ok(mut terminate)) = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
     else {
         return std::future::pending().await;
     };
@@ -76,13 +84,13 @@ fn now() -> Timestamp {
 fn services(
     config: &Config,
     pipeline: &Pipeline,
+    engine: Arc<StoreEngine>,
     live: LiveHub,
     followers: Arc<Followers>,
     server: &Server,
 ) -> anyhow::Result<Services> {
-    let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
     Ok(Services {
-        engine: Arc::new(StoreEngine::new(Arc::clone(&pipeline.store), sql_memory)?),
+        engine,
         ingest: Arc::new(Pushes::new(pipeline.clone(), &config.node, now)?),
         sources: followers,
         live,
@@ -93,8 +101,12 @@ fn services(
             started: now(),
             retention_days: u32::try_from(config.retention.max_age.as_secs() / 86_400).unwrap_or(u32::MAX),
         },
-        hosts: Hosts::for_listener(server.address(), &[]),
-        limits: Limits { query_time: config.query.timeout, queries: config.query.concurrent, ..Limits::default() },
+        hosts: Hosts::for_listener(server.address(), &config.allowed_hosts),
+        limits: Limits {
+            query_time: config.query.timeout,
+            queries: config.query.concurrent,
+            ..Limits::default()
+        },
     })
 }
 
@@ -125,7 +137,8 @@ impl Followers {
     }
 
     fn stop(&self) {
-        let followers = std::mem::take(&mut *self.followers.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let followers =
+            std::mem::take(&mut *self.followers.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
         followers.into_iter().for_each(Follower::stop);
     }
 }
@@ -220,11 +233,13 @@ fn followed(config: &Config) -> anyhow::Result<Vec<String>> {
     for source in &config.sources {
         let found = taffrail_source::discover(&source.paths, &source.exclude, 10_000)?;
         let patterns = source.paths.join(" ");
-        let mut names: Vec<String> = found.files.iter().take(NAMED_FILES).map(|path| path.display().to_string()).collect();
+        let mut names: Vec<String> =
+            found.files.iter().take(NAMED_FILES).map(|path| path.display().to_string()).collect();
         if found.files.len() > NAMED_FILES {
             names.push(format!("and {} more", found.files.len() - NAMED_FILES));
         }
-        let names = if names.is_empty() { "nothing yet, waits for them".to_owned() } else { names.join(", ") };
+        let names =
+            if names.is_empty() { "nothing yet, waits for them".to_owned() } else { names.join(", ") };
         lines.push(format!("{}: {}", escape(&patterns), escape(&names)));
         lines.extend(found.refused.iter().take(NAMED_FILES).map(|(path, reason)| {
             format!("  not {}: {}", escape(&path.display().to_string()), escape(&reason.to_string()))

@@ -108,6 +108,17 @@ pub(crate) static KEYS: &[Key] = &[
         }),
     },
     Key {
+        name: "allowed_hosts",
+        form: "host names",
+        default: Default::Text(""),
+        doc: "Names besides localhost by which browsers may reach a loopback `listen`: those of a reverse proxy. \
+              Requests under other names are refused, so that no web page can read the logs by DNS rebinding.",
+        target: Target::Config(|config, value| {
+            config.allowed_hosts = value.names()?;
+            Ok(())
+        }),
+    },
+    Key {
         name: "node",
         form: "name",
         default: Default::Found("the machine's host name"),

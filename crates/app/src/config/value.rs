@@ -64,6 +64,17 @@ impl Value {
         }
     }
 
+    /// Names in a list, or in one text with commas between them.
+    pub(crate) fn names(&self) -> Result<Vec<String>, String> {
+        let names = self
+            .list()?
+            .iter()
+            .flat_map(|text| text.split(','))
+            .map(|name| name.trim().to_owned())
+            .collect::<Vec<_>>();
+        Ok(names.into_iter().filter(|name| !name.is_empty()).collect())
+    }
+
     /// True or false.
     pub(crate) fn switch(&self) -> Result<bool, String> {
         match self {

@@ -24,7 +24,9 @@ fn duckdb_reads_the_segments() {
     };
     let site = Site::new();
     let lines: String = (0..2_000)
-        .map(|n| format!("2026-11-01T10:00:{:02}.{:03}Z web-1 sshd[{}]: error {n}\n", n / 1_000, n % 1_000, n + 1))
+        .map(|n| {
+            format!("2026-11-01T10:00:{:02}.{:03}Z web-1 sshd[{}]: error {n}\n", n / 1_000, n % 1_000, n + 1)
+        })
         .collect();
     let path = site.write("a.log", lines);
     site.run(&["import", path.to_str().unwrap()]).expect(0);
@@ -41,5 +43,8 @@ fn duckdb_reads_the_segments() {
         assert_eq!(theirs, &ours[0][column], "{column}: {ours:?}");
     }
     let (theirs, ours) = (theirs[1].as_str().unwrap(), ours[0]["b"].as_str().unwrap());
-    assert!(theirs.starts_with("2026-11-01 10:00:00") && ours.starts_with("2026-11-01T10:00:00"), "{theirs} {ours}");
+    assert!(
+        theirs.starts_with("2026-11-01 10:00:00") && ours.starts_with("2026-11-01T10:00:00"),
+        "{theirs} {ours}"
+    );
 }

@@ -38,9 +38,7 @@ fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
 }
 
 fn subscribed(daemon: &Daemon) {
-    eventually("a subscriber", || {
-        daemon.get("/api/v1/stats").unwrap().json().unwrap()["subscribers"] == 1
-    });
+    eventually("a subscriber", || daemon.get("/api/v1/stats").unwrap().json().unwrap()["subscribers"] == 1);
 }
 
 #[test]
@@ -54,7 +52,10 @@ fn tail_shows_a_matching_line_within_a_second() {
     let shown = lines(tail.0.stdout.take().unwrap());
     subscribed(&daemon);
     for number in 0..3 {
-        site.append("logs/a.log", format!("error healthz {number}\nall well {number}\nerror number {number}\n"));
+        site.append(
+            "logs/a.log",
+            format!("error healthz {number}\nall well {number}\nerror number {number}\n"),
+        );
         let line = shown.recv_timeout(PROMISE).expect("a line within a second");
         let record: Value = serde_json::from_str(&line).unwrap();
         assert_eq!(record["body"], format!("error number {number}"));
@@ -81,7 +82,8 @@ fn the_event_stream_has_followed_and_posted_records() {
     };
     site.append("logs/a.log", "other\nwanted line\n");
     assert_eq!(next()["body"], "wanted line");
-    let posted = daemon.post("/api/logs", "application/json", r#"{"message":"wanted post","agent":"A"}"#).unwrap();
+    let posted =
+        daemon.post("/api/logs", "application/json", r#"{"message":"wanted post","agent":"A"}"#).unwrap();
     assert_eq!(posted.status, 200);
     assert_eq!(next()["body"], "wanted post");
     // The daemon ends though the stream is open.

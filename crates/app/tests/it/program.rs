@@ -79,10 +79,12 @@ impl Site {
     /// A command over the data directory, with nothing of the environment's configuration.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"TAFFRAIL_")) {
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"TAFFRAIL_"))
+        {
             command.env_remove(name);
         }
-        command.args(arguments).arg("--data").arg(self.data()).current_dir(&self.root).stdin(Stdio::null());
+        command.arg("--data").arg(self.data()).args(arguments).current_dir(&self.root).stdin(Stdio::null());
         command
     }
 

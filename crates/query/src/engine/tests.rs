@@ -50,10 +50,17 @@ fn line(random: &mut Random, number: u64) -> String {
     let level = LEVELS[random.below(5) as usize];
     let (user, id, status) = (random.below(7), random.below(100_000), 200 + random.below(4) * 100);
     match random.below(4) {
-        0 => format!(r#"{{"time":"{time}","level":"{level}","service":"shop","msg":"user{user} bought thing-{id:05x}","status":{status},"user":"user{user}"}}"#),
-        1 => format!("{time} node{user} sshd[{id}]: Failed password for user{user} from 10.0.0.{user} port {id}"),
+        0 => format!(
+            r#"{{"time":"{time}","level":"{level}","service":"shop","msg":"user{user} bought thing-{id:05x}","status":{status},"user":"user{user}"}}"#
+        ),
+        1 => format!(
+            "{time} node{user} sshd[{id}]: Failed password for user{user} from 10.0.0.{user} port {id}"
+        ),
         2 => format!("{time} node{user} kernel: Out of memory: killed process {id} (java)"),
-        _ => format!("{time} - {} - AGENT_{user} - request {id:05x} took {status} ms, error: none", level.to_uppercase()),
+        _ => format!(
+            "{time} - {} - AGENT_{user} - request {id:05x} took {status} ms, error: none",
+            level.to_uppercase()
+        ),
     }
 }
 
@@ -61,7 +68,8 @@ fn world(lines: u64, per_batch: u64, flush_every: u64) -> World {
     let directory = tempfile::tempdir().unwrap();
     let (store, _) = Store::open(directory.path(), Access::Write, Limits::default(), &mut parse).unwrap();
     let mut random = Random(42);
-    let mut texts: BTreeMap<&'static str, Vec<u8>> = SOURCES.into_iter().map(|source| (source, Vec::new())).collect();
+    let mut texts: BTreeMap<&'static str, Vec<u8>> =
+        SOURCES.into_iter().map(|source| (source, Vec::new())).collect();
     let mut number = 0;
     while number < lines {
         let source = SOURCES[random.below(2) as usize];
@@ -71,7 +79,11 @@ fn world(lines: u64, per_batch: u64, flush_every: u64) -> World {
         for _ in 0..per_batch {
             let at = stream.len();
             stream.extend_from_slice(line(&mut random, number).as_bytes());
-            raw_lines.push(RawLine { span: Span::new(at - start, stream.len() - start), offset: at as u64, newline: true });
+            raw_lines.push(RawLine {
+                span: Span::new(at - start, stream.len() - start),
+                offset: at as u64,
+                newline: true,
+            });
             stream.push(b'\n');
             number += 1;
         }
@@ -84,12 +96,18 @@ fn world(lines: u64, per_batch: u64, flush_every: u64) -> World {
             checkpoint: Checkpoint { offset: stream.len() as u64, lines: number, state: String::new() },
         };
         let (frame, checkpoint) = (wal::frame::encode(&raw, ""), raw.checkpoint.clone());
-        store.append(Append { frame: &frame, batch: parse(raw, ""), source, checkpoint, gaps: Vec::new() }).unwrap();
+        store
+            .append(Append { frame: &frame, batch: parse(raw, ""), source, checkpoint, gaps: Vec::new() })
+            .unwrap();
         if number.is_multiple_of(flush_every) {
             store.flush().unwrap();
         }
     }
-    World { engine: StoreEngine::new(Arc::new(store), 64 << 20).unwrap(), lines: texts, _directory: directory }
+    World {
+        engine: StoreEngine::new(Arc::new(store), 64 << 20).unwrap(),
+        lines: texts,
+        _directory: directory,
+    }
 }
 
 fn control() -> Control {
@@ -97,7 +115,14 @@ fn control() -> Control {
 }
 
 fn request(filter: Filter) -> SearchRequest {
-    SearchRequest { filter, range: TimeRange::ALL, limit: SEARCH_LIMIT_MAX, skip: 0, after: None, order: Order::NewestFirst }
+    SearchRequest {
+        filter,
+        range: TimeRange::ALL,
+        limit: SEARCH_LIMIT_MAX,
+        skip: 0,
+        after: None,
+        order: Order::NewestFirst,
+    }
 }
 
 impl World {
@@ -127,7 +152,10 @@ type Test = fn(&Hit) -> bool;
 const EXPRESSIONS: [(&str, Test); 14] = [
     ("password", |hit| hit.body.contains("password")),
     ("\"out of memory\"", |hit| hit.body.contains("Out of memory")),
-    ("user3", |hit| hit.body.split(|c: char| !c.is_alphanumeric()).any(|word| word == "user3") || text(hit, "user") == "user3"),
+    ("user3", |hit| {
+        hit.body.split(|c: char| !c.is_alphanumeric()).any(|word| word == "user3")
+            || text(hit, "user") == "user3"
+    }),
     ("severity>=error", |hit| hit.severity.number() >= 17),
     ("service:sshd", |hit| hit.service == "sshd"),
     ("service:SHOP status:500", |hit| hit.service == "shop" && text(hit, "status") == "500"),
@@ -185,11 +213,20 @@ fn counts_are_the_sums_of_the_records() {
     let bounds = world.plain(|_| true);
     let (newest, oldest) = (bounds[0].timestamp, bounds[bounds.len() - 1].timestamp);
     let middle = Timestamp(oldest.0 + (newest.0 - oldest.0) / 2);
-    for range in [TimeRange::ALL, TimeRange { since: middle, ..TimeRange::ALL }, TimeRange { until: middle, ..TimeRange::ALL }] {
+    for range in [
+        TimeRange::ALL,
+        TimeRange { since: middle, ..TimeRange::ALL },
+        TimeRange { until: middle, ..TimeRange::ALL },
+    ] {
         for (expression, test) in EXPRESSIONS {
             let filter = world.engine.parse(expression).unwrap();
             let want = world.plain(|hit| range.contains(hit.timestamp) && test(hit));
-            let request = HistogramRequest { filter: filter.clone(), range, interval_ns: Some(60_000_000_000), buckets: 1 };
+            let request = HistogramRequest {
+                filter: filter.clone(),
+                range,
+                interval_ns: Some(60_000_000_000),
+                buckets: 1,
+            };
             let histogram = world.engine.histogram(&request, &control()).unwrap();
             let mut expected = vec![[0; 6]; histogram.buckets.len()];
             for hit in &want {
@@ -197,8 +234,12 @@ fn counts_are_the_sums_of_the_records() {
                 expected[bucket as usize][usize::from(hit.severity.number() - 1) / 4] += 1;
             }
             assert_eq!(histogram.buckets, expected, "{expression} {range:?}");
-            let fields: Vec<String> = ["severity", "service", "node", "source", "user"].map(str::to_owned).into();
-            let facets = world.engine.facets(&FacetRequest { filter, range, fields, values: 1_000 }, &control()).unwrap();
+            let fields: Vec<String> =
+                ["severity", "service", "node", "source", "user"].map(str::to_owned).into();
+            let facets = world
+                .engine
+                .facets(&FacetRequest { filter, range, fields, values: 1_000 }, &control())
+                .unwrap();
             for facet in facets {
                 let mut counts = BTreeMap::new();
                 for hit in &want {
@@ -213,7 +254,12 @@ fn counts_are_the_sums_of_the_records() {
                         *counts.entry(value).or_insert(0) += 1;
                     }
                 }
-                assert_eq!(facet.values.into_iter().collect::<BTreeMap<_, _>>(), counts, "{} of {expression}", facet.field);
+                assert_eq!(
+                    facet.values.into_iter().collect::<BTreeMap<_, _>>(),
+                    counts,
+                    "{} of {expression}",
+                    facet.field
+                );
             }
         }
     }
@@ -250,7 +296,8 @@ fn context_is_the_neighbourhood_in_the_source() {
     let mut all = world.plain(|hit| hit.source == SOURCES[0]);
     all.sort_by_key(|hit| hit.offset);
     for at in [0, 1, 700, all.len() - 1] {
-        let request = ContextRequest { source: SOURCES[0].to_owned(), offset: all[at].offset, before: 5, after: 3 };
+        let request =
+            ContextRequest { source: SOURCES[0].to_owned(), offset: all[at].offset, before: 5, after: 3 };
         let context = world.engine.context(&request, &control()).unwrap();
         assert_eq!(context.target.as_ref(), Some(&all[at]));
         assert_eq!(context.before, all[at.saturating_sub(5)..at]);
@@ -283,9 +330,13 @@ fn sql_counts_what_search_finds() {
         ("true", (|_| true) as Test),
         ("severity = 'ERROR'", |hit| hit.severity.name() == "ERROR"),
         ("severity_number >= 17", |hit| hit.severity.number() >= 17),
-        ("service = 'sshd' AND body LIKE '%password for user3%'", |hit| hit.service == "sshd" && hit.body.contains("password for user3")),
+        ("service = 'sshd' AND body LIKE '%password for user3%'", |hit| {
+            hit.service == "sshd" && hit.body.contains("password for user3")
+        }),
         ("timestamp >= '2026-11-01T00:20:00Z'", |hit| hit.timestamp.0 >= 1_793_492_400_000_000_000),
-        ("attributes['status'] >= 400", |hit| text(hit, "status").parse().is_ok_and(|status: i64| status >= 400)),
+        ("attributes['status'] >= 400", |hit| {
+            text(hit, "status").parse().is_ok_and(|status: i64| status >= 400)
+        }),
         ("node IN ('node1', 'node2')", |hit| hit.node == "node1" || hit.node == "node2"),
         ("severity = 'nonsense'", |_| false),
     ] {
@@ -314,7 +365,10 @@ fn sql_only_reads() {
         let answer = sql(&world, statement);
         assert!(matches!(answer, Err(QueryError::Sql(_))), "{statement}: {answer:?}");
     }
-    assert_eq!(sql(&world, "SELECT * FROM gaps").unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(), 0);
+    assert_eq!(
+        sql(&world, "SELECT * FROM gaps").unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(),
+        0
+    );
 }
 
 #[test]

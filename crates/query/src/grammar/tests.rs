@@ -13,7 +13,8 @@ fn equals(name: &str, value: &str) -> Filter {
 #[test]
 fn reads_what_people_type() {
     let regex = |text: &str| TextMatch::Regex(text.to_owned());
-    let at_least = |name: &str, bound| Filter::field(name, FieldTest::Compare(Comparison::GreaterOrEqual, bound));
+    let at_least =
+        |name: &str, bound| Filter::field(name, FieldTest::Compare(Comparison::GreaterOrEqual, bound));
     for (text, want) in [
         ("", Filter::All),
         ("  ", Filter::All),
@@ -27,7 +28,10 @@ fn reads_what_people_type() {
         ("/fail(ed|ure)/", Filter::Text(regex("fail(ed|ure)"))),
         (r"/a\/b c/", Filter::Text(regex("a/b c"))),
         ("/var/log/syslog", phrase("/var/log/syslog")),
-        ("source:/a/b.log /x y/", Filter::And(vec![equals("source", "/a/b.log"), Filter::Text(regex("x y"))])),
+        (
+            "source:/a/b.log /x y/",
+            Filter::And(vec![equals("source", "/a/b.log"), Filter::Text(regex("x y"))]),
+        ),
         ("10:32:07", phrase("10:32:07")),
         ("https://a.b/c?d=e", phrase("https://a.b/c?d=e")),
         ("service:sshd", equals("service", "sshd")),
@@ -39,7 +43,10 @@ fn reads_what_people_type() {
         ("trace_id:*", Filter::field("trace_id", FieldTest::Exists)),
         ("path:/^.api/", Filter::field("path", FieldTest::Matches(regex("^.api")))),
         ("body:refused", Filter::field("body", FieldTest::Matches(TextMatch::Phrase("refused".to_owned())))),
-        ("service:(a OR \"b c\" d)", Filter::field("service", FieldTest::OneOf(vec!["a".into(), "b c".into(), "d".into()]))),
+        (
+            "service:(a OR \"b c\" d)",
+            Filter::field("service", FieldTest::OneOf(vec!["a".into(), "b c".into(), "d".into()])),
+        ),
         ("status>=500", at_least("status", Bound::Number(500.0))),
         ("severity>=warn", at_least("severity", Bound::Severity(Severity::WARNING))),
         ("a b", Filter::And(vec![phrase("a"), phrase("b")])),

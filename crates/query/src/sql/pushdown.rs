@@ -25,11 +25,12 @@ fn narrow(condition: &Expr, range: &mut TimeRange) {
             narrow(right, range);
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
-            let (operator, time) = match (time_column(left), time_literal(right), time_literal(left), time_column(right)) {
-                (true, Some(time), _, _) => (Some(*op), time),
-                (_, _, Some(time), true) => (op.swap(), time),
-                _ => return,
-            };
+            let (operator, time) =
+                match (time_column(left), time_literal(right), time_literal(left), time_column(right)) {
+                    (true, Some(time), _, _) => (Some(*op), time),
+                    (_, _, Some(time), true) => (op.swap(), time),
+                    _ => return,
+                };
             // Inclusive on both sides: the condition is checked again, one nanosecond too many is no harm.
             let (from, to) = (Timestamp(time), Timestamp(time.saturating_add(1)));
             match operator {
@@ -75,7 +76,9 @@ fn time_literal(expr: &Expr) -> Option<i64> {
 fn text_literal(expr: &Expr) -> Option<&str> {
     match expr {
         Expr::Literal(
-            ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)) | ScalarValue::LargeUtf8(Some(text)),
+            ScalarValue::Utf8(Some(text))
+            | ScalarValue::Utf8View(Some(text))
+            | ScalarValue::LargeUtf8(Some(text)),
             _,
         ) => Some(text),
         _ => None,
@@ -98,7 +101,9 @@ fn filter_of(condition: &Expr) -> Option<Filter> {
             };
             equals(column, value)
         }
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) if column_name(left) == Some(schema::SEVERITY_NUMBER) => {
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if column_name(left) == Some(schema::SEVERITY_NUMBER) =>
+        {
             let comparison = match op {
                 Operator::Gt => Comparison::Greater,
                 Operator::GtEq => Comparison::GreaterOrEqual,
@@ -112,14 +117,18 @@ fn filter_of(condition: &Expr) -> Option<Filter> {
         Expr::InList(list) if !list.negated => {
             let column = column_name(&list.expr)?;
             let values = list.list.iter().map(text_literal).collect::<Option<Vec<_>>>()?;
-            Some(Filter::Or(values.into_iter().map(|value| equals(column, value)).collect::<Option<Vec<_>>>()?))
+            Some(Filter::Or(
+                values.into_iter().map(|value| equals(column, value)).collect::<Option<Vec<_>>>()?,
+            ))
         }
         Expr::Like(Like { negated: false, expr, pattern, escape_char: None, .. }) => {
             let pattern = text_literal(pattern)?;
             // A pattern of fixed pieces: each must be there. `_` stands for any character.
             let pieces = pattern.split(['%', '_']).filter(|piece| !piece.is_empty() && !piece.contains('\\'));
             let column = column_name(expr).filter(|column| *column == schema::BODY)?;
-            let found = |piece: &str| Filter::field(column, FieldTest::Matches(TextMatch::Substring(piece.to_owned())));
+            let found = |piece: &str| {
+                Filter::field(column, FieldTest::Matches(TextMatch::Substring(piece.to_owned())))
+            };
             Some(Filter::And(pieces.map(found).collect()))
         }
         _ => None,
@@ -130,9 +139,13 @@ fn equals(column: &str, value: &str) -> Option<Filter> {
     let names = ["severity", schema::NODE, schema::SOURCE, schema::SERVICE];
     match column {
         // A name that is none must give no rows rather than an error.
-        "severity" if taffrail_record::Severity::from_text(value.as_bytes()).is_none() => Some(Filter::Or(Vec::new())),
+        "severity" if taffrail_record::Severity::from_text(value.as_bytes()).is_none() => {
+            Some(Filter::Or(Vec::new()))
+        }
         _ if names.contains(&column) => Some(Filter::field(column, FieldTest::Equals(value.to_owned()))),
-        schema::BODY => Some(Filter::field(column, FieldTest::Matches(TextMatch::Substring(value.to_owned())))),
+        schema::BODY => {
+            Some(Filter::field(column, FieldTest::Matches(TextMatch::Substring(value.to_owned()))))
+        }
         _ => None,
     }
 }

@@ -90,7 +90,14 @@ impl TableProvider for Logs {
         });
         // What the scan leaves out is sure not to match; what it keeps is filtered again above it.
         let limit = limit.filter(|_| filters.is_empty());
-        Ok(Arc::new(StreamingTableExec::try_new(Arc::clone(&schema), streams.collect(), None, [], false, limit)?))
+        Ok(Arc::new(StreamingTableExec::try_new(
+            Arc::clone(&schema),
+            streams.collect(),
+            None,
+            [],
+            false,
+            limit,
+        )?))
     }
 }
 
@@ -122,7 +129,8 @@ impl PartitionStream for Partition {
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let (scan, schema, control) = (Arc::clone(&self.scan), Arc::clone(&self.schema), self.control.clone());
+        let (scan, schema, control) =
+            (Arc::clone(&self.scan), Arc::clone(&self.schema), self.control.clone());
         let batches = self.pieces.clone().into_iter().flat_map(move |piece| {
             read(&scan, &schema, piece).unwrap_or_else(|error| Box::new(std::iter::once(Err(error))))
         });
@@ -189,22 +197,25 @@ fn shaped(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
 
 fn attributes(wanted: &Fields, column: Option<&ArrayRef>, rows: usize) -> Result<ArrayRef> {
     let present = column.map(|column| column.as_struct());
-    let children = wanted.iter().map(|field| {
-        match present.and_then(|present| present.column_by_name(field.name())) {
+    let children =
+        wanted.iter().map(|field| match present.and_then(|present| present.column_by_name(field.name())) {
             Some(child) if child.data_type() == field.data_type() => Ok(Arc::clone(child)),
             Some(child) => cast(child, field.data_type()),
             None => Ok(new_null_array(field.data_type(), rows)),
-        }
-    });
+        });
     let children = children.collect::<std::result::Result<Vec<_>, _>>()?;
     Ok(Arc::new(arrow::array::StructArray::try_new(wanted.clone(), children, None)?))
 }
 
 fn severity_names(batch: &RecordBatch) -> ArrayRef {
-    let numbers = batch.column_by_name(schema::SEVERITY_NUMBER).and_then(|column| column.as_primitive_opt::<UInt8Type>());
+    let numbers = batch
+        .column_by_name(schema::SEVERITY_NUMBER)
+        .and_then(|column| column.as_primitive_opt::<UInt8Type>());
     let name = |number: u8| Severity::new(number).unwrap_or(Severity::INFO).name();
     match numbers {
-        Some(numbers) => Arc::new(numbers.values().iter().map(|number| Some(name(*number))).collect::<StringViewArray>()),
+        Some(numbers) => {
+            Arc::new(numbers.values().iter().map(|number| Some(name(*number))).collect::<StringViewArray>())
+        }
         None => new_null_array(&DataType::Utf8View, batch.num_rows()),
     }
 }

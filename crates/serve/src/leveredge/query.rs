@@ -107,6 +107,10 @@ impl Wanted {
         let Some(limit) = usize::try_from(self.limit).ok().filter(|limit| *limit > 0) else {
             return Ok(Vec::new());
         };
+        // No error to the original: nothing lies in between.
+        if self.range.since >= self.range.until {
+            return Ok(Vec::new());
+        }
         let mut filter = condition.clone();
         if let Some(level) = &self.level {
             filter = filter.and(agent::level_filter(level));

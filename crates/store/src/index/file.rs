@@ -107,13 +107,13 @@ impl RowGroupIndex {
             .collect();
         debug_assert!(batch.num_rows() <= ROW_GROUP_ROWS);
         // Granules of one row group are much alike; the first tells the size, the middle one checks it.
-        let distinct = |part: &RecordBatch| filter::distinct_words(texts(part).into_iter().flatten());
+        let distinct = |part: &RecordBatch| filter::distinct_words(texts(part).flatten());
         let sampled = [parts.first(), parts.get(parts.len() / 2)];
         let words = sampled.into_iter().flatten().map(distinct).max().unwrap_or(1);
         let mut builder = Builder::new(parts.len(), words);
         let mut tokens = Words::default();
         for (granule, part) in parts.iter().enumerate() {
-            for text in texts(part).into_iter().flatten() {
+            for text in texts(part).flatten() {
                 tokens.hashes(text, |hash| builder.insert(granule, hash));
             }
         }
@@ -236,12 +236,14 @@ impl Index {
 }
 
 fn read_footer(file: &fs::File, path: &Path) -> io::Result<Footer> {
-    let damaged = |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
+    let damaged =
+        |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
     let size = file.metadata()?.len();
     let at = size.checked_sub(TRAILER_BYTES).ok_or_else(|| damaged("shorter than its trailer"))?;
     let mut trailer = [0; TRAILER_BYTES as usize];
     file.file().read_exact_at(&mut trailer, at)?;
-    let word = |at: usize| u32::from_le_bytes([trailer[at], trailer[at + 1], trailer[at + 2], trailer[at + 3]]);
+    let word =
+        |at: usize| u32::from_le_bytes([trailer[at], trailer[at + 1], trailer[at + 2], trailer[at + 3]]);
     let (len, crc) = (word(0), word(4));
     if trailer[8..] != *MAGIC || len > FOOTER_BYTES_MAX || u64::from(len) > at {
         return Err(damaged("not an index file, or its end is missing"));

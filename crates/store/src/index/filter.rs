@@ -11,9 +11,8 @@ const BITS_PER_WORD: usize = 11;
 pub const BUCKET_BYTES: usize = 32;
 const LANES: usize = BUCKET_BYTES / 4;
 /// Odd multipliers that pick the bit in each lane.
-const SALTS: [u32; LANES] = [
-    0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31,
-];
+const SALTS: [u32; LANES] =
+    [0x47b6_137b, 0x4497_4d91, 0x8824_ad5b, 0xa2b7_289d, 0x7054_95c7, 0x2df1_424b, 0x9efc_4947, 0x5c6b_fb31];
 
 /// The filters of one row group under construction.
 pub struct Builder {

@@ -53,10 +53,10 @@ impl TimeCounts {
         for (sum, count) in sum.iter_mut().zip(counts) {
             *sum += count;
         }
-        if self.buckets.len() > BUCKETS_MAX {
-            if let Some(unit) = UNITS.iter().find(|unit| **unit > self.unit_ns) {
-                self.coarsen(*unit);
-            }
+        if self.buckets.len() > BUCKETS_MAX
+            && let Some(unit) = UNITS.iter().find(|unit| **unit > self.unit_ns)
+        {
+            self.coarsen(*unit);
         }
     }
 
@@ -90,11 +90,18 @@ impl Summary {
     /// Adds the counts of other records.
     pub fn merge(&mut self, other: &Self) {
         self.times.merge(&other.times);
-        let mut groups: HashMap<(i32, String, String, String), u64> =
-            self.groups.drain(..).map(|(day, source, service, level, n)| ((day, source, service, level), n)).collect();
+        let mut groups: HashMap<(i32, String, String, String), u64> = self
+            .groups
+            .drain(..)
+            .map(|(day, source, service, level, n)| ((day, source, service, level), n))
+            .collect();
         for (day, source, service, level, records) in &other.groups {
             let key = (*day, source.clone(), service.clone(), level.clone());
-            let key = if groups.len() < GROUPS_MAX || groups.contains_key(&key) { key } else { (*day, String::new(), String::new(), level.clone()) };
+            let key = if groups.len() < GROUPS_MAX || groups.contains_key(&key) {
+                key
+            } else {
+                (*day, String::new(), String::new(), level.clone())
+            };
             *groups.entry(key).or_default() += records;
         }
         self.groups = sorted(groups);
@@ -117,8 +124,10 @@ impl Summary {
 }
 
 fn sorted(groups: HashMap<(i32, String, String, String), u64>) -> Vec<(i32, String, String, String, u64)> {
-    let mut list: Vec<_> =
-        groups.into_iter().map(|((day, source, service, level), n)| (day, source, service, level, n)).collect();
+    let mut list: Vec<_> = groups
+        .into_iter()
+        .map(|((day, source, service, level), n)| (day, source, service, level, n))
+        .collect();
     list.sort_unstable();
     list
 }
@@ -189,9 +198,16 @@ impl Counter {
         self.flush_minute(&minute);
         let named = groups.into_iter().map(|((day, source, service, level), records)| {
             let name = |codes: &Codes<'_>, code: u32| codes.list[code as usize].to_owned();
-            (day, name(&source_codes, source), name(&service_codes, service), name(&level_codes, level), records)
+            (
+                day,
+                name(&source_codes, source),
+                name(&service_codes, service),
+                name(&level_codes, level),
+                records,
+            )
         });
-        let nodes = node_codes.list.iter().zip(&node_counts).map(|(node, n)| ((*node).to_owned(), *n)).collect();
+        let nodes =
+            node_codes.list.iter().zip(&node_counts).map(|(node, n)| ((*node).to_owned(), *n)).collect();
         self.summary.merge(&Summary { times: TimeCounts::default(), groups: named.collect(), nodes });
     }
 

@@ -98,10 +98,22 @@ mod tests {
 
     #[test]
     fn splits_and_hashes_the_same_words() {
-        let text = "a GET /img/9.png-x \u{e9}t\u{e9} user_id=needle-5f1c9e77a2 averyverylongwordwithmanyletters";
+        let text =
+            "a GET /img/9.png-x \u{e9}t\u{e9} user_id=needle-5f1c9e77a2 averyverylongwordwithmanyletters";
         let words: Vec<&str> = split(text.as_bytes()).map(|range| &text[range]).collect();
-        let want = ["a", "GET", "img", "9", "png", "x", "\u{e9}t\u{e9}", "user_id", "needle", "5f1c9e77a2",
-            "averyverylongwordwithmanyletters"];
+        let want = [
+            "a",
+            "GET",
+            "img",
+            "9",
+            "png",
+            "x",
+            "\u{e9}t\u{e9}",
+            "user_id",
+            "needle",
+            "5f1c9e77a2",
+            "averyverylongwordwithmanyletters",
+        ];
         assert_eq!(words, want);
         let mut hashes = Vec::new();
         Words::default().hashes(text.as_bytes(), |hash| hashes.push(hash));

@@ -82,7 +82,9 @@ impl Shape {
         let leftover = schema::attribute_fields(batch.schema_ref())
             .iter()
             .filter(|field| self.attributes.find(field.name()).is_none_or(|(_, known)| known != *field))
-            .filter_map(|field| batch.column_by_name(schema::ATTRIBUTES)?.as_struct().column_by_name(field.name()))
+            .filter_map(|field| {
+                batch.column_by_name(schema::ATTRIBUTES)?.as_struct().column_by_name(field.name())
+            })
             .map(|column| column.len() - column.null_count())
             .max();
         finer(self.unit, coarsest_unit(batch)) == self.unit
@@ -162,7 +164,8 @@ fn coarsest_unit(batch: &RecordBatch) -> TimeUnit {
     }
 }
 
-fn finer(a: TimeUnit, b: TimeUnit) -> TimeUnit {
+/// The unit of the two that tells more.
+pub(crate) fn finer(a: TimeUnit, b: TimeUnit) -> TimeUnit {
     let fineness = |unit| match unit {
         TimeUnit::Second => 0,
         TimeUnit::Millisecond => 1,
@@ -193,7 +196,16 @@ impl SegmentWriter {
             SerializedFileWriter::new(file, Arc::clone(&shape.parquet), Arc::clone(&shape.properties))?;
         let index = IndexWriter::create(&index_path(directory, id))?;
         let directory = directory.to_owned();
-        Ok(Self { id, directory, shape, parquet, index, rows: 0, min_timestamp: i64::MAX, max_timestamp: i64::MIN })
+        Ok(Self {
+            id,
+            directory,
+            shape,
+            parquet,
+            index,
+            rows: 0,
+            min_timestamp: i64::MAX,
+            max_timestamp: i64::MIN,
+        })
     }
 
     /// The shape that appended row groups must have.

@@ -51,8 +51,10 @@ impl Bulk<'_> {
     /// Columns, index and compression of batches that follow each other. Best with a little less than
     /// [`ROW_GROUP_ROWS`] records.
     pub fn encode(&self, batches: Vec<LogBatch>) -> Result<Encoded> {
-        let raw_bytes = batches.iter().flat_map(LogBatch::records).map(|record| u64::from(record.raw.len) + 1).sum();
-        let columns = batches.into_iter().map(columns::from_batch).collect::<std::result::Result<Vec<_>, _>>()?;
+        let raw_bytes =
+            batches.iter().flat_map(LogBatch::records).map(|record| u64::from(record.raw.len) + 1).sum();
+        let columns =
+            batches.into_iter().map(columns::from_batch).collect::<std::result::Result<Vec<_>, _>>()?;
         let sorted = align::merge(&columns)?;
         let shape = self.shape_for(&sorted)?;
         let row_groups = (0..sorted.num_rows())
@@ -74,7 +76,13 @@ impl Bulk<'_> {
 
     /// Writes a batch that follows the one before. It is durable once its segment is full, or after
     /// [`Bulk::finish`].
-    pub fn append(&self, encoded: Encoded, source: &str, checkpoint: Checkpoint, gaps: Vec<Gap>) -> Result<()> {
+    pub fn append(
+        &self,
+        encoded: Encoded,
+        source: &str,
+        checkpoint: Checkpoint,
+        gaps: Vec<Gap>,
+    ) -> Result<()> {
         let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = output.writer.as_ref().is_some_and(|writer| Arc::ptr_eq(writer.shape(), &encoded.shape));
         if !fits {
@@ -114,9 +122,11 @@ impl Bulk<'_> {
             lines: checkpoint.lines,
             state: checkpoint.state.clone(),
         });
-        let origin = Origin { raw_bytes: output.raw_bytes, checkpoints: checkpoints.collect(), replaces: Vec::new() };
+        let origin =
+            Origin { raw_bytes: output.raw_bytes, checkpoints: checkpoints.collect(), replaces: Vec::new() };
         let meta = output.writer.map(|writer| writer.finish(origin)).transpose()?;
-        let segment = meta.clone().map(|meta| Segment::open(&self.shared.segments_directory(), meta)).transpose()?;
+        let segment =
+            meta.clone().map(|meta| Segment::open(&self.shared.segments_directory(), meta)).transpose()?;
         self.shared.catalog().commit(&Commit {
             added: meta.as_slice(),
             checkpoints: &output.checkpoints,

@@ -18,6 +18,8 @@ use crate::segment::{Segment, SegmentMeta, data_path, index_path};
 use crate::wal::{self, Wal};
 
 const CATALOG: &str = "taffrail.db";
+const REBUILT: &str =
+    "the catalog was rebuilt from the segments: no record and no position is lost, the list of gaps is";
 
 /// What opening found; every line of `reports` is for people.
 #[derive(Debug, Default)]
@@ -68,7 +70,13 @@ pub(super) fn open(
             Some(std::thread::Builder::new().name("sealer".to_owned()).spawn(move || sealer::run(&shared))?)
         }
     };
-    Ok((Store { shared, sealer, _lock: lock }, opening.recovered))
+    let store = Store { shared, sealer, _lock: lock };
+    let full = store.shared.writer().memtable.bytes() >= store.shared.limits.memtable_bytes;
+    if access == Access::Write && full {
+        // A process that dies again and again before it has sealed would have more to replay at each start.
+        store.flush()?;
+    }
+    Ok((store, opening.recovered))
 }
 
 struct Opening<'a> {
@@ -90,7 +98,10 @@ impl Opening<'_> {
     /// Moves a damaged file away; a reader only reports.
     fn quarantine(&mut self, path: &Path, why: &str) -> Result<()> {
         if self.access == Access::Read {
-            self.report(format!("{}: {why}; left alone, the next `taffrail run` sets it aside", path.display()));
+            self.report(format!(
+                "{}: {why}; left alone, the next `taffrail run` sets it aside",
+                path.display()
+            ));
             return Ok(());
         }
         let quarantine = self.directory.join("quarantine");
@@ -109,10 +120,18 @@ impl Opening<'_> {
         if self.access == Access::Read {
             return Catalog::open_read_only(&path);
         }
-        let existed = path.exists();
+        let was_there = fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0);
         match Catalog::open(&path) {
-            Ok(catalog) if existed => Ok(catalog),
-            Ok(catalog) => self.rebuild(catalog),
+            // New, lost, emptied, or left by a start that ended before its rebuild: what the catalog does not
+            // know must not pass for never committed.
+            Ok(catalog) if catalog.segments()?.is_empty() && catalog.checkpoints()?.is_empty() => {
+                let catalog = self.rebuild(catalog)?;
+                if !was_there && !catalog.segments()?.is_empty() {
+                    self.report(format!("{}: was missing or empty; {REBUILT}", path.display()));
+                }
+                Ok(catalog)
+            }
+            Ok(catalog) => Ok(catalog),
             Err(error @ (Error::TooNew { .. } | Error::Io(_))) => Err(error),
             Err(error) => {
                 self.quarantine(&path, &error.to_string())?;
@@ -124,10 +143,7 @@ impl Opening<'_> {
                 }
                 let catalog = Catalog::open(&path)?;
                 let catalog = self.rebuild(catalog)?;
-                self.report(
-                    "the catalog was rebuilt from the segments: no record and no position is lost, the list of gaps is"
-                        .to_owned(),
-                );
+                self.report(REBUILT.to_owned());
                 Ok(catalog)
             }
         }
@@ -221,15 +237,23 @@ impl Opening<'_> {
     /// Numbers are never used twice, not even those of quarantined files.
     fn next_segment(&self, segments: &[Arc<Segment>]) -> Result<i64> {
         let known = segments.iter().map(|segment| segment.meta.id);
-        Ok(known.chain(self.segment_files()?).max().unwrap_or(0) + 1)
+        let quarantined =
+            fs::read_dir(self.directory.join("quarantine")).into_iter().flatten().filter_map(|entry| {
+                let name = entry.ok()?.file_name();
+                name.to_str()?.split('.').next()?.parse::<i64>().ok()
+            });
+        Ok(known.chain(self.segment_files()?).chain(quarantined).max().unwrap_or(0) + 1)
     }
 
     /// Brings back what the WAL holds; gives the number of its last file.
     fn replay(&mut self, catalog: &Catalog, memtable: &mut Memtable, decode: Decode<'_>) -> Result<u64> {
         let directory = self.directory.join("wal");
         let floor = catalog.wal_floor()?;
-        let mut reached: BTreeMap<String, u64> =
-            catalog.checkpoints()?.into_iter().map(|(source, checkpoint)| (source, checkpoint.offset)).collect();
+        let mut reached: BTreeMap<String, u64> = catalog
+            .checkpoints()?
+            .into_iter()
+            .map(|(source, checkpoint)| (source, checkpoint.offset))
+            .collect();
         let files = wal::files(&directory)?;
         for number in files.iter().filter(|number| **number >= floor) {
             let path = wal::file_path(&directory, *number);
@@ -251,10 +275,17 @@ impl Opening<'_> {
     /// cut short and nobody was told of; elsewhere damage.
     fn torn(&mut self, path: &Path, lost: u64, last: bool) -> Result<()> {
         if !last {
-            let copy = format!("{lost} bytes of the write-ahead log do not fit their checksums and are skipped");
+            let copy =
+                format!("{lost} bytes of the write-ahead log do not fit their checksums and are skipped");
             self.report(format!("{}: {copy}", path.display()));
         } else {
             tracing::info!("{}: {lost} bytes of an unfinished write are skipped", path.display());
+            if self.access == Access::Write {
+                // The next start may find this file before another one, and would call it damaged.
+                let file = fs::OpenOptions::new().write(true).open(path)?;
+                file.set_len(file.metadata()?.len().saturating_sub(lost))?;
+                file.sync_all()?;
+            }
         }
         Ok(())
     }
@@ -266,7 +297,8 @@ fn skip_stored(batch: &mut RawBatch, stored: u64) {
 }
 
 fn restore(memtable: &mut Memtable, batch: RawBatch, origin: &str, decode: Decode<'_>) -> Result<()> {
-    let (source, checkpoint, gaps) = (Arc::clone(&batch.source), batch.checkpoint.clone(), batch.gaps.clone());
+    let (source, checkpoint, gaps) =
+        (Arc::clone(&batch.source), batch.checkpoint.clone(), batch.gaps.clone());
     let raw_bytes = batch.lines.iter().map(|line| u64::from(line.span.len) + 1).sum();
     let records = decode(batch, origin);
     memtable.insert(records, raw_bytes)?;

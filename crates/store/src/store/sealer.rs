@@ -39,15 +39,15 @@ pub(super) fn run(shared: &Shared) {
             }
         };
         drop(writer);
-        if let Some(sealing) = job {
-            if let Err(error) = seal(shared, &sealing) {
-                tracing::error!("cannot write a segment, will try again: {error}");
-                if shared.writer().stopping {
-                    return;
-                }
-                std::thread::sleep(RETRY);
-                continue;
+        if let Some(sealing) = job
+            && let Err(error) = seal(shared, &sealing)
+        {
+            tracing::error!("cannot write a segment, will try again: {error}");
+            if shared.writer().stopping {
+                return;
             }
+            std::thread::sleep(RETRY);
+            continue;
         }
         if let Err(error) = maintain(shared) {
             tracing::warn!("compaction or retention failed: {error}");
@@ -83,7 +83,8 @@ fn seal(shared: &Shared, sealing: &Sealing) -> Result<()> {
 fn write_segment(shared: &Shared, sealing: &Sealing) -> Result<SegmentMeta> {
     let sorted = align::merge(&sealing.batches)?;
     let shape = Arc::new(Shape::for_batch(&sorted, None)?);
-    let mut writer = SegmentWriter::create(&shared.segments_directory(), shared.next_segment(), Arc::clone(&shape))?;
+    let mut writer =
+        SegmentWriter::create(&shared.segments_directory(), shared.next_segment(), Arc::clone(&shape))?;
     for start in (0..sorted.num_rows()).step_by(ROW_GROUP_ROWS) {
         let part = sorted.slice(start, ROW_GROUP_ROWS.min(sorted.num_rows() - start));
         writer.append(shape.encode(&part)?)?;
@@ -94,7 +95,11 @@ fn write_segment(shared: &Shared, sealing: &Sealing) -> Result<SegmentMeta> {
         lines: checkpoint.lines,
         state: checkpoint.state.clone(),
     });
-    writer.finish(Origin { raw_bytes: sealing.raw_bytes, checkpoints: checkpoints.collect(), replaces: Vec::new() })
+    writer.finish(Origin {
+        raw_bytes: sealing.raw_bytes,
+        checkpoints: checkpoints.collect(),
+        replaces: Vec::new(),
+    })
 }
 
 fn remove_old_wal(shared: &Shared, floor: u64) -> Result<()> {
@@ -111,8 +116,8 @@ fn maintain(shared: &Shared) -> Result<()> {
         if shared.writer().stopping {
             return Ok(());
         }
-        let outputs = compaction::merge(&inputs, &shared.segments_directory(), &mut || shared.next_segment())?;
-        shared.replace(&inputs, outputs)?;
+        let output = compaction::merge(&inputs, &shared.segments_directory(), shared.next_segment())?;
+        shared.replace(&inputs, vec![output])?;
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let expired = compaction::expired(&shared.view().segments, &shared.limits, now);

@@ -142,7 +142,12 @@ mod tests {
         RawBatch {
             source: "/var/log/a.log".into(),
             observed: Timestamp(-5),
-            lines: vec![line(0, 3, 100, true), line(4, 8, 104, true), line(9, 9, 109, true), line(10, 14, 5_000, false)],
+            lines: vec![
+                line(0, 3, 100, true),
+                line(4, 8, 104, true),
+                line(9, 9, 109, true),
+                line(10, 14, 5_000, false),
+            ],
             bytes,
             gaps: vec![Gap { start: 110, end: 5_000, observed: Timestamp(9), reason: GapReason::Oversize }],
             checkpoint: Checkpoint { offset: 5_004, lines: 4, state: "v1 x".to_owned() },

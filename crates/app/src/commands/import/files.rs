@@ -46,7 +46,8 @@ impl Input {
             partial_line_timeout: Some(Duration::ZERO),
             ..Limits::default()
         };
-        let checkpoint = |name: &str| known.iter().find(|(source, _)| source == name).map(|(_, end)| end.clone());
+        let checkpoint =
+            |name: &str| known.iter().find(|(source, _)| source == name).map(|(_, end)| end.clone());
         if path == Path::new("-") {
             let name = name.unwrap_or("stdin").to_owned();
             let from = checkpoint(&name).unwrap_or_default();
@@ -118,7 +119,9 @@ fn read_to_end(tail: &mut Tail, take: Take<'_>) -> anyhow::Result<()> {
         }
     }
     match tail.status().state {
-        taffrail_source::SourceState::Refused(reason) | taffrail_source::SourceState::Failed(reason) => bail!(reason),
+        taffrail_source::SourceState::Refused(reason) | taffrail_source::SourceState::Failed(reason) => {
+            bail!(reason)
+        }
         _ => Ok(()),
     }
 }
@@ -139,8 +142,12 @@ impl Compression {
         match magic {
             [0x1f, 0x8b, ..] => Some(Self::Gzip),
             [0x28, 0xb5, 0x2f, 0xfd] => Some(Self::Zstd),
-            [b'B', b'Z', b'h', _] => Some(Self::Unreadable("bzip2: pipe `bzcat FILE` into `taffrail import -`")),
-            [0xfd, b'7', b'z', b'X'] => Some(Self::Unreadable("xz: pipe `xzcat FILE` into `taffrail import -`")),
+            [b'B', b'Z', b'h', _] => {
+                Some(Self::Unreadable("bzip2: pipe `bzcat FILE` into `taffrail import -`"))
+            }
+            [0xfd, b'7', b'z', b'X'] => {
+                Some(Self::Unreadable("xz: pipe `xzcat FILE` into `taffrail import -`"))
+            }
             _ => None,
         }
     }
@@ -167,6 +174,8 @@ fn read_up_to(file: &mut fs::File, buffer: &mut [u8]) -> io::Result<usize> {
 
 /// Bytes of all files together, for the progress bar; `None` if one of them does not tell.
 pub(super) fn total_bytes(files: &[PathBuf]) -> Option<u64> {
-    let size = |path: &PathBuf| fs::metadata(path).ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len());
+    let size = |path: &PathBuf| {
+        fs::metadata(path).ok().filter(|metadata| metadata.is_file()).map(|metadata| metadata.len())
+    };
     files.iter().map(size).sum()
 }

@@ -31,7 +31,9 @@ impl Report {
                 Some(_) => "{wide_bar} {bytes}/{total_bytes} {bytes_per_sec} {eta}",
                 None => "{spinner} {bytes} {bytes_per_sec}",
             };
-            bar.with_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()))
+            bar.with_style(
+                ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()),
+            )
         });
         let started = Instant::now();
         Self { started, bar, terminal, lines: 0, bytes: 0, lost_bytes: 0, skipped: 0, failed: false }
@@ -39,7 +41,8 @@ impl Report {
 
     /// Counts a batch that was read.
     pub(super) fn add(&mut self, batch: &RawBatch) {
-        let bytes: u64 = batch.lines.iter().map(|line| u64::from(line.span.len) + u64::from(line.newline)).sum();
+        let bytes: u64 =
+            batch.lines.iter().map(|line| u64::from(line.span.len) + u64::from(line.newline)).sum();
         self.lines += batch.lines.len() as u64;
         self.bytes += bytes;
         self.lost_bytes += batch.gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>();
@@ -57,7 +60,11 @@ impl Report {
     /// The end of one input.
     pub(super) fn done(&mut self, input: &Input, failure: Option<anyhow::Error>) {
         if input.stored_bytes > 0 {
-            self.say(&format!("{}: {} were stored before and are not read again", input.name, unit::human_bytes(input.stored_bytes)));
+            self.say(&format!(
+                "{}: {} were stored before and are not read again",
+                input.name,
+                unit::human_bytes(input.stored_bytes)
+            ));
         }
         if let Some(failure) = failure {
             self.failed = true;
@@ -80,9 +87,16 @@ impl Report {
         }
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = self.lines as f64 / seconds.max(1e-9);
-        println!("{} lines, {} in {seconds:.2} s ({rate:.0} lines/s)", self.lines, escape(&unit::human_bytes(self.bytes)));
+        println!(
+            "{} lines, {} in {seconds:.2} s ({rate:.0} lines/s)",
+            self.lines,
+            escape(&unit::human_bytes(self.bytes))
+        );
         if self.lost_bytes > 0 {
-            println!("{} of overlong lines were left out, see `taffrail sql 'SELECT * FROM gaps'`", unit::human_bytes(self.lost_bytes));
+            println!(
+                "{} of overlong lines were left out, see `taffrail sql 'SELECT * FROM gaps'`",
+                unit::human_bytes(self.lost_bytes)
+            );
         }
         if self.skipped > 0 {
             println!("{} skipped", self.skipped);
