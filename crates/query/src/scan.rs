@@ -22,6 +22,7 @@ use crate::rows::Rows;
 const WORKERS_MAX: usize = 8;
 
 /// A filter and a time range, compiled.
+#[derive(Clone)]
 pub(crate) struct Scan {
     pub(crate) condition: Condition,
     pub(crate) prune: Prune,
@@ -119,9 +120,11 @@ impl Scan {
         let total = parts.len() + snapshot.memory.len();
         let run = || -> Result<(T, u64), QueryError> {
             let (mut state, mut scanned) = (T::default(), 0);
+            // A regex that threads share makes them wait for each other's scratch space.
+            let own = self.clone();
             let mut take = |batch: &RecordBatch| {
                 scanned += batch.num_rows() as u64;
-                let found = self.select(batch);
+                let found = own.select(batch);
                 if found.count_set_bits() > 0 {
                     each(&mut state, batch, &found);
                 }

@@ -7,7 +7,7 @@ use arrow::array::{Array, StringViewArray};
 use arrow::buffer::BooleanBuffer;
 use hashbrown::HashMap;
 use regex::bytes::{Regex, RegexBuilder};
-use regex_syntax::hir::Hir;
+use regex_syntax::hir::{Hir, HirKind};
 use taffrail_store::engine::QueryError;
 use taffrail_store::filter::TextMatch;
 use taffrail_store::index::word::is_word_byte;
@@ -16,6 +16,10 @@ use taffrail_store::index::word::is_word_byte;
 const PATTERN_BYTES_MAX: usize = 4 << 20;
 /// Texts are looked at one by one once more than one in this many has a find.
 const RARE: usize = 8;
+/// Literals that a pattern is found by at most.
+const GATE_LITERALS_MAX: usize = 64;
+/// Shorter literals stand everywhere.
+const GATE_LITERAL_MIN: usize = 3;
 /// Longest match of a pattern that is searched in runs.
 const LOCAL_LEN: usize = 256;
 /// Longest text that stands in its view.
@@ -31,14 +35,15 @@ pub struct TextMatcher {
     starts_word: bool,
     /// No word byte may stand right after a find.
     ends_word: bool,
-    /// A find inside a text is also a find in a run of texts: see [`is_local`].
-    run_searchable: bool,
+    /// Finds all places where a match can be, and looks only at its own few bytes, so that runs of texts can
+    /// be searched with it: the pattern itself, or texts that every match contains.
+    gate: Option<Regex>,
 }
 
 impl TextMatcher {
     /// Compiles; the error says what is wrong with the pattern.
     pub fn new(text: &TextMatch) -> Result<Self, QueryError> {
-        let literal = |text: &str| format!("(?i-u:{})", bytes_pattern(text));
+        let literal = |text: &str| format!("(?i-u:{})", bytes_pattern(text.as_bytes()));
         let edge = |byte: Option<&u8>| byte.is_some_and(|byte| is_word_byte(*byte));
         let (pattern, starts_word, ends_word) = match text {
             TextMatch::Phrase(text) => {
@@ -48,19 +53,12 @@ impl TextMatcher {
             TextMatch::Substring(text) => (literal(text), false, false),
             TextMatch::Regex(pattern) => (pattern.clone(), false, false),
         };
-        let regex = RegexBuilder::new(&pattern)
-            .size_limit(PATTERN_BYTES_MAX)
-            .dfa_size_limit(PATTERN_BYTES_MAX)
-            .build()
-            .map_err(|error| QueryError::Invalid(format!("the pattern cannot be used: {error}")))?;
-        let run_searchable = match text {
-            TextMatch::Regex(pattern) => {
-                let hir = regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern);
-                hir.is_ok_and(|hir| is_local(&hir))
-            }
-            _ => true,
+        let regex = compile(&pattern)?;
+        let gate = match text {
+            TextMatch::Regex(pattern) => gate(pattern, &regex)?,
+            _ => Some(regex.clone()),
         };
-        Ok(Self { regex, starts_word, ends_word, run_searchable })
+        Ok(Self { regex, starts_word, ends_word, gate })
     }
 
     /// Whether one text has a match.
@@ -84,9 +82,7 @@ impl TextMatcher {
 
     /// Which texts of a column have a match; null has none.
     pub fn matches(&self, texts: &StringViewArray) -> BooleanBuffer {
-        if self.run_searchable
-            && let Some(found) = self.search_runs(texts)
-        {
+        if let Some(found) = self.gate.as_ref().and_then(|gate| self.search_runs(gate, texts)) {
             return found;
         }
         BooleanBuffer::collect_bool(texts.len(), |row| {
@@ -95,7 +91,7 @@ impl TextMatcher {
     }
 
     /// Searches the column's buffers instead of its texts; `None` if matches turn out not to be rare.
-    fn search_runs(&self, texts: &StringViewArray) -> Option<BooleanBuffer> {
+    fn search_runs(&self, gate: &Regex, texts: &StringViewArray) -> Option<BooleanBuffer> {
         let mut found = vec![false; texts.len()];
         let mut runs: Vec<Vec<Piece>> = vec![Vec::new(); texts.data_buffers().len()];
         let mut short = ShortTexts::default();
@@ -120,7 +116,7 @@ impl TextMatcher {
             }
             let end = pieces.last().map_or(0, |last| last.end as usize);
             let mut at = pieces.first().map_or(0, |first| first.start as usize);
-            while let Some(find) = self.regex.find_at(&buffer.as_slice()[..end], at.min(end)) {
+            while let Some(find) = gate.find_at(&buffer.as_slice()[..end], at.min(end)) {
                 finds += 1;
                 if finds * RARE > texts.len() {
                     return None;
@@ -188,19 +184,54 @@ impl ShortTexts {
 }
 
 /// Every byte of the text as a pattern that matches it alone; bytes above ASCII by number.
-fn bytes_pattern(text: &str) -> String {
-    text.bytes()
+fn bytes_pattern(text: &[u8]) -> String {
+    text.iter()
         .map(|byte| match byte {
             0x80.. => format!("\\x{byte:02x}"),
-            _ => regex_syntax::escape(&char::from(byte).to_string()),
+            _ => regex_syntax::escape(&char::from(*byte).to_string()),
         })
         .collect()
+}
+
+/// What runs of texts are searched with for a pattern; `None` if only a look at each text tells.
+fn gate(pattern: &str, regex: &Regex) -> Result<Option<Regex>, QueryError> {
+    let Ok(hir) = regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern) else {
+        return Ok(None);
+    };
+    if is_local(&hir) {
+        return Ok(Some(regex.clone()));
+    }
+    let Some(literals) = required(&hir) else { return Ok(None) };
+    let any: Vec<String> = literals.iter().map(|literal| bytes_pattern(literal)).collect();
+    compile(&format!("(?-u:{})", any.join("|"))).map(Some)
 }
 
 /// Whether a match depends on its own few bytes only. `.*` would run on through all texts of a run.
 fn is_local(hir: &Hir) -> bool {
     let properties = hir.properties();
     properties.look_set().is_empty() && properties.maximum_len().is_some_and(|len| len <= LOCAL_LEN)
+}
+
+/// Literals of which every match contains one; the set whose shortest is longest.
+fn required(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+    let shortest = |set: &Vec<Vec<u8>>| set.iter().map(Vec::len).min();
+    let set = match hir.kind() {
+        HirKind::Literal(literal) => vec![literal.0.to_vec()],
+        HirKind::Capture(capture) => required(&capture.sub)?,
+        HirKind::Repetition(repetition) if repetition.min > 0 => required(&repetition.sub)?,
+        HirKind::Concat(parts) => parts.iter().filter_map(required).max_by_key(shortest)?,
+        HirKind::Alternation(parts) => parts.iter().map(required).collect::<Option<Vec<_>>>()?.concat(),
+        _ => return None,
+    };
+    (set.len() <= GATE_LITERALS_MAX && shortest(&set) >= Some(GATE_LITERAL_MIN)).then_some(set)
+}
+
+fn compile(pattern: &str) -> Result<Regex, QueryError> {
+    RegexBuilder::new(pattern)
+        .size_limit(PATTERN_BYTES_MAX)
+        .dfa_size_limit(PATTERN_BYTES_MAX)
+        .build()
+        .map_err(|error| QueryError::Invalid(format!("the pattern cannot be used: {error}")))
 }
 
 #[cfg(test)]
@@ -235,6 +266,30 @@ mod tests {
 
     /// Dictionary-coded columns come back from segments with many rows on the same bytes.
     #[test]
+    fn patterns_are_found_by_what_they_must_contain() {
+        let set = |pattern: &str| {
+            let hir = regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern).unwrap();
+            required(&hir)
+                .map(|set| set.into_iter().map(|text| String::from_utf8(text).unwrap()).collect::<Vec<_>>())
+        };
+        for (pattern, want) in [
+            ("[0-9]{3} .*(failure|denied)", Some(vec!["failure", "denied"])),
+            ("abc.*longer", Some(vec!["longer"])),
+            ("(?:abc)+x*", Some(vec!["abc"])),
+            ("(?:abc)?x", None),
+            ("(abc|.*)", None),
+            ("(?i)abc", None),
+            ("ab", None),
+        ] {
+            assert_eq!(
+                set(pattern),
+                want.map(|want| want.into_iter().map(str::to_owned).collect()),
+                "{pattern}"
+            );
+        }
+    }
+
+    #[test]
     fn repeated_values_all_match() {
         let values: StringViewArray =
             ["a value that is long", "another needle value", "short"].into_iter().map(Some).collect();
@@ -261,7 +316,16 @@ mod tests {
             })
             .collect();
         let array: StringViewArray = lines.iter().map(Option::as_deref).collect();
-        for text in ["needle", "short", "long enough", "e", "nothing"] {
+        for text in [
+            "needle",
+            "short",
+            "long enough",
+            "e",
+            "nothing",
+            "lon?g .*(needle|outside)",
+            "^just.*5$",
+            "n.*x",
+        ] {
             for text in [
                 TextMatch::Phrase(text.into()),
                 TextMatch::Regex(text.into()),
