@@ -156,7 +156,7 @@ fn line(out: &mut Vec<u8>, number: u64, random: u64) {
             "2026-11-01 00:00:{second:02} - ERROR - WORKER - message {number} {}\n",
             "x".repeat(port as usize % 400)
         ),
-        6 if number % 3 == 0 => "\n".to_owned(),
+        6 if number.is_multiple_of(3) => "\n".to_owned(),
         6 => format!(
             "10.1.2.3 - - [01/Nov/2026:00:00:{second:02} +0000] \"GET /{number} HTTP/1.1\" 200 {port} \"-\" \"curl\"\n"
         ),

@@ -1,5 +1,6 @@
 //! The real program, started, fed, killed, damaged and asked: one module a promise.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+#![allow(clippy::print_stdout, reason = "what is printed is shown when a test fails")]
 
 mod crash;
 mod damage;
