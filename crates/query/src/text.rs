@@ -54,11 +54,13 @@ impl TextMatcher {
             TextMatch::Regex(pattern) => (pattern.clone(), false, false),
         };
         let regex = compile(&pattern)?;
-        let gate = match text {
-            TextMatch::Regex(pattern) => gate(pattern, &regex)?,
-            _ => Some(regex.clone()),
-        };
-        Ok(Self { regex, starts_word, ends_word, gate })
+        Ok(match text {
+            TextMatch::Regex(pattern) => {
+                let gate = gate(pattern, &regex)?;
+                Self { regex: anchored(pattern).unwrap_or(regex), starts_word, ends_word, gate }
+            }
+            _ => Self { gate: Some(regex.clone()), regex, starts_word, ends_word },
+        })
     }
 
     /// Whether one text has a match.
@@ -193,6 +195,12 @@ fn bytes_pattern(text: &[u8]) -> String {
         .collect()
 }
 
+/// The pattern with a start that takes any text before it. Without, a pattern that begins with a few common
+/// bytes (a digit) is looked for at each of them by itself, at ten times the price.
+fn anchored(pattern: &str) -> Option<Regex> {
+    compile(&format!("(?s-u:\\A.*?)(?:{pattern})")).ok()
+}
+
 /// What runs of texts are searched with for a pattern; `None` if only a look at each text tells.
 fn gate(pattern: &str, regex: &Regex) -> Result<Option<Regex>, QueryError> {
     let Ok(hir) = regex_syntax::ParserBuilder::new().utf8(false).build().parse(pattern) else {
@@ -255,6 +263,9 @@ mod tests {
             (TextMatch::Substring("fail".into()), "unFAILed", true),
             (TextMatch::Regex("^a.c$".into()), "abc", true),
             (TextMatch::Regex("^a.c$".into()), "xabc", false),
+            (TextMatch::Regex("a|c".into()), "xxc", true),
+            (TextMatch::Regex("(?x) c b # comment".into()), "acb", true),
+            (TextMatch::Regex("(?i)ABC".into()), "xabc", true),
         ] {
             assert_eq!(
                 TextMatcher::new(&text).unwrap().is_match(line.as_bytes()),

@@ -25,6 +25,7 @@ pub use push::PushAnswer;
 pub use record::{Record, Source};
 pub use search::SearchAnswer;
 pub use sources::SourcesAnswer;
+pub use sql::cell::sql_value;
 pub use sql::{SqlAnswer, SqlColumn};
 pub use stats::{HealthAnswer, StatsAnswer};
 pub use tail::GapNotice;

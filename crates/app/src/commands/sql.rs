@@ -1,6 +1,5 @@
 //! `taffrail sql`: one read-only statement, its rows as a table, JSON or CSV.
 
-mod cell;
 mod format;
 
 use std::io::{self, BufWriter, Read, Write};
@@ -10,7 +9,7 @@ use anyhow::{Context, bail};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use serde_json::Value;
-use taffrail_serve::api::SqlAnswer;
+use taffrail_serve::api::{SqlAnswer, sql_value};
 use taffrail_store::engine::{Control, Engine, SqlSink};
 
 use crate::cli::{SqlArgs, SqlFormat};
@@ -146,7 +145,7 @@ impl<W: Write> SqlSink for Sink<'_, W> {
                 self.answer.truncated = true;
                 return ControlFlow::Break(());
             }
-            let row: Vec<Value> = batch.columns().iter().map(|column| cell::value(column, index)).collect();
+            let row: Vec<Value> = batch.columns().iter().map(|column| sql_value(column, index)).collect();
             let written = self.writer.row(&row);
             if self.going(written).is_break() {
                 return ControlFlow::Break(());

@@ -1,6 +1,6 @@
 //! `GET` and `POST /api/v1/sql`: one read-only statement, its rows as JSON, NDJSON or CSV.
 
-mod cell;
+pub(crate) mod cell;
 mod rows;
 
 use std::sync::Arc;

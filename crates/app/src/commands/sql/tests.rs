@@ -96,7 +96,7 @@ fn values_of_all_types() {
         (Arc::new(object), "[{\"k\":\"x\"},{}]"),
     ];
     for (array, want) in cases {
-        let got = Value::Array(vec![cell::value(&array, 0), cell::value(&array, 1)]);
+        let got = Value::Array(vec![sql_value(&array, 0), sql_value(&array, 1)]);
         assert_eq!(got.to_string(), want);
     }
 }

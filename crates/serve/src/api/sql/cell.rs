@@ -45,6 +45,15 @@ impl Cell {
     }
 }
 
+/// The value of `array` at `row` as the API answers it: times as RFC 3339 in UTC, bytes as text, what JSON
+/// cannot say as null, structs without their nulls.
+pub fn sql_value(array: &ArrayRef, row: usize) -> serde_json::Value {
+    let mut json = Vec::new();
+    Cell::read(array, row).write_json(&mut json);
+    // A cell writes valid JSON; numbers beyond an f64 are the only ones that do not come back.
+    serde_json::from_slice(&json).unwrap_or_default()
+}
+
 /// `text` as a JSON string.
 pub(crate) fn json_text(text: &str) -> Vec<u8> {
     // A str is always valid JSON text.
