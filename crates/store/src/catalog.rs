@@ -187,16 +187,6 @@ impl Catalog {
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
 
-    /// Bytes that could not be read.
-    pub fn gap_bytes(&self) -> Result<u64> {
-        let sum: i64 = self.connection.query_row(
-            "SELECT coalesce(sum(end_offset - start_offset), 0) FROM gaps",
-            [],
-            |row| row.get(0),
-        )?;
-        Ok(sum as u64)
-    }
-
     /// The rows of `gaps`, in the order in which they were noticed.
     pub fn gaps(&self) -> Result<Vec<StoredGap>> {
         let mut statement = self

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arrow::array::RecordBatch;
-use arrow::compute::cast;
+use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Fields, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use fs_err as fs;
@@ -18,10 +18,11 @@ use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
+use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 
 use crate::error::{Error, Result};
-use crate::index::file::{Granule, Index};
+use crate::index::file::{Granule, Index, IndexWriter, RowGroupIndex};
 use crate::index::{GRANULE_ROWS, ROW_GROUP_ROWS};
 use crate::schema::{self, ATTRIBUTES};
 
@@ -76,33 +77,14 @@ impl Segment {
     pub fn open(directory: &Path, meta: SegmentMeta) -> Result<Self> {
         let path = data_path(directory, meta.id);
         let index = Index::open(&index_path(directory, meta.id))?;
-        let file = fs::File::open(&path)?;
-        let options = || {
-            ArrowReaderOptions::new()
-                .with_offset_index_policy(PageIndexPolicy::Required)
-                .with_column_index_policy(PageIndexPolicy::Skip)
-        };
-        let parquet =
-            ArrowReaderMetadata::load(file.file(), options()).map_err(|err| Error::damaged(&path, &err))?;
-        let views = Arc::new(as_views(parquet.schema()));
-        let parquet =
-            ArrowReaderMetadata::try_new(Arc::clone(parquet.metadata()), options().with_schema(views))
-                .map_err(|err| Error::damaged(&path, &err))?;
+        let (file, parquet) = open_parquet(&path)?;
         let rows: u64 = index.footer.granules.iter().map(|granule| u64::from(granule.rows)).sum();
         if parquet.metadata().file_metadata().num_rows() as u64 != rows {
             return Err(Error::damaged(&path, &"its index counts other rows"));
         }
         let schema = schema::with_attributes(&schema::attribute_fields(parquet.schema()));
         let directory = directory.to_owned();
-        Ok(Self {
-            meta,
-            index,
-            directory,
-            file: Arc::new(file),
-            parquet,
-            schema,
-            discarded: AtomicBool::new(false),
-        })
+        Ok(Self { meta, index, directory, file, parquet, schema, discarded: AtomicBool::new(false) })
     }
 
     /// The schema of what it reads.
@@ -200,6 +182,52 @@ impl Segment {
         });
         ProjectionMask::leaves(parquet, leaves)
     }
+}
+
+/// A Parquet file whose texts are read as views.
+fn open_parquet(path: &Path) -> Result<(Arc<fs::File>, ArrowReaderMetadata)> {
+    let file = fs::File::open(path)?;
+    let options = || {
+        ArrowReaderOptions::new()
+            .with_offset_index_policy(PageIndexPolicy::Required)
+            .with_column_index_policy(PageIndexPolicy::Skip)
+    };
+    let damaged = |error: ParquetError| Error::damaged(path, &error);
+    let stored = ArrowReaderMetadata::load(file.file(), options()).map_err(damaged)?;
+    let views = Arc::new(as_views(stored.schema()));
+    let viewed = ArrowReaderMetadata::try_new(Arc::clone(stored.metadata()), options().with_schema(views));
+    Ok((Arc::new(file), viewed.map_err(damaged)?))
+}
+
+/// Makes the index file of a segment anew from its Parquet file, in the place of one that is lost or damaged.
+/// Only the checkpoints that stood in it do not come back: the catalog has them.
+pub(crate) fn reindex(directory: &Path, meta: &SegmentMeta) -> Result<()> {
+    let path = data_path(directory, meta.id);
+    let (file, parquet) = open_parquet(&path)?;
+    let fresh = index_path(directory, meta.id).with_extension("idx.new");
+    if fresh.exists() {
+        fs::remove_file(&fresh)?;
+    }
+    let mut writer = IndexWriter::create(&fresh)?;
+    for row_group in 0..parquet.metadata().num_row_groups() {
+        let file = SegmentFile(Arc::clone(&file));
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, parquet.clone())
+            .with_row_groups(vec![row_group])
+            .with_batch_size(ROW_GROUP_ROWS)
+            .build()
+            .map_err(|error| Error::damaged(&path, &error))?;
+        let batches =
+            reader.map(|batch| batch.and_then(in_nanoseconds)).collect::<std::result::Result<Vec<_>, _>>();
+        let batches = batches.map_err(|error| Error::damaged(&path, &error))?;
+        if let Some(first) = batches.first() {
+            writer.append(&RowGroupIndex::new(&concat_batches(first.schema_ref(), &batches)?))?;
+        }
+    }
+    writer.footer_mut().raw_bytes = meta.raw_bytes;
+    writer.finish()?;
+    fs::rename(&fresh, index_path(directory, meta.id))?;
+    fs::File::open(directory)?.sync_all()?;
+    Ok(())
 }
 
 impl Drop for Segment {

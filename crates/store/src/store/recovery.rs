@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::index::file::Index;
 use crate::lock::{DirectoryLock, Share};
 use crate::memtable::Memtable;
-use crate::segment::{Segment, SegmentMeta, data_path, index_path};
+use crate::segment::{self, Segment, SegmentMeta, data_path, index_path};
 use crate::wal::{self, Wal};
 
 const CATALOG: &str = "taffrail.db";
@@ -188,7 +188,10 @@ impl Opening<'_> {
         for meta in &known {
             match Segment::open(&directory, meta.clone()) {
                 Ok(segment) => open.push(Arc::new(segment)),
-                Err(error) => self.drop_damaged(catalog, meta, &error)?,
+                Err(error) => match self.mend(meta, &error)? {
+                    Some(segment) => open.push(Arc::new(segment)),
+                    None => self.drop_damaged(catalog, meta, &error)?,
+                },
             }
         }
         if self.access == Access::Write {
@@ -203,6 +206,31 @@ impl Opening<'_> {
             }
         }
         Ok(open)
+    }
+
+    /// Makes a lost or damaged index anew; `None` if that is not what is wrong.
+    fn mend(&mut self, meta: &SegmentMeta, error: &Error) -> Result<Option<Segment>> {
+        let directory = self.segments_directory();
+        let index = index_path(&directory, meta.id);
+        if self.access == Access::Read || Index::open(&index).is_ok() {
+            return Ok(None);
+        }
+        let old = index.with_extension("idx.old");
+        if index.exists() {
+            fs::rename(&index, &old)?;
+        }
+        if let Err(why) = segment::reindex(&directory, meta) {
+            tracing::debug!("segment {} cannot be indexed again: {why}", meta.id);
+            if old.exists() {
+                fs::rename(&old, &index)?;
+            }
+            return Ok(None);
+        }
+        if old.exists() {
+            self.quarantine(&old, "a damaged index")?;
+        }
+        self.report(format!("{}: {error}; it was made anew, nothing is lost", index.display()));
+        Ok(Some(Segment::open(&directory, meta.clone())?))
     }
 
     fn drop_damaged(&mut self, catalog: &mut Catalog, meta: &SegmentMeta, error: &Error) -> Result<()> {
@@ -259,6 +287,10 @@ impl Opening<'_> {
             let path = wal::file_path(&directory, *number);
             let lost = wal::replay(&path, &mut |mut batch, origin| {
                 let stored = reached.entry(batch.source.to_string()).or_default();
+                if batch.checkpoint.offset < *stored {
+                    // All of it is in a segment; its checkpoint would lead the source back.
+                    return Ok(());
+                }
                 skip_stored(&mut batch, *stored);
                 *stored = (*stored).max(batch.checkpoint.offset);
                 self.recovered.replayed += batch.lines.len() as u64;

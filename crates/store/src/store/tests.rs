@@ -221,36 +221,73 @@ fn a_lost_catalog_is_rebuilt_from_the_segments() {
     }
 }
 
+/// A store of two segments with 500 records each, closed.
+fn two_segments() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path(), Limits::default());
+    for first in [0, 500] {
+        append(&store, raw(first, 500));
+        store.flush().unwrap();
+    }
+    directory
+}
+
+fn spoil_end(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let end = bytes.len();
+    bytes[end - 40..].fill(0xff);
+    fs::write(path, bytes).unwrap();
+}
+
 #[test]
 fn a_damaged_segment_is_set_aside_and_the_rest_is_served() {
-    for (name, at_end) in
-        [("000000000001.parquet", true), ("000000000001.idx", true), ("000000000001.idx", false)]
-    {
-        let directory = tempfile::tempdir().unwrap();
-        let (store, _) = open(directory.path(), Limits::default());
-        append(&store, raw(0, 500));
-        store.flush().unwrap();
-        append(&store, raw(500, 500));
-        store.flush().unwrap();
-        drop(store);
-        let path = directory.path().join("segments").join(name);
-        if at_end {
-            let mut bytes = fs::read(&path).unwrap();
-            let end = bytes.len();
-            bytes[end - 40..].fill(0xff);
-            fs::write(&path, bytes).unwrap();
+    let directory = two_segments();
+    spoil_end(&directory.path().join("segments/000000000001.parquet"));
+    let (store, recovered) = open(directory.path(), Limits::default());
+    assert!(recovered.reports.iter().any(|report| report.contains("500 records")), "{:?}", recovered.reports);
+    assert_eq!(numbers(&store), (500..1_000).collect::<Vec<_>>());
+    assert_eq!(fs::read_dir(directory.path().join("quarantine")).unwrap().count(), 2);
+}
+
+#[test]
+fn a_lost_or_damaged_index_is_made_anew() {
+    for lost in [true, false] {
+        let directory = two_segments();
+        let index = directory.path().join("segments/000000000001.idx");
+        let before = open(directory.path(), Limits::default()).0.stats().unwrap();
+        if lost {
+            fs::remove_file(&index).unwrap();
         } else {
-            fs::remove_file(&path).unwrap();
+            spoil_end(&index);
         }
         let (store, recovered) = open(directory.path(), Limits::default());
         assert!(
-            recovered.reports.iter().any(|report| report.contains("500 records")),
+            recovered.reports.iter().any(|report| report.contains("made anew")),
             "{:?}",
             recovered.reports
         );
-        assert_eq!(numbers(&store), (500..1_000).collect::<Vec<_>>());
-        assert!(fs::read_dir(directory.path().join("quarantine")).unwrap().count() >= 1);
+        expect(&store, 1_000);
+        let after = store.stats().unwrap();
+        assert_eq!((after.groups, after.raw_bytes), (before.groups, before.raw_bytes));
+        drop(store);
+        assert!(open(directory.path(), Limits::default()).1.reports.is_empty());
     }
+}
+
+#[test]
+fn old_log_files_do_not_lead_a_source_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path(), Limits::default());
+    append(&store, raw(0, 10));
+    let log = wal::file_path(&directory.path().join("wal"), 1);
+    let kept = fs::read(&log).unwrap();
+    append(&store, raw(10, 10));
+    store.flush().unwrap();
+    drop(store);
+    // As if the process had ended before it removed the log file, and the catalog were lost, too.
+    fs::write(&log, kept).unwrap();
+    fs::remove_file(directory.path().join("taffrail.db")).unwrap();
+    expect(&open(directory.path(), Limits::default()).0, 20);
 }
 
 #[test]
