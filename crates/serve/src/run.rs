@@ -101,6 +101,7 @@ impl App {
         let engine = Arc::clone(&self.services.engine);
         let stall = self.services.limits.stall_time;
         let runtime = tokio::runtime::Handle::current();
+        let name = source.clone();
         let job = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let mut stalled = false;
@@ -119,12 +120,13 @@ impl App {
                 other => other,
             }
         });
-        Ok(Export { chunks, job: Some(job), _guard: guard })
+        Ok(Export { source: name, chunks, job: Some(job), _guard: guard })
     }
 }
 
 /// A running export.
 pub(crate) struct Export {
+    source: String,
     chunks: mpsc::Receiver<Bytes>,
     job: Option<JoinHandle<Result<bool, QueryError>>>,
     _guard: CancelOnDrop,
@@ -139,7 +141,11 @@ impl Export {
         let Some(job) = self.job.take() else { return Ok(None) };
         match job.await.map_err(|error| ApiError::internal(&error.to_string()))?? {
             true => Ok(None),
-            false => Err(ApiError::not_found("there is no such source; /api/v1/sources lists them")),
+            false => {
+                let message =
+                    format!("nothing is stored of `{}`; /api/v1/sources lists the sources", self.source);
+                Err(ApiError::not_found(message))
+            }
         }
     }
 }
