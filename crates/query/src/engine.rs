@@ -3,19 +3,15 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use taffrail_search::{ScanMatcher, grammar, store_error};
 use taffrail_store::engine::{
     Context, ContextRequest, Control, Engine, Facet, FacetRequest, Histogram, HistogramRequest, Matcher,
-    QueryError, SearchPage, SearchRequest, SqlSink, Stats, TimeRange,
+    QueryError, SearchPage, SearchRequest, SqlSink, Stats,
 };
 use taffrail_store::filter::Filter;
-use taffrail_store::hit::Hit;
 use taffrail_store::{Snapshot, Store};
 
-use crate::condition::Condition;
-use crate::rows::Rows;
-use crate::scan::{Scan, store_error};
-use crate::{aggregate, grammar, search, source_lines, sql};
+use crate::sql;
 
 /// Answers questions about a store.
 pub struct StoreEngine {
@@ -40,24 +36,24 @@ impl Engine for StoreEngine {
     fn parse(&self, expression: &str) -> Result<Filter, QueryError> {
         let filter = grammar::parse(expression)?;
         // A filter that does not compile is better refused here, with the expression in sight.
-        Condition::new(&filter)?;
+        ScanMatcher::new(&filter)?;
         Ok(filter)
     }
 
     fn search(&self, request: &SearchRequest, control: &Control) -> Result<SearchPage, QueryError> {
-        search::search(&self.snapshot()?, request, control)
+        taffrail_search::search(&self.snapshot()?, request, control)
     }
 
     fn histogram(&self, request: &HistogramRequest, control: &Control) -> Result<Histogram, QueryError> {
-        aggregate::histogram(&self.snapshot()?, request, control)
+        taffrail_search::histogram(&self.snapshot()?, request, control)
     }
 
     fn facets(&self, request: &FacetRequest, control: &Control) -> Result<Vec<Facet>, QueryError> {
-        aggregate::facets(&self.snapshot()?, request, control)
+        taffrail_search::facets(&self.snapshot()?, request, control)
     }
 
     fn context(&self, request: &ContextRequest, control: &Control) -> Result<Context, QueryError> {
-        source_lines::context(&self.snapshot()?, request, control)
+        taffrail_search::context(&self.snapshot()?, request, control)
     }
 
     fn export_raw(
@@ -66,7 +62,7 @@ impl Engine for StoreEngine {
         control: &Control,
         sink: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
     ) -> Result<bool, QueryError> {
-        source_lines::export(&self.snapshot()?, source, control, sink)
+        taffrail_search::export(&self.snapshot()?, source, control, sink)
     }
 
     fn sql(&self, statement: &str, control: &Control, sink: &mut dyn SqlSink) -> Result<(), QueryError> {
@@ -76,20 +72,11 @@ impl Engine for StoreEngine {
     }
 
     fn matcher(&self, filter: &Filter) -> Result<Box<dyn Matcher>, QueryError> {
-        Ok(Box::new(ScanMatcher(Scan::new(filter, TimeRange::ALL)?)))
+        Ok(Box::new(ScanMatcher::new(filter)?))
     }
 
     fn stats(&self) -> Result<Stats, QueryError> {
         self.store.stats().map_err(store_error)
-    }
-}
-
-struct ScanMatcher(Scan);
-
-impl Matcher for ScanMatcher {
-    fn matches(&self, batch: &RecordBatch) -> Result<Vec<Hit>, QueryError> {
-        let rows = Rows::new(batch);
-        Ok(self.0.select(batch).set_indices().map(|row| rows.hit(row)).collect())
     }
 }
 

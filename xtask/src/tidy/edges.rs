@@ -13,7 +13,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("telemetry", &["record"]),
     ("forward", &["record"]),
     ("store", &["record"]),
-    ("query", &["record", "store"]),
+    ("search", &["record", "store"]),
+    ("query", &["record", "store", "search"]),
     ("alert", &["record"]),
     ("serve", &["record", "store", "alert", "forward", "telemetry"]),
     ("agent", &["record", "parse", "source", "forward", "telemetry"]),
@@ -27,6 +28,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "telemetry",
             "forward",
             "store",
+            "search",
             "query",
             "alert",
             "serve",
@@ -36,7 +38,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ),
     ("testkit", &[]),
     ("xtask", &["record", "testkit"]),
-    ("cluster", &["query", "store"]),
+    ("cluster", &["search", "query", "store"]),
 ];
 
 /// A dependency (or a family of them, `name-...`) and the only crates that may ship with it.
@@ -46,7 +48,7 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("axum", &["serve", "agent"]),
     ("rusqlite", &["store"]),
     ("parquet", &["store"]),
-    ("arrow", &["store", "query", "serve", "app", "cluster"]),
+    ("arrow", &["store", "search", "query", "serve", "app", "cluster"]),
     ("anyhow", &["app", "agent", "xtask"]),
     ("clap", &["app", "agent", "xtask"]),
     ("taffrail-testkit", &["xtask"]),

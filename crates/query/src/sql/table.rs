@@ -13,13 +13,13 @@ use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::{PartitionStream, StreamingTableExec};
 use taffrail_record::Severity;
+use taffrail_search::{Part, Scan};
 use taffrail_store::engine::{Control, QueryError, Work};
 use taffrail_store::schema;
 use taffrail_store::segment::{Columns, attribute_column};
 use taffrail_store::{Error, Snapshot};
 
 use super::pushdown;
-use crate::scan::{Part, Scan};
 
 /// The column with the severity's name; it is made of `severity_number`.
 const SEVERITY: &str = "severity";

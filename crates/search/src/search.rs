@@ -50,7 +50,7 @@ struct Visit {
 }
 
 /// Answers a search.
-pub(crate) fn search(
+pub fn search(
     snapshot: &Snapshot,
     request: &SearchRequest,
     control: &Control,

@@ -54,7 +54,7 @@ const ROUND_INTERVALS: [i64; 26] = [
 const DISTINCT_MAX: usize = 100_000;
 
 /// Counts by time and severity.
-pub(crate) fn histogram(
+pub fn histogram(
     snapshot: &Snapshot,
     request: &HistogramRequest,
     control: &Control,
@@ -196,7 +196,7 @@ fn has_name(condition: &Condition, name: usize) -> bool {
 }
 
 /// The most frequent values of the asked fields.
-pub(crate) fn facets(
+pub fn facets(
     snapshot: &Snapshot,
     request: &FacetRequest,
     control: &Control,

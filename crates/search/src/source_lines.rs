@@ -70,7 +70,7 @@ impl Block {
 }
 
 /// The lines right before and after one.
-pub(crate) fn context(
+pub fn context(
     snapshot: &Snapshot,
     request: &ContextRequest,
     control: &Control,
@@ -143,7 +143,7 @@ enum Side {
 }
 
 /// Hands over the raw lines of a source in the order of their offsets; `false` if there is none.
-pub(crate) fn export(
+pub fn export(
     snapshot: &Snapshot,
     source: &str,
     control: &Control,

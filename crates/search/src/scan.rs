@@ -23,7 +23,7 @@ const WORKERS_MAX: usize = 8;
 
 /// A filter and a time range, compiled.
 #[derive(Clone)]
-pub(crate) struct Scan {
+pub struct Scan {
     pub(crate) condition: Condition,
     pub(crate) prune: Prune,
     pub(crate) range: TimeRange,
@@ -31,10 +31,13 @@ pub(crate) struct Scan {
 
 /// The granules of one row group that have to be read.
 #[derive(Clone)]
-pub(crate) struct Part {
-    pub(crate) segment: Arc<Segment>,
-    pub(crate) row_group: usize,
-    pub(crate) wanted: Vec<bool>,
+pub struct Part {
+    /// The segment.
+    pub segment: Arc<Segment>,
+    /// Its row group.
+    pub row_group: usize,
+    /// Which granules of the row group.
+    pub wanted: Vec<bool>,
 }
 
 impl Part {
@@ -48,12 +51,13 @@ impl Part {
 }
 
 impl Scan {
-    pub(crate) fn new(filter: &Filter, range: TimeRange) -> Result<Self, QueryError> {
+    /// Fails on a filter that does not compile.
+    pub fn new(filter: &Filter, range: TimeRange) -> Result<Self, QueryError> {
         Ok(Self { condition: Condition::new(filter)?, prune: Prune::new(filter), range })
     }
 
     /// The row groups that may hold matches, and what was ruled out.
-    pub(crate) fn parts(&self, segments: &[Arc<Segment>], work: &mut Work) -> Result<Vec<Part>, QueryError> {
+    pub fn parts(&self, segments: &[Arc<Segment>], work: &mut Work) -> Result<Vec<Part>, QueryError> {
         let mut parts = Vec::new();
         for segment in segments {
             if !self.overlaps(segment.meta.min_timestamp, segment.meta.max_timestamp)
@@ -86,7 +90,7 @@ impl Scan {
     }
 
     /// The columns of a schema that the condition and the caller want.
-    pub(crate) fn columns(&self, schema: &Schema, more: &[&str]) -> Columns {
+    pub fn columns(&self, schema: &Schema, more: &[&str]) -> Columns {
         let mut names = vec![schema::TIMESTAMP.to_owned()];
         names.extend(more.iter().map(|name| (*name).to_owned()));
         self.condition.columns(schema, &mut names);
@@ -94,7 +98,7 @@ impl Scan {
     }
 
     /// The rows of a batch that are in time and meet the condition.
-    pub(crate) fn select(&self, batch: &RecordBatch) -> BooleanBuffer {
+    pub fn select(&self, batch: &RecordBatch) -> BooleanBuffer {
         let found = self.condition.evaluate(batch);
         if self.range == TimeRange::ALL || found.count_set_bits() == 0 {
             return found;
@@ -175,6 +179,6 @@ pub(crate) fn on_workers<T: Send>(tasks: usize, run: impl Fn() -> T + Sync) -> V
 }
 
 /// A failure of the store as an answer.
-pub(crate) fn store_error(error: Error) -> QueryError {
+pub fn store_error(error: Error) -> QueryError {
     QueryError::Store(error.to_string())
 }
