@@ -21,8 +21,11 @@ pub struct Config {
     pub exclude: Vec<String>,
     /// Where files that exist at start and have no checkpoint are read from. Default: the beginning.
     pub start_at: StartAt,
-    /// Files followed at most. Default 10,000.
+    /// Files followed at most. Default 100,000.
     pub max_files: usize,
+    /// Bytes of deleted files that are held open until they are read; above it the largest are given up, and become
+    /// gaps. Default 1 GiB.
+    pub max_deleted_bytes: u64,
     /// How often files are looked at where inotify cannot watch them. Default 250 ms.
     pub poll_interval: Duration,
     /// Limits of each file.
@@ -35,7 +38,8 @@ impl Default for Config {
             patterns: Vec::new(),
             exclude: Vec::new(),
             start_at: StartAt::Beginning,
-            max_files: 10_000,
+            max_files: 100_000,
+            max_deleted_bytes: 1 << 30,
             poll_interval: Duration::from_millis(250),
             limits: Limits::default(),
         }

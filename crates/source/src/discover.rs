@@ -144,6 +144,12 @@ impl Found {
         }
     }
 
+    /// The files that meet a condition, and everything else.
+    pub(crate) fn split(mut self, is_first: impl Fn(&Path) -> bool) -> (Self, Self) {
+        let (first, rest) = self.files.drain(..).partition(|path| is_first(path));
+        (Self { files: first, ..Self::default() }, Self { files: rest, ..self })
+    }
+
     fn take(&mut self, path: &Path, max_files: usize) {
         if self.files.len() < max_files {
             self.files.push(path.to_owned());

@@ -5,6 +5,8 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::UNIX_EPOCH;
 
+use taffrail_record::Timestamp;
+
 /// Which file it is, as far as the file system tells.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Identity {
@@ -37,6 +39,11 @@ impl Identity {
     pub(crate) fn is(&self, other: &Self) -> bool {
         self.dev == other.dev && self.ino == other.ino && self.birth == other.birth
     }
+}
+
+/// When a file was last written to.
+pub(crate) fn modified(metadata: &Metadata) -> Timestamp {
+    Timestamp(metadata.mtime().saturating_mul(Timestamp::SECOND).saturating_add(metadata.mtime_nsec()))
 }
 
 impl fmt::Display for Identity {

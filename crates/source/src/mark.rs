@@ -18,12 +18,23 @@ pub(crate) struct Mark {
     pub(crate) size: u64,
     /// Offset in the source at which the dropped rest of an oversize line began, if it is still going on.
     pub(crate) skip: Option<u64>,
-    /// When the path was last seen to lead to the file, in nanoseconds since the epoch.
-    pub(crate) seen: Timestamp,
+    /// When the file was last written to, as far as that was seen. The file system's clock is the measure for what
+    /// came before and after.
+    pub(crate) modified: Timestamp,
     /// The file's first bytes, as far as they were handed over.
     pub(crate) prefix: Fingerprint,
     /// The bytes right before `position`.
     pub(crate) edge: Fingerprint,
+    /// The file that was read before this one: it is known again among rotated files.
+    pub(crate) previous: Option<Past>,
+}
+
+/// A file that was read to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Past {
+    pub(crate) identity: Identity,
+    /// When it was last written to; compressing it keeps that.
+    pub(crate) modified: Timestamp,
 }
 
 /// What a checkpoint says about where to go on.
@@ -32,7 +43,7 @@ pub(crate) enum Resume {
     /// In this file.
     In(Mark),
     /// The last file was finished; the next starts at the checkpoint's offset.
-    Between,
+    Between(Option<Past>),
     /// The state is empty, damaged or from a later release.
     Unknown,
 }
@@ -43,23 +54,34 @@ const BETWEEN: &str = "v1 between";
 impl Resume {
     /// The text for [`Checkpoint::state`].
     pub(crate) fn encode(&self) -> String {
-        let Self::In(mark) = self else { return BETWEEN.to_owned() };
+        let mark = match self {
+            Self::In(mark) => mark,
+            Self::Between(past) => return format!("{BETWEEN}{}", after(past.as_ref())),
+            Self::Unknown => return String::new(),
+        };
         let (prefix, edge) = (mark.prefix, mark.edge);
         let mut out = format!(
-            "{VERSION} {} base={} size={} seen={} prefix={}:{:x} edge={}:{:x}",
-            mark.identity, mark.base, mark.size, mark.seen.0, prefix.len, prefix.hash, edge.len, edge.hash
+            "{VERSION} {} base={} size={} modified={} prefix={}:{:x} edge={}:{:x}",
+            mark.identity,
+            mark.base,
+            mark.size,
+            mark.modified.0,
+            prefix.len,
+            prefix.hash,
+            edge.len,
+            edge.hash
         );
         if let Some(skip) = mark.skip {
             // Writing to a String cannot fail.
             let _ = write!(out, " skip={skip}");
         }
-        out
+        out + &after(mark.previous.as_ref())
     }
 
     /// Reads any text; what it does not understand is [`Resume::Unknown`].
     pub(crate) fn decode(checkpoint: &Checkpoint) -> Self {
-        if checkpoint.state == BETWEEN {
-            return Self::Between;
+        if let Some(after) = checkpoint.state.strip_prefix(BETWEEN) {
+            return Self::Between(after.strip_prefix(" after=").and_then(past_of));
         }
         mark_of(checkpoint).map_or(Self::Unknown, Self::In)
     }
@@ -71,7 +93,7 @@ fn mark_of(checkpoint: &Checkpoint) -> Option<Mark> {
         return None;
     }
     let (mut dev, mut ino, mut birth, mut base, mut size) = (None, None, None, None, None);
-    let (mut prefix, mut edge, mut skip, mut seen) = (None, None, None, None);
+    let (mut prefix, mut edge, mut skip, mut modified, mut previous) = (None, None, None, None, None);
     for word in words {
         let (key, value) = word.split_once('=')?;
         match key {
@@ -80,10 +102,11 @@ fn mark_of(checkpoint: &Checkpoint) -> Option<Mark> {
             "birth" => birth = Some(value.parse().ok()?),
             "base" => base = Some(value.parse().ok()?),
             "size" => size = Some(value.parse().ok()?),
-            "seen" => seen = Some(Timestamp(value.parse().ok()?)),
+            "modified" => modified = Some(Timestamp(value.parse().ok()?)),
             "prefix" => prefix = Some(fingerprint_of(value)?),
             "edge" => edge = Some(fingerprint_of(value)?),
             "skip" => skip = Some(value.parse().ok()?),
+            "after" => previous = Some(past_of(value)?),
             // A later release may know more about a file; what it adds cannot change where to go on.
             _ => {}
         }
@@ -96,7 +119,31 @@ fn mark_of(checkpoint: &Checkpoint) -> Option<Mark> {
         && base.checked_add(size?).is_some()
         && skip.is_none_or(|skip| (base..=checkpoint.offset).contains(&skip));
     let identity = Identity { dev: dev?, ino: ino?, birth };
-    plausible.then_some(Mark { identity, base, position, size: size?, skip, seen: seen?, prefix, edge })
+    plausible.then_some(Mark {
+        identity,
+        base,
+        position,
+        size: size?,
+        skip,
+        modified: modified?,
+        prefix,
+        edge,
+        previous,
+    })
+}
+
+fn after(past: Option<&Past>) -> String {
+    let Some(Past { identity: Identity { dev, ino, birth }, modified }) = past else { return String::new() };
+    let birth = birth.map(|birth| format!(":{birth}")).unwrap_or_default();
+    format!(" after={dev}:{ino}:{}{birth}", modified.0)
+}
+
+fn past_of(text: &str) -> Option<Past> {
+    let mut numbers = text.splitn(4, ':');
+    let (dev, ino) = (numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?);
+    let modified = Timestamp(numbers.next()?.parse().ok()?);
+    let birth = numbers.next().map(str::parse).transpose().ok()?;
+    Some(Past { identity: Identity { dev, ino, birth }, modified })
 }
 
 fn fingerprint_of(text: &str) -> Option<Fingerprint> {
@@ -116,9 +163,13 @@ mod tests {
             position: 200,
             size: 300,
             skip: Some(1100),
-            seen: Timestamp(-5),
+            modified: Timestamp(-5),
             prefix: Fingerprint::of(b"abc"),
             edge: Fingerprint::of(b"xyz\n"),
+            previous: Some(Past {
+                identity: Identity { dev: 65024, ino: 76, birth: None },
+                modified: Timestamp(-7),
+            }),
         }
     }
 
@@ -128,11 +179,16 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let without = Mark { skip: None, identity: Identity { birth: None, ..mark().identity }, ..mark() };
-        for mark in [mark(), without] {
+        let identity = mark().identity;
+        let nameless = Identity { birth: None, ..identity };
+        let without = Mark { skip: None, identity: nameless, previous: None, ..mark() };
+        let after = Mark { previous: Some(Past { identity, modified: Timestamp(8) }), ..mark() };
+        for mark in [mark(), without, after] {
             assert_eq!(decode(&Resume::In(mark).encode(), 1200), Resume::In(mark));
         }
-        assert_eq!(decode(&Resume::Between.encode(), 5), Resume::Between);
+        for past in [None, mark().previous] {
+            assert_eq!(decode(&Resume::Between(past).encode(), 5), Resume::Between(past));
+        }
         let later = format!("{} nlink=2", Resume::In(mark()).encode());
         assert_eq!(decode(&later, 1200), Resume::In(mark()), "unknown keys are passed over");
     }

@@ -3,17 +3,19 @@
 //! Every read starts a little before the last one ended and compares the overlap, so that a file which was
 //! truncated and written again is noticed by the read itself, however large it has grown meanwhile.
 
-use std::io;
+use std::io::{self, Read};
 
 use fs_err::File;
 use rustix::buffer::spare_capacity;
+use rustix::fs::{SeekFrom, seek};
 use rustix::io::{Errno, pread};
 
 use taffrail_record::Timestamp;
 
 use crate::cut::Cutter;
-use crate::identity::{Fingerprint, Identity};
-use crate::mark::Mark;
+use crate::identity::{Fingerprint, Identity, modified};
+use crate::mark::{Mark, Past};
+use crate::packing::{self, Packing};
 
 /// Bytes at a file's start that are fingerprinted.
 pub(crate) const PREFIX_BYTES: usize = 1024;
@@ -21,10 +23,19 @@ pub(crate) const PREFIX_BYTES: usize = 1024;
 pub(crate) const EDGE_BYTES: usize = 256;
 /// Read beyond the known end, so that a short read proves the end.
 const SLACK_BYTES: usize = 64;
+/// A hole of a sparse file that is passed over instead of being read: smaller ones cost nothing.
+const HOLE_BYTES: u64 = 64 * 1024;
+/// Zeros are looked at in blocks of this size, so many in one go.
+const ZERO_BLOCK_BYTES: usize = 4096;
+const ZERO_BLOCKS: usize = 4096;
 
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     file: File,
+    /// The content's stream, if the file is compressed.
+    packed: Option<Packed>,
+    /// Whether nobody writes to it any more: a copy, or a compressed file.
+    pub(crate) is_static: bool,
     pub(crate) identity: Identity,
     /// Offset in the source of the file's first byte.
     pub(crate) base: u64,
@@ -32,11 +43,30 @@ pub(crate) struct OpenFile {
     pub(crate) position: u64,
     /// Position after the last byte read; the bytes in between are in `held`.
     read_to: u64,
+    /// Whether only zeros were seen since the file's start, or since a hole began.
+    in_zeros: bool,
     /// The edge before `position`, then the bytes of the unfinished line.
     held: Vec<u8>,
     /// The largest size seen.
     pub(crate) size: u64,
+    /// When it was last written to, as far as that was seen.
+    modified: Timestamp,
     prefix: Fingerprint,
+    /// The file that was read before this one.
+    pub(crate) previous: Option<Past>,
+}
+
+/// A compressed file's content, read up to some position.
+struct Packed {
+    reader: Box<dyn Read + Send>,
+    /// Why it cannot be read on.
+    damage: Option<String>,
+}
+
+impl std::fmt::Debug for Packed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Packed").field("damage", &self.damage).finish_non_exhaustive()
+    }
 }
 
 /// What one read brought.
@@ -51,7 +81,31 @@ impl OpenFile {
     /// A file to read from its first byte.
     pub(crate) fn fresh(file: File, identity: Identity, base: u64, size: u64) -> Self {
         let (held, prefix) = (Vec::new(), Fingerprint::EMPTY);
-        Self { file, identity, base, position: 0, read_to: 0, held, size, prefix }
+        let (packed, is_static) = (None, false);
+        let (position, read_to, in_zeros) = (0, 0, false);
+        let modified = file.metadata().map_or(Timestamp(i64::MIN), |metadata| modified(&metadata));
+        Self {
+            file,
+            packed,
+            is_static,
+            identity,
+            base,
+            position,
+            read_to,
+            in_zeros,
+            held,
+            size,
+            prefix,
+            modified,
+            previous: None,
+        }
+    }
+
+    /// A compressed file to read from its content's first byte.
+    pub(crate) fn packed(file: File, packing: Packing, identity: Identity, base: u64) -> io::Result<Self> {
+        let reader = packing.unpack(reopened(&file)?)?;
+        let packed = Some(Packed { reader, damage: None });
+        Ok(Self { packed, is_static: true, ..Self::fresh(file, identity, base, 0) })
     }
 
     /// A file to read from `position` though nothing before it was read.
@@ -60,16 +114,8 @@ impl OpenFile {
         let head = read_exactly(&file, 0, PREFIX_BYTES.min(position as usize))?.unwrap_or_default();
         let edge = (position as usize).min(EDGE_BYTES);
         let held = read_exactly(&file, position - edge as u64, edge)?.unwrap_or_default();
-        Ok(Self {
-            file,
-            identity,
-            base: 0,
-            position,
-            read_to: position,
-            held,
-            size,
-            prefix: Fingerprint::of(&head),
-        })
+        let prefix = Fingerprint::of(&head);
+        Ok(Self { position, read_to: position, held, prefix, ..Self::fresh(file, identity, 0, size) })
     }
 
     /// Goes on at `mark`, if the file still holds what was read up to there.
@@ -84,23 +130,53 @@ impl OpenFile {
             (Some(head), Some(held))
                 if Fingerprint::of(&head) == mark.prefix && Fingerprint::of(&held) == mark.edge =>
             {
-                let &Mark { base, position, prefix, .. } = mark;
-                let size = size.max(mark.size);
-                Ok(Ok(Self { file, identity, base, position, read_to: position, held, size, prefix }))
+                Ok(Ok(Self {
+                    size: size.max(mark.size),
+                    ..Self::at(mark, Self::fresh(file, identity, mark.base, 0), held)
+                }))
             }
             _ => Ok(Err(file)),
         }
     }
 
+    /// Goes on at `mark` in a compressed file, if it holds what was read up to there.
+    pub(crate) fn resume_packed(
+        file: File,
+        packing: Packing,
+        identity: Identity,
+        mark: &Mark,
+    ) -> io::Result<Option<Self>> {
+        let mut open = Self::packed(file, packing, identity, mark.base)?;
+        let Some(packed) = &mut open.packed else { return Ok(None) };
+        let passed = packing::pass(&mut packed.reader, mark.position, mark.prefix.len, mark.edge.len)?;
+        Ok(passed
+            .filter(|(head, edge)| Fingerprint::of(head) == mark.prefix && Fingerprint::of(edge) == mark.edge)
+            .map(|(_, held)| Self { size: mark.size, ..Self::at(mark, open, held) }))
+    }
+
+    fn at(mark: &Mark, open: Self, held: Vec<u8>) -> Self {
+        let &Mark { position, prefix, previous, .. } = mark;
+        Self { position, read_to: position, prefix, held, previous, ..open }
+    }
+
     /// Reads up to `want` bytes behind what was read. Nothing is lost if it fails.
     pub(crate) fn read_block(&mut self, want: usize) -> io::Result<Block> {
-        let size = self.file.metadata()?.len();
+        if let Some(packed) = &mut self.packed {
+            let (scanned, arena) = (self.held.len(), std::mem::take(&mut self.held));
+            let (arena, more) = packed.read_on(arena, want);
+            let start = scanned - self.partial_bytes();
+            self.read_to += (arena.len() - scanned) as u64;
+            self.size = self.size.max(self.read_to);
+            return Ok(Block::Bytes { arena, start, scanned, more });
+        }
+        let metadata = self.file.metadata()?;
+        let size = metadata.len();
         if size < self.read_to {
             return Ok(Block::Rewritten);
         }
         let overlap = self.held.len().min(EDGE_BYTES);
         let left = usize::try_from(size - self.read_to).unwrap_or(usize::MAX);
-        let want = if left > want { want } else { left + SLACK_BYTES };
+        let want = if left > want { self.up_to_hole(want) } else { left + SLACK_BYTES };
         let before = self.held.len();
         let tail = self.held.split_off(before - overlap);
         let mut arena = std::mem::take(&mut self.held);
@@ -115,6 +191,7 @@ impl OpenFile {
             Ok(count) if count >= overlap && arena[before - overlap..before] == tail[..] => {
                 self.read_to += (count - overlap) as u64;
                 self.size = size.max(self.read_to);
+                self.modified = modified(&metadata);
                 let start = before - (self.read_to - (count - overlap) as u64 - self.position) as usize;
                 Ok(Block::Bytes { arena, start, scanned: before, more: count == asked })
             }
@@ -124,6 +201,14 @@ impl OpenFile {
                 self.held = arena;
                 result.map(|_| Block::Rewritten)
             }
+        }
+    }
+
+    /// `want`, or less if a hole begins before.
+    fn up_to_hole(&self, want: usize) -> usize {
+        match seek(&self.file, SeekFrom::Hole(self.read_to)) {
+            Ok(hole) if hole > self.read_to => want.min((hole - self.read_to) as usize),
+            _ => want,
         }
     }
 
@@ -155,6 +240,89 @@ impl OpenFile {
         (self.advance(arena, start, rest), start)
     }
 
+    /// Passes over zero bytes where nobody has written yet: at the start of a truncated file, and in holes where
+    /// a line would start. Writers that do not append leave them when their file is truncated. Gives their number.
+    pub(crate) fn pass_zeros(&mut self) -> io::Result<u64> {
+        // Truncated: the next read finds that out.
+        let truncated = self.packed.is_none() && self.file.metadata()?.len() < self.read_to;
+        if truncated || self.packed.is_some() || self.partial().iter().any(|b| *b != 0) {
+            self.in_zeros = false;
+            return Ok(0);
+        }
+        if !self.in_zeros {
+            let Ok(data) = seek(&self.file, SeekFrom::Data(self.read_to)) else { return Ok(0) };
+            let hole = data.saturating_sub(self.read_to);
+            self.in_zeros = hole >= if self.read_to == 0 { 1 } else { HOLE_BYTES };
+        }
+        if !self.in_zeros {
+            return Ok(0);
+        }
+        let (data, found) = first_data(&self.file, self.read_to)?;
+        self.in_zeros = !found;
+        let passed = data - self.position;
+        if passed > 0 {
+            let edge = data.min(EDGE_BYTES as u64);
+            self.held = read_exactly(&self.file, data - edge, edge as usize)?.unwrap_or_default();
+            (self.position, self.read_to) = (data, data);
+        }
+        Ok(passed)
+    }
+
+    /// Whether there is nothing but zeros so far.
+    pub(crate) fn is_in_zeros(&self) -> bool {
+        self.in_zeros
+    }
+
+    /// Why the compressed file cannot be read to its end.
+    pub(crate) fn damage(&self) -> Option<&str> {
+        self.packed.as_ref()?.damage.as_deref()
+    }
+
+    /// Whether what follows begins with `bytes`. Reads them.
+    pub(crate) fn goes_on_with(&mut self, bytes: &[u8]) -> bool {
+        match self.read_block(bytes.len()) {
+            Ok(Block::Bytes { arena, start, .. }) => {
+                let same = arena[start..].starts_with(bytes);
+                self.advance(arena, start, start);
+                same
+            }
+            _ => false,
+        }
+    }
+
+    /// The bytes of the unfinished last line.
+    pub(crate) fn partial(&self) -> &[u8] {
+        &self.held[self.held.len() - self.partial_bytes()..]
+    }
+
+    /// Whether nothing follows what was read.
+    pub(crate) fn ends_here(&mut self) -> bool {
+        let read_to = self.read_to;
+        self.read_block(1).is_ok() && self.read_to == read_to
+    }
+
+    /// Where reading will stand at the end of this file, if that can be told without reading it.
+    pub(crate) fn end_mark(&self) -> Option<Mark> {
+        if self.packed.is_some() { None } else { Self::end_of(&self.file, self.identity) }
+    }
+
+    /// The same for a file that is only held open.
+    pub(crate) fn end_of(file: &File, identity: Identity) -> Option<Mark> {
+        let size = file.metadata().ok()?.len();
+        Some(Self::from_middle(file.try_clone().ok()?, identity, size).ok()?.mark(&Cutter::default()))
+    }
+
+    /// What is remembered of it when another file is read.
+    pub(crate) fn past(&self) -> Past {
+        let modified = self.file.metadata().map_or(Timestamp(i64::MIN), |metadata| modified(&metadata));
+        Past { identity: self.identity, modified }
+    }
+
+    /// Bytes of the disk that only this descriptor holds.
+    pub(crate) fn deleted_bytes(&self) -> u64 {
+        if self.is_deleted() { self.file.metadata().map_or(0, |metadata| metadata.len()) } else { 0 }
+    }
+
     /// Bytes of the unfinished last line.
     pub(crate) fn partial_bytes(&self) -> usize {
         (self.read_to - self.position) as usize
@@ -167,18 +335,67 @@ impl OpenFile {
     }
 
     /// What a checkpoint needs to know.
-    pub(crate) fn mark(&self, cutter: &Cutter, seen: Timestamp) -> Mark {
+    pub(crate) fn mark(&self, cutter: &Cutter) -> Mark {
         let edge = &self.held[..self.held.len() - self.partial_bytes()];
         let edge = Fingerprint::of(&edge[edge.len().saturating_sub(EDGE_BYTES)..]);
-        let &Self { identity, base, position, size, prefix, .. } = self;
-        Mark { identity, base, position, size, skip: cutter.skip, seen, prefix, edge }
+        let &Self { identity, base, position, size, modified, prefix, previous, .. } = self;
+        Mark { identity, base, position, size, skip: cutter.skip, modified, prefix, edge, previous }
     }
 
     /// The same descriptor, to be read from its first byte as the stream's `base`.
     pub(crate) fn into_restarted(self, base: u64) -> Self {
         let size = self.file.metadata().map_or(0, |metadata| metadata.len());
-        Self::fresh(self.file, self.identity, base, size)
+        let previous = self.previous;
+        // Zeros at its start are what the writer has left out: it does not append.
+        Self { previous, in_zeros: true, ..Self::fresh(self.file, self.identity, base, size) }
     }
+}
+
+impl Packed {
+    /// Appends up to `want` bytes of content; whether there may be more.
+    fn read_on(&mut self, mut arena: Vec<u8>, want: usize) -> (Vec<u8>, bool) {
+        let before = arena.len();
+        arena.reserve_exact(want);
+        let result = self.reader.by_ref().take(want as u64).read_to_end(&mut arena);
+        if let Err(error) = result {
+            self.damage = Some(error.to_string());
+            // What is behind the damage must not be taken for what follows before it.
+            self.reader = Box::new(io::empty());
+        }
+        let more = arena.len() - before == want;
+        (arena, more)
+    }
+}
+
+/// The first byte that is not zero, or how far there are only zeros; and whether it was found.
+pub(crate) fn first_data(file: &File, from: u64) -> io::Result<(u64, bool)> {
+    let mut at = from;
+    let mut block = Vec::with_capacity(ZERO_BLOCK_BYTES);
+    for _ in 0..ZERO_BLOCKS {
+        match seek(file, SeekFrom::Data(at)) {
+            Ok(data) => at = data,
+            // Nothing but a hole up to the end.
+            Err(Errno::NXIO) => return Ok((file.metadata()?.len().max(at), false)),
+            // The file system knows no holes.
+            Err(_) => {}
+        }
+        block.clear();
+        if read_at(file, &mut block, at)? == 0 {
+            return Ok((at, false));
+        }
+        match block.iter().position(|b| *b != 0) {
+            Some(index) => return Ok((at + index as u64, true)),
+            None => at += block.len() as u64,
+        }
+    }
+    Ok((at, false))
+}
+
+/// The file to be streamed from its first byte. All else is read by position.
+fn reopened(file: &File) -> io::Result<File> {
+    let mut own = file.try_clone()?;
+    io::Seek::rewind(&mut own)?;
+    Ok(own)
 }
 
 /// Reads into the spare capacity of `out`.

@@ -1,7 +1,7 @@
 //! Which files can be followed at all.
 
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt as _};
 use std::path::Path;
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
@@ -9,8 +9,9 @@ use fs_err::{self as fs, File};
 use rustix::fs::OFlags;
 use taffrail_record::Timestamp;
 
-use crate::identity::Identity;
-use crate::open_file::{PREFIX_BYTES, read_exactly};
+use crate::identity::{Identity, modified};
+use crate::open_file::{PREFIX_BYTES, first_data, read_exactly};
+use crate::packing::{MAGIC_BYTES, Packing};
 
 /// A path that can be followed now, opened.
 #[derive(Debug)]
@@ -18,14 +19,21 @@ pub(crate) struct Opened {
     pub(crate) file: File,
     pub(crate) identity: Identity,
     pub(crate) size: u64,
-    /// When a path was last seen to lead to it; its birth, if none was.
-    pub(crate) seen: Timestamp,
+    /// When it was last written to before it was opened.
+    pub(crate) modified: Timestamp,
+    /// How it is compressed: only what was rotated is read then.
+    pub(crate) packing: Option<Packing>,
 }
 
 impl Opened {
     /// Its size as it is now.
     pub(crate) fn size_now(&self) -> u64 {
         self.file.metadata().map_or(self.size, |metadata| metadata.len())
+    }
+
+    /// Bytes on the disk that only this descriptor holds.
+    pub(crate) fn deleted_bytes(&self) -> u64 {
+        self.file.metadata().map_or(0, |metadata| if metadata.nlink() == 0 { metadata.len() } else { 0 })
     }
 }
 
@@ -63,10 +71,21 @@ pub(crate) fn open(path: &Path) -> Result<Opened, Closed> {
         Some(reason) => Err(Closed::Refused(reason.to_owned())),
         None => {
             let identity = Identity::of(&metadata);
-            let seen = Timestamp(identity.birth.unwrap_or(i64::MIN));
-            Ok(Opened { identity, size: metadata.len(), seen, file })
+            let modified = modified(&metadata);
+            Ok(Opened { identity, size: metadata.len(), modified, packing: None, file })
         }
     }
+}
+
+/// Opens what was rotated, compressed or not, if it still is the file of `identity`.
+pub(crate) fn open_rotated(path: &Path, identity: &Identity) -> Result<Opened, Closed> {
+    let opened = open(path)?;
+    if !opened.identity.is(identity) {
+        return Err(Closed::Missing);
+    }
+    let len = MAGIC_BYTES.min(usize::try_from(opened.size).unwrap_or(MAGIC_BYTES));
+    let packing = read_exactly(&opened.file, 0, len)?.and_then(|head| Packing::of(&head));
+    Ok(Opened { packing, ..opened })
 }
 
 /// Why a kind of file is not followed; `None` for regular files.
@@ -104,10 +123,14 @@ pub(crate) fn looks_binary(head: &[u8]) -> bool {
     controls * 10 > head.len() * 3 || (broken && high * 10 > head.len() * 3)
 }
 
-/// Whether the file's beginning looks binary.
+/// Whether the file's beginning looks binary; zeros before it are a hole that nobody wrote.
 pub(crate) fn is_binary(opened: &Opened) -> io::Result<bool> {
-    let len = PREFIX_BYTES.min(usize::try_from(opened.size).unwrap_or(PREFIX_BYTES));
-    Ok(read_exactly(&opened.file, 0, len)?.is_some_and(|head| looks_binary(&head)))
+    let (start, found) = first_data(&opened.file, 0)?;
+    if !found {
+        return Ok(opened.size > 0);
+    }
+    let len = PREFIX_BYTES.min(usize::try_from(opened.size.saturating_sub(start)).unwrap_or(PREFIX_BYTES));
+    Ok(read_exactly(&opened.file, start, len)?.is_some_and(|head| looks_binary(&head)))
 }
 
 #[cfg(test)]

@@ -1,55 +1,130 @@
-//! Where a log went when it was rotated: the files beside its path.
+//! Where a log went when it was rotated: the files beside its path, and their order.
 
 use std::cmp::Reverse;
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use taffrail_record::Timestamp;
 
-use crate::identity::Identity;
+use crate::identity::{Identity, modified};
+use crate::mark::Past;
 
 /// Entries of a directory that are looked at, at most.
 const MAX_SIBLINGS: usize = 10_000;
 /// A rotation keeps fewer files than this; a greater number is a date.
 const MAX_COUNT: u64 = 9_999;
-/// File systems stamp files by a clock that is up to a tick behind.
-const BIRTH_LAG_NS: i64 = 20_000_000;
+/// Endings of compressed files, those that cannot be read included.
+const PACKED: [&[u8]; 6] = [b".gz", b".zst", b".xz", b".bz2", b".lz4", b".Z"];
 
-/// The file of this identity in the directory of `path`, whatever it is called.
+/// A file with a name that a rotation gives.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Rotated {
+    pub(crate) path: PathBuf,
+    pub(crate) identity: Identity,
+    pub(crate) size: u64,
+    /// When it was last written to.
+    modified: Timestamp,
+    generation: u64,
+    /// Whether its name says that it is compressed.
+    pub(crate) packed: bool,
+}
+
+impl Rotated {
+    /// Whether it was written to after `time`. Compressing keeps that, and gives the file another birth.
+    pub(crate) fn is_written_after(&self, time: Timestamp) -> bool {
+        self.modified >= time || !self.packed && self.identity.birth.is_some_and(|birth| birth >= time.0)
+    }
+
+    /// Whether it is a file that was read before, or its compressed form. Some programs keep whole seconds only.
+    pub(crate) fn was(&self, past: &Past) -> bool {
+        let whole = self.modified.0 % Timestamp::SECOND == 0;
+        let seconds = |time: Timestamp| time.0.div_euclid(Timestamp::SECOND);
+        self.identity.may_be(&past.identity)
+            || self.packed && self.modified == past.modified
+            || self.packed && whole && seconds(self.modified) == seconds(past.modified)
+    }
+
+    /// Whether it was created after `time`, as copies and compressed files are; true if nobody knows.
+    pub(crate) fn is_born_after(&self, time: Timestamp) -> bool {
+        self.identity.birth.is_none_or(|birth| birth >= time.0)
+    }
+}
+
+/// The file of this identity beside `path`, whatever it is called.
 pub(crate) fn find(path: &Path, identity: &Identity) -> Option<PathBuf> {
-    siblings(path).find(|(_, id)| id.may_be(identity)).map(|(path, _)| path)
+    places(path)
+        .iter()
+        .flat_map(|place| beside(place))
+        .find(|(_, id, ..)| id.may_be(identity))
+        .map(|found| found.0)
 }
 
-/// Rotated files of `path` that were born after `seen`, when `older` was at the path, and before `newer`,
-/// oldest first. Only names that a rotation gives (`x.log.1`, `x.log-20261120`) count. Empty where the file system
-/// records no births.
-pub(crate) fn between(path: &Path, older: &Identity, seen: Timestamp, newer: &Identity) -> Vec<PathBuf> {
-    let (Some(born), Some(before)) = (older.birth, newer.birth) else { return Vec::new() };
-    let after = born.max(seen.0.saturating_sub(BIRTH_LAG_NS));
-    let mut chain: Vec<_> = siblings(path)
-        .filter(|(_, id)| id.ino != older.ino && newer.ino != id.ino)
-        .filter_map(|(sibling, id)| Some((id.birth?, generation(path, &sibling)?, sibling)))
-        .filter(|(birth, _, _)| (after..=before).contains(birth))
-        .collect();
-    // Births are a tick apart at best. Counted names grow with age, dated ones the other way.
-    chain.sort_by_key(|(birth, generation, _)| (*birth, Reverse((*generation).min(MAX_COUNT)), *generation));
-    chain.into_iter().map(|(_, _, path)| path).collect()
+/// The rotated files of `path`, oldest first; of a compressed file and its original, the original.
+pub(crate) fn files(path: &Path) -> Vec<Rotated> {
+    let mut all: Vec<Rotated> = places(path).iter().flat_map(|place| rotated(place)).collect();
+    // Counted names grow with age, dated ones the other way.
+    all.sort_by_key(|file| (Reverse(file.generation.min(MAX_COUNT)), file.generation, file.packed));
+    all.dedup_by(|next, file| {
+        next.generation == file.generation && next.packed && next.packed != file.packed
+    });
+    all
 }
 
-fn siblings(path: &Path) -> impl Iterator<Item = (PathBuf, Identity)> {
+/// The names under which `path` may have been followed before it was rotated: `x.log` for `x.log.1`.
+pub(crate) fn origins(path: &Path) -> Vec<PathBuf> {
+    let Some(name) = path.file_name().map(OsStrExt::as_bytes) else { return Vec::new() };
+    let starts = (1..name.len()).filter(|&at| generation_after(&name[at..]).is_some());
+    starts.map(|at| path.with_file_name(std::ffi::OsString::from_vec(name[..at].to_vec()))).collect()
+}
+
+/// The path, and where it leads if it is a symlink: rotations happen where the file is.
+fn places(path: &Path) -> Vec<PathBuf> {
+    let mut places = vec![path.to_owned()];
+    if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+        places.extend(fs::canonicalize(path).ok().filter(|target| target.parent() != path.parent()));
+    }
+    places
+}
+
+type Beside = (PathBuf, Identity, u64, Timestamp);
+
+fn beside(path: &Path) -> impl Iterator<Item = Beside> + use<> {
     let own = path.to_owned();
     let entries = path.parent().and_then(|dir| fs::read_dir(dir).ok()).into_iter().flatten();
     entries.take(MAX_SIBLINGS).filter_map(Result::ok).filter_map(move |entry| {
         let metadata = entry.metadata().ok()?;
         let sibling = entry.path();
-        (metadata.is_file() && sibling != own).then(|| (sibling, Identity::of(&metadata)))
+        let modified = modified(&metadata);
+        (metadata.is_file() && sibling != own)
+            .then(|| (sibling, Identity::of(&metadata), metadata.len(), modified))
     })
 }
 
-/// The number in the name that a rotation gave; `None` for any other name.
-fn generation(path: &Path, sibling: &Path) -> Option<u64> {
-    let suffix = sibling.file_name()?.as_bytes().strip_prefix(path.file_name()?.as_bytes())?;
+fn rotated(path: &Path) -> impl Iterator<Item = Rotated> + use<> {
+    let own = path.to_owned();
+    beside(path).filter_map(move |(path, identity, size, modified)| {
+        let (generation, packed) = generation(&own, &path)?;
+        Some(Rotated { path, identity, size, modified, generation, packed })
+    })
+}
+
+/// The number in the name that a rotation gave, and whether the file is compressed; `None` for any other name.
+fn generation(path: &Path, sibling: &Path) -> Option<(u64, bool)> {
+    let (own, name) = (path.file_name()?.as_bytes(), sibling.file_name()?.as_bytes());
+    let unpacked = PACKED.iter().find_map(|ending| name.strip_suffix(*ending));
+    let (name, packed) = (unpacked.unwrap_or(name), unpacked.is_some());
+    if let Some(generation) = name.strip_prefix(own).and_then(generation_after) {
+        return Some((generation, packed));
+    }
+    // `app-20261120.log` of `app.log`.
+    let dot = own.iter().rposition(|&b| b == b'.').filter(|&dot| dot > 0)?;
+    let between = name.strip_prefix(&own[..dot])?.strip_suffix(&own[dot..])?;
+    Some((generation_after(between)?, packed))
+}
+
+/// The number that follows a log's name: `.1`, `-20261120`, `-20261120-1763600000`.
+fn generation_after(suffix: &[u8]) -> Option<u64> {
     let (first, digits) = suffix.split_first()?;
     let plain = |b: &u8| b.is_ascii_digit() || b"-_.T:".contains(b);
     if !matches!(first, b'.' | b'-' | b'_') || !digits.first()?.is_ascii_digit() || !digits.iter().all(plain)
@@ -66,30 +141,74 @@ mod tests {
 
     #[test]
     fn names_that_a_rotation_gives() {
-        for (name, number) in [
-            ("x.log.1", Some(1)),
-            ("x.log.12", Some(12)),
-            ("x.log-20261120", Some(20_261_120)),
-            ("x.log.2026-11-20", Some(20_261_120)),
+        for (name, expected) in [
+            ("x.log.1", Some((1, false))),
+            ("x.log.12", Some((12, false))),
+            ("x.log.2.gz", Some((2, true))),
+            ("x.log-20261120", Some((20_261_120, false))),
+            ("x.log-20261120.zst", Some((20_261_120, true))),
+            ("x.log.2026-11-20", Some((20_261_120, false))),
+            ("x-20261120.log", Some((20_261_120, false))),
+            ("x.3.log.gz", Some((3, true))),
             ("x.log", None),
             ("x.log.gz", None),
-            ("x.log.1.gz", None),
             ("x.log.err", None),
             ("x.log2", None),
+            ("x2.log", None),
             ("y.log.1", None),
         ] {
-            assert_eq!(generation(Path::new("/d/x.log"), &Path::new("/d").join(name)), number, "{name}");
+            assert_eq!(generation(Path::new("/d/x.log"), &Path::new("/d").join(name)), expected, "{name}");
+        }
+        let hidden = generation(Path::new("/d/.hidden"), Path::new("/d/.hidden.1"));
+        assert_eq!(hidden, Some((1, false)));
+    }
+
+    #[test]
+    fn names_lead_back_to_where_they_came_from() {
+        for (name, expected) in [
+            ("x.log.1", &["x.log"][..]),
+            ("x.log-20261120", &["x.log"]),
+            ("x.log.2026-11-20", &["x.log", "x.log.2026", "x.log.2026-11"]),
+            ("x.log", &[]),
+            ("x-20261120.log", &[]),
+        ] {
+            let expected: Vec<PathBuf> = expected.iter().map(|name| Path::new("/d").join(name)).collect();
+            assert_eq!(origins(&Path::new("/d").join(name)), expected, "{name}");
         }
     }
 
     #[test]
-    fn a_renamed_file_is_found_by_identity() {
+    fn rotated_files_are_in_order_and_originals_before_their_compressed_form() {
         let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("x.log");
-        fs::write(&path, "a").unwrap();
-        let identity = Identity::of(&fs::metadata(&path).unwrap());
-        fs::rename(&path, dir.path().join("archived")).unwrap();
-        assert_eq!(find(&path, &identity), Some(dir.path().join("archived")));
+        for name in [
+            "x.log",
+            "x.log.1",
+            "x.log.10.gz",
+            "x.log.2",
+            "x.log.2.gz",
+            "x.log.20261120",
+            "x.log.20261119.gz",
+        ] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let found: Vec<String> = files(&dir.path().join("x.log"))
+            .iter()
+            .map(|file| file.path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(found, ["x.log.20261119.gz", "x.log.20261120", "x.log.10.gz", "x.log.2", "x.log.1"]);
+    }
+
+    #[test]
+    fn a_renamed_file_is_found_by_identity_also_where_a_symlink_leads() {
+        let (dir, target) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (path, file) = (dir.path().join("x.log"), target.path().join("0.log"));
+        fs::write(&file, "a").unwrap();
+        let identity = Identity::of(&fs::metadata(&file).unwrap());
+        fs_err::os::unix::fs::symlink(&file, &path).unwrap();
+        fs::rename(&file, target.path().join("0.log.20261120")).unwrap();
+        fs::write(&file, "b").unwrap();
+        assert_eq!(find(&path, &identity), Some(target.path().join("0.log.20261120")));
+        assert_eq!(files(&path).len(), 1);
         assert_eq!(find(&path, &Identity { ino: identity.ino + 1_000_000, ..identity }), None);
     }
 }

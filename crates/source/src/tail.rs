@@ -4,6 +4,7 @@
 //! its end and only then left for its successors, which are held open meanwhile so that none can slip by.
 
 mod standing;
+mod successors;
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -11,16 +12,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
-use taffrail_record::{Checkpoint, RawBatch, Timestamp};
+use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, Timestamp};
 use tracing::{info, warn};
 
 use crate::cut::{Cutter, Found};
 use crate::identity::{Fingerprint, Identity};
-use crate::mark::{Mark, Resume};
+use crate::mark::{Mark, Past, Resume};
 use crate::open_file::{Block, EDGE_BYTES, OpenFile, read_exactly};
 use crate::refusal::{self, Closed, Opened};
 use crate::status::{SourceState, SourceStatus};
-use crate::{Error, Limits, StartAt, rotated};
+use crate::{Error, Limits, StartAt};
 
 /// Successors held open at once; one that comes when as many wait is found again on disk.
 const MAX_SUCCESSORS: usize = 64;
@@ -35,6 +36,9 @@ const UNSETTLED_POLL_MAX: Duration = Duration::from_secs(10);
 const MAX_BLOCKS: usize = 64;
 /// Files that were left and are remembered.
 const MAX_LEFT: usize = 16;
+/// Why a path that rotation uses is read no more.
+const ARCHIVED: &str =
+    "was read to its end before rotation moved it; what follows is read under the log's own path";
 
 /// The time, as following needs it.
 #[derive(Clone, Copy, Debug)]
@@ -55,22 +59,26 @@ pub struct Tail {
     cutter: Cutter,
     front: Front,
     next: VecDeque<Opened>,
+    /// The file that was read last before the one in front.
+    previous: Option<Past>,
     /// Lost bytes to report.
     lost: Found,
     /// Whether where to go on changed without a line that says so.
     unsaved: bool,
     /// The latest files that were left, in case one comes back: a symlink swapped to and fro.
     left: VecDeque<Mark>,
-    /// When the path was last seen to lead to the front file.
-    seen: Timestamp,
     /// Whether the parked file is not the one at its path.
     displaced: bool,
     /// When the front file last grew, or was found replaced.
     quiet_since: Duration,
     state: SourceState,
     rotations: u64,
+    /// Gaps reported since start, and their bytes.
+    gaps: (u64, u64),
     last_read: Option<Timestamp>,
     last_error: Option<String>,
+    /// Whether only the first file counts: the path is one that rotation gives another log's files.
+    is_archive: bool,
 }
 
 /// The file that is read now.
@@ -89,12 +97,12 @@ impl Tail {
         let limits = limits.checked();
         let source: Arc<str> = crate::source_name(&path).into();
         let mut cutter = Cutter { max_line_bytes: limits.max_line_bytes, ..Cutter::default() };
-        let mut front = Front::None;
+        let (mut front, mut previous) = (Front::None, None);
         if let Some(checkpoint) = checkpoint {
             (cutter.offset, cutter.lines) = (checkpoint.offset, checkpoint.lines);
             match Resume::decode(checkpoint) {
                 Resume::In(mark) => front = Front::Parked(mark),
-                Resume::Between => {}
+                Resume::Between(past) => previous = past,
                 Resume::Unknown => warn!(
                     "the checkpoint of {source} is not readable: its file is read again from its first byte, \
                      as offset {} and following",
@@ -111,17 +119,26 @@ impl Tail {
             cutter,
             front,
             next: VecDeque::new(),
+            previous,
             lost: Found::default(),
             unsaved: false,
             left: VecDeque::new(),
-            seen: Timestamp(i64::MIN),
             displaced: false,
             quiet_since: Duration::ZERO,
             state: SourceState::Missing,
             rotations: 0,
+            gaps: (0, 0),
             last_read: None,
             last_error: None,
+            is_archive: false,
         }
+    }
+
+    /// The same for a path like `x.log.1` while `x.log` is followed, too: what rotation moves there later was read.
+    #[must_use]
+    pub(crate) fn archive(mut self) -> Self {
+        self.is_archive = true;
+        self
     }
 
     /// Reads the next batch, at most [`Limits::batch_bytes`] at once; `None` if there is nothing new.
@@ -167,7 +184,14 @@ impl Tail {
             Front::Open(_) => Ok(true),
             Front::None => match self.next.pop_front() {
                 Some(opened) => self.start(opened, now),
+                None if self.is_archive && self.cutter.offset > 0 => {
+                    self.closed(Closed::Refused(ARCHIVED.to_owned()))
+                }
                 None => match refusal::open(&self.path) {
+                    Ok(opened) if self.previous.is_some() => {
+                        self.start_after_previous(opened);
+                        self.open_front(now)
+                    }
                     Ok(opened) => self.start_first(opened, now),
                     Err(closed) => self.closed(closed),
                 },
@@ -182,24 +206,40 @@ impl Tail {
     /// Begins with a file's first byte, or where it was left if it was in front before.
     fn start(&mut self, opened: Opened, now: Now) -> Result<bool, Error> {
         let mark = self.mark_of(&opened);
-        let Opened { file, identity, size, seen } = opened;
-        (self.unsaved, self.seen) = (true, seen);
+        let Opened { file, identity, size, packing, .. } = opened;
+        self.unsaved = true;
         self.left.retain(|mark| !mark.identity.is(&identity));
-        let file = match OpenFile::resume(file, identity, &mark)? {
-            Ok(file) => file,
-            Err(file) => OpenFile::fresh(file, identity, self.cutter.offset, size),
+        let mut file = match packing {
+            Some(packing) => OpenFile::packed(file, packing, identity, self.cutter.offset)?,
+            None => match OpenFile::resume(file, identity, &mark)? {
+                Ok(file) => file,
+                Err(file) => OpenFile::fresh(file, identity, self.cutter.offset, size),
+            },
         };
+        file.previous = self.previous;
         self.put_front(file, now);
         Ok(true)
     }
 
     /// Where the reading of `opened` will begin, as the next of the stream.
     fn mark_of(&self, opened: &Opened) -> Mark {
-        let (identity, size, seen, none) = (opened.identity, opened.size, opened.seen, Fingerprint::EMPTY);
+        let Opened { identity, size, modified, .. } = *opened;
+        let none = Fingerprint::EMPTY;
         let base = self.cutter.offset;
-        let fresh = Mark { identity, base, position: 0, size, skip: None, seen, prefix: none, edge: none };
+        let previous = self.previous;
+        let fresh = Mark {
+            identity,
+            base,
+            position: 0,
+            size,
+            skip: None,
+            modified,
+            prefix: none,
+            edge: none,
+            previous,
+        };
         match self.left.iter().rev().find(|mark| mark.identity.is(&identity)) {
-            Some(left) => Mark { base: base - left.position, skip: None, seen, ..*left },
+            Some(left) => Mark { base: base - left.position, skip: None, previous, ..*left },
             None => fresh,
         }
     }
@@ -213,8 +253,7 @@ impl Tail {
             return self.start(opened, now);
         }
         let end = last_line_end(&opened, self.limits.max_line_bytes)?;
-        let Opened { file, identity, seen, .. } = opened;
-        self.seen = seen;
+        let Opened { file, identity, .. } = opened;
         self.put_front(OpenFile::from_middle(file, identity, end)?, now);
         self.cutter.offset = end;
         self.unsaved = true;
@@ -241,53 +280,10 @@ impl Tail {
         Ok(false)
     }
 
-    /// Finds the file of `mark` again: at its path, under another name beside it, or not at all.
-    fn unpark(&mut self, mark: &Mark, now: Now) -> Result<bool, Error> {
-        let here = refusal::open(&self.path);
-        let found = match here {
-            Ok(opened) if opened.identity.may_be(&mark.identity) => {
-                let Opened { file, identity, size, seen } = opened;
-                match OpenFile::resume(file, identity, mark)? {
-                    Ok(file) => {
-                        self.resume(file, mark, now);
-                        self.seen = now.observed;
-                        return Ok(true);
-                    }
-                    Err(file) => Ok(Opened { file, identity, size, seen }),
-                }
-            }
-            other => other,
-        };
-        if let Some(path) = rotated::find(&self.path, &mark.identity)
-            && let Ok(opened) = refusal::open(&path)
-            && let Ok(file) = OpenFile::resume(opened.file, opened.identity, mark)?
-        {
-            info!("{} goes on in {}, to where it was renamed", self.source, path.display());
-            self.resume(file, mark, now);
-            return Ok(true);
-        }
-        match found {
-            Ok(opened) => {
-                warn!(
-                    "{} was replaced or truncated while it was not open: its new content is read",
-                    self.source
-                );
-                let end = mark.base + mark.size;
-                self.cutter.skip = mark.skip;
-                self.cutter.lose(end, now.observed, &mut self.lost);
-                self.rotations += 1;
-                self.front = Front::None;
-                self.line_up(&mark.identity, mark, opened);
-                self.open_front(now)
-            }
-            Err(closed) => self.closed(closed),
-        }
-    }
-
     fn resume(&mut self, file: OpenFile, mark: &Mark, now: Now) {
         self.cutter.offset = mark.base + mark.position;
         self.cutter.skip = mark.skip;
-        self.seen = mark.seen;
+        self.previous = mark.previous;
         self.put_front(file, now);
     }
 
@@ -296,9 +292,18 @@ impl Tail {
         for _ in 0..MAX_BLOCKS {
             let Front::Open(file) = &mut self.front else { return Ok(None) };
             let position = file.position;
-            let block = file.read_block(self.limits.batch_bytes);
-            let block = block.map_err(|error| Error::Read { path: self.path.clone(), position, error })?;
-            let Block::Bytes { arena, start, scanned, more } = block else { return Ok(self.rewritten(now)) };
+            let failed = |error| Error::Read { path: self.path.clone(), position, error };
+            self.cutter.offset += file.pass_zeros().map_err(failed)?;
+            if file.is_in_zeros() {
+                return Ok(None);
+            }
+            let block = file.read_block(self.limits.batch_bytes).map_err(failed)?;
+            let Block::Bytes { arena, start, scanned, more } = block else {
+                if self.goes_on_in_copy(now) {
+                    continue;
+                }
+                return Ok(self.rewritten(now));
+            };
             if arena.len() > scanned {
                 self.quiet_since = now.uptime;
             }
@@ -349,9 +354,16 @@ impl Tail {
         };
         let (arena, start) = file.take_partial();
         self.cutter.finish(&arena, start, now.observed, &mut found);
+        if let Some(damage) = file.damage() {
+            warn!("{}: a compressed file of it cannot be read to its end: {damage}", self.source);
+            let (start, end) = (self.cutter.offset, self.cutter.offset.max(file.base + file.size));
+            found.gaps.push(Gap { start, end, observed: now.observed, reason: GapReason::Decode });
+            self.cutter.offset = end;
+        }
         self.cutter.lose(file.base + file.size, now.observed, &mut found);
         self.unsaved = true;
-        self.left.push_back(file.mark(&self.cutter, self.seen));
+        self.left.push_back(file.mark(&self.cutter));
+        self.previous = Some(file.past());
         if self.left.len() > MAX_LEFT {
             self.left.pop_front();
         }
@@ -363,20 +375,19 @@ impl Tail {
         let Front::Open(file) = &self.front else { return };
         let latest = self.next.back().map_or(file.identity, |opened| opened.identity);
         let here = fs::metadata(&self.path).map(|metadata| Identity::of(&metadata));
+        if self.is_archive {
+            self.displaced = !here.is_ok_and(|identity| identity.is(&file.identity));
+            return;
+        }
         let closed = match here {
             Ok(identity) if identity.is(&latest) || identity.is(&file.identity) => {
-                if identity.is(&file.identity) {
-                    self.seen = now.observed;
-                } else if let Some(opened) = self.next.back_mut() {
-                    opened.seen = now.observed;
-                }
                 self.state = SourceState::Following;
                 return;
             }
             Ok(_) if self.next.len() >= MAX_SUCCESSORS => return,
             Ok(_) => match refusal::open(&self.path) {
                 Ok(opened) => {
-                    let mark = file.mark(&self.cutter, self.seen);
+                    let mark = file.mark(&self.cutter);
                     if self.next.is_empty() {
                         self.quiet_since = now.uptime;
                     }
@@ -395,25 +406,13 @@ impl Tail {
         }
     }
 
-    /// Puts `opened` behind what stood at the path after `older` and was rotated away before anyone looked.
-    fn line_up(&mut self, older: &Identity, front: &Mark, opened: Opened) {
-        for path in rotated::between(&self.path, older, front.seen, &opened.identity) {
-            let Ok(missed) = refusal::open(&path) else { continue };
-            let known = self.next.iter().any(|next| next.identity.is(&missed.identity));
-            let copied = self.left.iter().chain([front]).any(|mark| is_copy(&path, mark));
-            if !known && !copied && self.next.len() + 1 < MAX_SUCCESSORS {
-                info!("{} goes on in {}, rotated before it was read", self.source, path.display());
-                self.next.push_back(missed);
-            }
-        }
-        self.next.push_back(opened);
-    }
-
     /// Whether the front file, read to its end, can be left.
     fn is_finished(&self, now: Now) -> bool {
         let Front::Open(file) = &self.front else { return false };
         let quiet = now.uptime.saturating_sub(self.quiet_since);
         match self.next.front() {
+            None if self.is_archive => self.displaced && quiet >= self.limits.rotation_grace,
+            Some(_) if file.is_static => true,
             None => self.state == SourceState::Missing && quiet >= DELETED_HOLD && file.is_deleted(),
             // Two rotations on, nobody writes to it any more.
             Some(_) if self.next.len() > 1 => true,
@@ -435,6 +434,8 @@ impl Tail {
         if !found.lines.is_empty() {
             self.last_read = Some(now.observed);
         }
+        self.gaps.0 += found.gaps.len() as u64;
+        self.gaps.1 += found.gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>();
         let checkpoint = self.checkpoint();
         let Found { lines, gaps } = found;
         Some(RawBatch {
@@ -446,16 +447,6 @@ impl Tail {
             checkpoint,
         })
     }
-}
-
-/// Whether the file at `path` holds what was read up to `mark`: `logrotate` and people make copies. A short
-/// beginning proves nothing, many logs start with the same header.
-fn is_copy(path: &Path, mark: &Mark) -> bool {
-    mark.edge.len == EDGE_BYTES
-        && refusal::open(path).is_ok_and(|other| {
-            let resumed = OpenFile::resume(other.file, other.identity, mark);
-            resumed.is_ok_and(|resumed| resumed.is_ok())
-        })
 }
 
 /// Position after the last newline: a line that is being written must not lose its beginning.

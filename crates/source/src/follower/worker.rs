@@ -1,5 +1,8 @@
 //! The thread: turns wake-ups into reads, one batch of each changed file at a time.
 
+mod roster;
+mod scan;
+
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -19,7 +22,7 @@ use crate::discover::Found;
 use crate::identity::Identity;
 use crate::pattern::Patterns;
 use crate::watch::{Change, Watch};
-use crate::{Config, Now, SourceState, SourceStatus, StartAt, Stopped, Tail, source_name};
+use crate::{Config, Now, SourceState, SourceStatus, StartAt, Stopped, Tail, rotated, source_name};
 
 /// After a wake-up, time for more to come: reading every single line by itself would cost more than it gives.
 const COALESCE: Duration = Duration::from_millis(2);
@@ -28,7 +31,7 @@ const DISCOVERY_INTERVAL: Duration = Duration::from_secs(10);
 /// How often paths are looked at where inotify should have told: once a second for 1,000 files.
 const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 const SCAN_PER_FILE: Duration = Duration::from_millis(1);
-/// A burst of new directories is walked once.
+/// A burst of new directories, or of rotations, is walked once.
 const TREE_DELAY: Duration = Duration::from_millis(50);
 /// After this time without a line a file is closed.
 const IDLE: Duration = Duration::from_secs(60);
@@ -48,6 +51,8 @@ struct Followed {
     error: Option<String>,
     /// Named without a glob: followed even while nothing is there.
     named: bool,
+    /// The walk in which it was first found, if it was never read before.
+    found_in: Option<u64>,
 }
 
 pub(super) struct Worker {
@@ -69,10 +74,16 @@ pub(super) struct Worker {
     timers: BTreeSet<(Duration, u64)>,
     open: usize,
     scan_at: Duration,
+    /// When directories that inotify does not watch are looked at next.
+    poll_at: Duration,
     discover_at: Duration,
     start_at: StartAt,
     refused: BTreeSet<String>,
     truncated: bool,
+    /// Walks over all patterns so far.
+    walks: u64,
+    /// Whether all paths were looked at since deleted files were counted.
+    scanned: bool,
 }
 
 impl Worker {
@@ -110,16 +121,19 @@ impl Worker {
             timers: BTreeSet::new(),
             open: 0,
             scan_at: Duration::ZERO,
+            poll_at: Duration::MAX,
             discover_at: Duration::ZERO,
             refused: BTreeSet::new(),
             truncated: false,
+            walks: 0,
+            scanned: false,
         }
     }
 
     pub(super) fn run(mut self) {
         while !self.stopping() {
             self.keep_time();
-            if self.round().is_err() {
+            if self.round().is_err() || self.let_go().is_err() {
                 return;
             }
             self.wait();
@@ -142,6 +156,8 @@ impl Worker {
         }
         if uptime >= self.scan_at {
             self.scan();
+        } else if uptime >= self.poll_at {
+            self.poll();
         }
         while let Some(&(at, id)) = self.timers.first()
             && at <= uptime
@@ -204,6 +220,33 @@ impl Worker {
         batch.map_or(Ok(()), |batch| self.sink.send(batch))
     }
 
+    /// Gives deleted files up, the largest first, until the rest is within the limit.
+    fn let_go(&mut self) -> Result<(), Stopped> {
+        if !std::mem::take(&mut self.scanned) {
+            return Ok(());
+        }
+        let mut deleted: Vec<(u64, u64)> =
+            self.tails.iter().map(|(&id, followed)| (followed.tail.deleted_bytes(), id)).collect();
+        deleted.retain(|(bytes, _)| *bytes > 0);
+        deleted.sort_unstable();
+        let mut total: u64 = deleted.iter().map(|(bytes, _)| bytes).sum();
+        while total > self.config.max_deleted_bytes
+            && let Some((bytes, id)) = deleted.pop()
+        {
+            total -= bytes;
+            let now = self.now();
+            let Some(followed) = self.tails.get_mut(&id) else { continue };
+            warn!(
+                "{}: a deleted file of {bytes} bytes is given up, its disk space was needed",
+                followed.tail.source()
+            );
+            let batch = followed.tail.let_go(now);
+            self.mark(id);
+            batch.map_or(Ok(()), |batch| self.sink.send(batch))?;
+        }
+        Ok(())
+    }
+
     fn post(&self, status: SourceStatus) {
         self.shared.board().insert(status.source.clone(), status);
     }
@@ -232,7 +275,7 @@ impl Worker {
     fn wait(&mut self) {
         if self.dirty.is_empty() {
             let timer = self.timers.first().map_or(Duration::MAX, |(at, _)| *at);
-            let due = self.scan_at.min(self.discover_at).min(timer);
+            let due = self.scan_at.min(self.poll_at).min(self.discover_at).min(timer);
             if self.sleep(due.saturating_sub(self.started.elapsed()), true) {
                 self.sleep(COALESCE, false);
             }
@@ -266,230 +309,4 @@ impl Worker {
             self.appeared(path);
         }
     }
-
-    /// A new name in a watched directory: the usual case, without a walk.
-    fn appeared(&mut self, path: &Path) {
-        let name = source_name(path);
-        if self.refused.contains(&name) || self.truncated {
-            return;
-        }
-        let mut found = Found::default();
-        found.consider(path, 1);
-        let known = self.identities();
-        self.take_up(found, &known);
-    }
-
-    /// Walks all patterns.
-    fn discover(&mut self) {
-        self.discover_at = self.started.elapsed() + DISCOVERY_INTERVAL;
-        self.forget_gone();
-        let mut found = Found::walk(&self.patterns, self.config.max_files);
-        if found.truncated && !self.truncated {
-            warn!(
-                "more than {} files match: the rest is not followed; raise max_files",
-                self.config.max_files
-            );
-        }
-        self.truncated = found.truncated;
-        self.absent_roots = std::mem::take(&mut found.absent_roots);
-        for dir in std::mem::take(&mut found.dirs) {
-            self.watch_dir(&dir);
-        }
-        // A file that was rotated away while nobody looked still has a rest to read.
-        let absent = self.checkpoints.keys().map(PathBuf::from);
-        found.missing.extend(
-            absent.filter(|path| path.is_absolute() && self.patterns.matches(path) && !path.exists()),
-        );
-        self.refused_anew(&found);
-        let known = self.identities();
-        self.take_up(found, &known);
-        self.start_at = StartAt::Beginning;
-        // Directories that are watched anew may have changed before.
-        self.scan_at = Duration::ZERO;
-    }
-
-    fn refused_anew(&mut self, found: &Found) {
-        let mut board = self.shared.board();
-        for name in std::mem::take(&mut self.refused) {
-            board.remove(&name);
-        }
-        drop(board);
-        for (path, reason) in &found.refused {
-            self.refuse(path, reason);
-        }
-    }
-
-    fn refuse(&mut self, path: &Path, reason: &str) {
-        // A path that is followed tells of itself.
-        if self.by_path.contains_key(path) && !self.refused.contains(&source_name(path)) {
-            return;
-        }
-        let source = source_name(path);
-        self.refused.insert(source.clone());
-        self.post(SourceStatus {
-            source,
-            state: SourceState::Refused(reason.to_owned()),
-            offset: 0,
-            size: 0,
-            lag_bytes: 0,
-            lines: 0,
-            rotations: 0,
-            last_read: None,
-            last_error: None,
-            identity: String::new(),
-        });
-    }
-
-    /// By inode, which source has read or is going to read which file.
-    fn identities(&self) -> HashMap<u64, Vec<(Identity, u64)>> {
-        let mut out: HashMap<u64, Vec<(Identity, u64)>> = HashMap::new();
-        for (&id, followed) in &self.tails {
-            for identity in followed.tail.identities() {
-                out.entry(identity.ino).or_default().push((identity, id));
-            }
-        }
-        out
-    }
-
-    fn take_up(&mut self, found: Found, known: &HashMap<u64, Vec<(Identity, u64)>>) {
-        for (path, reason) in &found.refused {
-            self.refuse(path, reason);
-        }
-        let new = |path: &&PathBuf| !self.by_path.contains_key(*path);
-        let (files, missing): (Vec<_>, Vec<_>) = (
-            found.files.iter().filter(new).cloned().collect(),
-            found.missing.iter().filter(new).cloned().collect(),
-        );
-        for path in files {
-            let identity = fs::metadata(&path).map(|metadata| Identity::of(&metadata)).ok();
-            let owner = identity.and_then(|identity| {
-                let same = known.get(&identity.ino)?.iter().find(|(other, _)| other.may_be(&identity))?;
-                Some((same.1, source_name(self.tails.get(&same.1)?.tail.path())))
-            });
-            match owner {
-                Some((id, owner)) => {
-                    self.refuse(&path, &format!("is read as {owner}: it stood there before it was renamed"));
-                    self.by_path.insert(path, id);
-                }
-                None => self.follow(path, false),
-            }
-        }
-        for path in missing {
-            self.follow(path, true);
-        }
-    }
-
-    fn follow(&mut self, path: PathBuf, missing: bool) {
-        if self.tails.len() >= self.config.max_files || self.by_path.contains_key(&path) {
-            return;
-        }
-        let checkpoint = self.checkpoints.remove(&source_name(&path));
-        let tail = Tail::new(path.clone(), checkpoint.as_ref(), self.start_at, self.config.limits);
-        if !missing {
-            info!("following {}", tail.source());
-        }
-        let id = self.next_id;
-        self.next_id += 1;
-        if let Some(dir) = path.parent() {
-            self.watch_dir(dir);
-        }
-        // Writes through a symlink are told where its target lies.
-        if let Ok(real) = fs::canonicalize(&path)
-            && real != path
-            && let Some(dir) = real.parent()
-        {
-            self.watch_dir(dir);
-            self.by_path.entry(real).or_insert(id);
-        }
-        let named = self.patterns.each.iter().any(|pattern| pattern.depth == 0 && pattern.root == path);
-        self.by_path.insert(path, id);
-        let active = self.started.elapsed();
-        let followed = Followed { tail, dirty: false, glance: None, active, timer: None, error: None, named };
-        self.tails.insert(id, followed);
-        self.mark(id);
-    }
-
-    fn watch_dir(&mut self, dir: &Path) {
-        let result = self.watch.as_mut().map_or(Err(Errno::NOSYS), |watch| watch.add(dir));
-        match result {
-            Ok(()) => {
-                self.polled.remove(dir);
-            }
-            // It is not there (yet), or not to be looked into: its files say so themselves.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => {}
-            Err(error) => {
-                if error == Errno::NOSPC && self.polled.is_empty() {
-                    warn!(
-                        "the system's inotify watches are used up: {} and others are polled every {:?}; \
-                         raise them with `sysctl fs.inotify.max_user_watches=524288`",
-                        dir.display(),
-                        self.config.poll_interval
-                    );
-                }
-                self.polled.insert(dir.to_owned());
-            }
-        }
-    }
-
-    /// Looks at every path, for what inotify did not tell.
-    fn scan(&mut self) {
-        let now = self.now();
-        let mut changed = Vec::new();
-        for (&id, followed) in &mut self.tails {
-            let glance = glance(followed.tail.path());
-            let agrees = followed.tail.agrees(glance.map(|(inode, ..)| inode));
-            if glance != followed.glance || !agrees || followed.error.is_some() {
-                followed.glance = glance;
-                changed.push(id);
-            } else if followed.tail.is_open()
-                && now.uptime.saturating_sub(followed.active) > IDLE
-                && followed.tail.park()
-            {
-                self.open -= 1;
-            }
-        }
-        for id in changed {
-            self.mark(id);
-        }
-        if self.absent_roots.iter().any(|root| root.exists()) {
-            self.discover_at = Duration::ZERO;
-        }
-        let count = u32::try_from(self.tails.len()).unwrap_or(u32::MAX);
-        let interval = SCAN_INTERVAL.max(SCAN_PER_FILE * count);
-        let interval = if self.polled.is_empty() { interval } else { self.config.poll_interval };
-        self.scan_at = self.started.elapsed() + interval;
-    }
-
-    /// Makes room for new files: what is gone for good is only remembered by its checkpoint.
-    fn forget_gone(&mut self) {
-        let gone = |followed: &Followed| {
-            let status = followed.tail.status();
-            status.state == SourceState::Missing
-                && !followed.tail.is_open()
-                && !followed.named
-                && !followed.dirty
-        };
-        let now = self.started.elapsed();
-        let ids: Vec<u64> = self
-            .tails
-            .iter()
-            .filter(|(_, followed)| now.saturating_sub(followed.active) > IDLE && gone(followed))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in ids {
-            let Some(followed) = self.tails.remove(&id) else { continue };
-            if let Some(timer) = followed.timer {
-                self.timers.remove(&(timer, id));
-            }
-            self.by_path.retain(|_, owner| *owner != id);
-            let name = followed.tail.source().to_string();
-            self.shared.board().remove(&name);
-            self.checkpoints.insert(name, followed.tail.checkpoint());
-        }
-    }
-}
-
-fn glance(path: &Path) -> Glance {
-    let metadata = fs::metadata(path).ok()?;
-    Some((metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec()))
 }

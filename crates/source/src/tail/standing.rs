@@ -9,7 +9,8 @@ impl Tail {
             Front::None => None,
             Front::Parked(_) => self.displaced.then_some(DELETED_HOLD),
             Front::Open(file) => {
-                let unsettled = !self.next.is_empty() || self.state != SourceState::Following;
+                let unsettled =
+                    !self.next.is_empty() || self.displaced || self.state != SourceState::Following;
                 let quiet = now.uptime.saturating_sub(self.quiet_since);
                 let partial = self.limits.partial_line_timeout.filter(|_| file.partial_bytes() > 0);
                 if unsettled { Some(quiet.clamp(UNSETTLED_POLL, UNSETTLED_POLL_MAX)) } else { partial }
@@ -40,9 +41,28 @@ impl Tail {
             return false;
         }
         self.displaced = waits;
-        self.front = Front::Parked(file.mark(&self.cutter, self.seen));
+        self.front = Front::Parked(file.mark(&self.cutter));
         self.next.clear();
         true
+    }
+
+    /// Bytes on the disk that are only there because this source holds their files open.
+    pub fn deleted_bytes(&self) -> u64 {
+        let front = match &self.front {
+            Front::Open(file) => file.deleted_bytes(),
+            _ => 0,
+        };
+        front + self.next.iter().map(Opened::deleted_bytes).sum::<u64>()
+    }
+
+    /// Gives up the file that is read if nothing but this source holds it; what was not read of it is a gap.
+    pub(crate) fn let_go(&mut self, now: Now) -> Option<RawBatch> {
+        if !matches!(&self.front, Front::Open(file) if file.is_deleted()) {
+            return None;
+        }
+        let (arena, found, _) = self.finish_front(now);
+        self.rotations += 1;
+        self.batch(arena, found, now)
     }
 
     /// Whether a descriptor is held.
@@ -81,11 +101,12 @@ impl Tail {
     /// Where it stands.
     pub fn checkpoint(&self) -> Checkpoint {
         let state = match &self.front {
-            Front::None => {
-                self.next.front().map_or(Resume::Between, |opened| Resume::In(self.mark_of(opened)))
-            }
+            Front::None => self
+                .next
+                .front()
+                .map_or(Resume::Between(self.previous), |opened| Resume::In(self.mark_of(opened))),
             Front::Parked(mark) => Resume::In(*mark),
-            Front::Open(file) => Resume::In(file.mark(&self.cutter, self.seen)),
+            Front::Open(file) => Resume::In(file.mark(&self.cutter)),
         };
         Checkpoint { offset: self.cutter.offset, lines: self.cutter.lines, state: state.encode() }
     }

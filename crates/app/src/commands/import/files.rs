@@ -1,6 +1,6 @@
 //! What is imported: plain files, compressed files, stdin.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use fs_err as fs;
 use taffrail_record::{Checkpoint, RawBatch, Timestamp};
-use taffrail_source::{Fill, Limits, Now, Reading, StartAt, Stopped, Tail, read_lines};
+use taffrail_source::{Fill, Limits, MAGIC_BYTES, Now, Packing, Reading, StartAt, Stopped, Tail, read_lines};
 
 /// Bytes that are read at once: a good part of a row group.
 const BATCH_BYTES: usize = 1 << 20;
@@ -58,7 +58,7 @@ impl Input {
         if kind.is_dir() {
             bail!("is a directory; name its files, `{}/*` for example", path.display());
         }
-        let mut magic = [0; 4];
+        let mut magic = [0; MAGIC_BYTES];
         let magic_len = if kind.is_file() { read_up_to(&mut file, &mut magic)? } else { 0 };
         let compression = Compression::of(&magic[..magic_len]);
         let path = fs::canonicalize(path)?;
@@ -132,23 +132,20 @@ fn now() -> Timestamp {
 
 #[derive(Clone, Copy)]
 enum Compression {
-    Gzip,
-    Zstd,
+    Readable(Packing),
     Unreadable(&'static str),
 }
 
 impl Compression {
     fn of(magic: &[u8]) -> Option<Self> {
         match magic {
-            [0x1f, 0x8b, ..] => Some(Self::Gzip),
-            [0x28, 0xb5, 0x2f, 0xfd] => Some(Self::Zstd),
             [b'B', b'Z', b'h', _] => {
                 Some(Self::Unreadable("bzip2: pipe `bzcat FILE` into `taffrail import -`"))
             }
             [0xfd, b'7', b'z', b'X'] => {
                 Some(Self::Unreadable("xz: pipe `xzcat FILE` into `taffrail import -`"))
             }
-            _ => None,
+            _ => Packing::of(magic).map(Self::Readable),
         }
     }
 }
@@ -156,8 +153,7 @@ impl Compression {
 fn decoder(file: fs::File, compression: Option<Compression>) -> anyhow::Result<Box<dyn Read>> {
     Ok(match compression {
         None => Box::new(file),
-        Some(Compression::Gzip) => Box::new(flate2::bufread::MultiGzDecoder::new(BufReader::new(file))),
-        Some(Compression::Zstd) => Box::new(zstd::Decoder::new(file)?),
+        Some(Compression::Readable(packing)) => packing.unpack(file)?,
         Some(Compression::Unreadable(way_out)) => bail!("is compressed with {way_out}"),
     })
 }

@@ -1,4 +1,5 @@
-//! Random lives of a log file against the simplest model: every byte that was ever written, in order.
+//! Random lives of a log file against the simplest model: every byte that was ever written, in order, but for
+//! what was destroyed before it could be read.
 
 use proptest::prelude::*;
 
@@ -7,10 +8,22 @@ use super::*;
 #[derive(Clone, Debug)]
 enum Act {
     Append(String),
-    Rotate,
-    DeleteAndCreate,
-    /// Truncates after everything was read.
+    /// Renamed; created anew at once, or only after a read.
+    Rename {
+        late: bool,
+    },
+    /// The oldest rotated file that is not, compressed.
+    Compress {
+        zstd: bool,
+    },
+    /// Copied, then truncated.
     CopyTruncate,
+    /// Truncated without a copy: what was not read is lost.
+    Truncate,
+    /// Replaced by a file that may get the same inode, after everything was read.
+    DeleteAndCreate,
+    /// The path is a symlink that is led to a new file.
+    Swap,
     Read(usize),
     Park,
     /// Back to the last checkpoint that was stored.
@@ -19,37 +32,60 @@ enum Act {
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = prop_oneof![
-        4 => "[a-c]{0,12}\n".prop_map(Act::Append),
+        6 => "[a-c]{0,12}\n".prop_map(Act::Append),
         2 => "[a-c\n]{0,40}".prop_map(Act::Append),
         1 => "[x]{300,700}\n?".prop_map(Act::Append),
-        2 => Just(Act::Rotate),
-        1 => Just(Act::DeleteAndCreate),
+        3 => any::<bool>().prop_map(|late| Act::Rename { late }),
+        2 => any::<bool>().prop_map(|zstd| Act::Compress { zstd }),
         1 => Just(Act::CopyTruncate),
-        5 => (1usize..6).prop_map(Act::Read),
+        1 => Just(Act::Truncate),
+        1 => Just(Act::DeleteAndCreate),
+        1 => Just(Act::Swap),
+        6 => (1usize..6).prop_map(Act::Read),
         1 => Just(Act::Park),
         2 => Just(Act::Restart),
     ];
     prop::collection::vec(act, 1..40)
 }
 
+/// A stretch of what was written.
+struct Stretch {
+    bytes: Vec<u8>,
+    /// Whether it was destroyed: a beginning of it may have been read.
+    destroyed: bool,
+}
+
 struct Model {
     bench: Bench,
-    written: Vec<u8>,
+    written: Vec<Stretch>,
+    /// Bytes of everything in `written`, and of what is in it and destroyed.
+    total: u64,
     appended: u64,
-    rotated: u64,
+    /// Whether rotated files are named by date; else they are counted, and shifted each time.
+    dated: bool,
+    rotated: usize,
+    /// Rotated files that are not compressed, oldest first.
+    plain: Vec<PathBuf>,
 }
 
 impl Model {
+    fn new(limits: Limits, dated: bool) -> Self {
+        let (bench, stretch) = (Bench::with(limits), Stretch { bytes: Vec::new(), destroyed: false });
+        let written = vec![stretch];
+        Self { bench, written, total: 0, appended: 0, dated, rotated: 0, plain: Vec::new() }
+    }
+
     /// Numbered, so that no two lines are alike and a repeated or lost one shows.
     fn append(&mut self, text: &str) {
         self.appended += 1;
         let text = format!("{}:{text}", self.appended);
         self.bench.append(&text);
-        self.written.extend_from_slice(text.as_bytes());
+        self.total += text.len() as u64;
+        self.written.last_mut().unwrap().bytes.extend_from_slice(text.as_bytes());
     }
 
     /// Files born in the same tick of the file system's clock cannot be told apart by age.
-    fn next_tick(&self) {
+    fn next_tick(&mut self) {
         let birth = |path: &Path| Identity::of(&fs::metadata(path).unwrap()).birth;
         let probe = self.bench.beside("probe");
         let before = birth(&self.bench.path);
@@ -61,32 +97,80 @@ impl Model {
         } {
             std::thread::yield_now();
         }
+        self.bench.now.observed = clock();
+    }
+
+    /// Where the file is that the path leads to.
+    fn target(&self) -> PathBuf {
+        fs::canonicalize(&self.bench.path).unwrap()
+    }
+
+    /// The name for the next rotated file.
+    fn rotated(&mut self) -> PathBuf {
+        self.rotated += 1;
+        if self.dated {
+            return self.bench.beside(&format!("x.log-{}", 20_260_000 + self.rotated));
+        }
+        for number in (1..self.rotated).rev() {
+            for ending in ["", ".gz", ".zst"] {
+                let from = self.bench.beside(&format!("x.log.{number}{ending}"));
+                let to = self.bench.beside(&format!("x.log.{}{ending}", number + 1));
+                if from.exists() {
+                    fs::rename(&from, &to).unwrap();
+                    self.plain.iter_mut().filter(|path| **path == from).for_each(|path| path.clone_from(&to));
+                }
+            }
+        }
+        self.bench.beside("x.log.1")
+    }
+
+    fn rename(&mut self) {
+        self.next_tick();
+        let to = self.rotated();
+        fs::rename(self.target(), &to).unwrap();
+        if fs::symlink_metadata(&self.bench.path).is_ok_and(|metadata| metadata.is_symlink()) {
+            fs::remove_file(&self.bench.path).unwrap();
+        }
+        self.plain.push(to);
     }
 
     fn act(&mut self, act: &Act) {
         match act {
             Act::Append(text) => self.append(text),
-            Act::Rotate => {
-                self.rotated += 1;
-                self.next_tick();
-                let old = self.bench.beside(&format!("x.log-{:08}", self.rotated));
-                fs::rename(&self.bench.path, old).unwrap();
+            Act::Rename { late } => {
+                self.rename();
+                if *late {
+                    self.bench.step();
+                }
                 self.append("created\n");
+            }
+            Act::Compress { zstd } => self.compress(*zstd),
+            Act::CopyTruncate => {
+                // Content of which nothing was seen before it was truncated is nobody's.
+                self.bench.drain();
+                self.append(&"copied\n".repeat(40));
+                self.bench.step();
+                self.next_tick();
+                let copy = self.rotated();
+                fs::copy(self.target(), &copy).unwrap();
+                self.truncate();
+                self.plain.push(copy);
+                self.bench.drain();
+            }
+            Act::Truncate => {
+                self.destroy();
+                self.truncate();
+                self.bench.drain();
             }
             Act::DeleteAndCreate => {
                 self.bench.drain();
                 self.next_tick();
-                fs::remove_file(&self.bench.path).unwrap();
+                fs::remove_file(self.target()).unwrap();
                 self.append("anew\n");
                 // Only who holds a deleted file can read it: here, the unfinished line.
                 self.bench.drain();
             }
-            Act::CopyTruncate => {
-                self.bench.drain();
-                fs::copy(&self.bench.path, self.bench.beside("copy")).unwrap();
-                fs::OpenOptions::new().write(true).open(&self.bench.path).unwrap().set_len(0).unwrap();
-                self.bench.drain();
-            }
+            Act::Swap => self.swap(),
             Act::Read(count) => {
                 for _ in 0..*count {
                     self.bench.step();
@@ -96,14 +180,80 @@ impl Model {
             Act::Restart => self.bench.restart(),
         }
     }
+
+    fn compress(&mut self, zstd: bool) {
+        // A writer that still has it open is a mistake of the rotation; ours never has.
+        if self.plain.is_empty() {
+            return;
+        }
+        self.next_tick();
+        let path = self.plain.remove(0);
+        let (text, modified) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
+        let (ending, bytes) =
+            if zstd { (".zst", zstd::encode_all(&text[..], 1).unwrap()) } else { (".gz", gzip(&text)) };
+        let packed = PathBuf::from(format!("{}{ending}", path.display()));
+        fs::write(&packed, bytes).unwrap();
+        fs::OpenOptions::new().write(true).open(&packed).unwrap().set_modified(modified).unwrap();
+        fs::remove_file(path).unwrap();
+    }
+
+    fn truncate(&self) {
+        fs::OpenOptions::new().write(true).open(self.target()).unwrap().set_len(0).unwrap();
+    }
+
+    /// What was not handed over yet of the file that stands there is about to be lost. One read has seen how much
+    /// there is.
+    fn destroy(&mut self) {
+        self.bench.drain();
+        self.append(&"doomed\n".repeat(40));
+        self.bench.step();
+        let unread = (self.total - self.bench.saved.as_ref().unwrap().offset) as usize;
+        let last = self.written.last_mut().unwrap();
+        let bytes = last.bytes.split_off(last.bytes.len() - unread);
+        self.written.push(Stretch { bytes, destroyed: true });
+        self.written.push(Stretch { bytes: Vec::new(), destroyed: false });
+    }
+
+    fn swap(&mut self) {
+        // The old target keeps a name that tells nothing: only who reads it in time has it.
+        self.bench.drain();
+        self.next_tick();
+        self.rotated += 1;
+        let target = self.bench.beside(&format!("target{}", self.rotated));
+        fs::write(&target, "").unwrap();
+        let fresh = self.bench.beside("fresh");
+        symlink(&target, &fresh).unwrap();
+        fs::rename(&fresh, &self.bench.path).unwrap();
+        self.append("swapped\n");
+        self.bench.drain();
+    }
+
+    /// Whether `got` is what was written, but for ends of destroyed stretches.
+    fn explains(&self, got: &[u8]) -> bool {
+        let mut reached = std::collections::BTreeSet::from([0]);
+        for Stretch { bytes, destroyed } in &self.written {
+            let mut next = std::collections::BTreeSet::new();
+            for at in reached {
+                let common = bytes.iter().zip(&got[at..]).take_while(|(a, b)| a == b).count();
+                if *destroyed {
+                    next.extend(at..=at + common);
+                } else if common == bytes.len() {
+                    next.insert(at + common);
+                }
+            }
+            reached = next;
+        }
+        reached.contains(&got.len())
+    }
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(250))]
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
     #[test]
-    fn every_byte_exactly_once_in_order(acts in acts(), batch_bytes in 1usize..200) {
+    fn every_byte_exactly_once_in_order(acts in acts(), batch_bytes in 1usize..200, dated: bool) {
         let limits = Limits { batch_bytes, rotation_grace: Duration::ZERO, ..Limits::default() };
-        let mut model = Model { bench: Bench::with(limits), written: Vec::new(), appended: 0, rotated: 0 };
+        let mut model = Model::new(limits, dated);
+        model.bench.now.observed = clock();
         model.append("first\n");
         // What is rotated away before it was ever seen is nobody's.
         prop_assert!(model.bench.step());
@@ -112,9 +262,12 @@ proptest! {
         }
         model.append("\nlast\n");
         model.bench.drain();
-        let (got, expected) = (String::from_utf8_lossy(&model.bench.out), String::from_utf8_lossy(&model.written));
-        prop_assert_eq!(got, expected);
-        prop_assert_eq!(&model.bench.gaps, &vec![]);
-        prop_assert_eq!(model.bench.saved.unwrap().offset, model.written.len() as u64);
+        let got = &model.bench.out;
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let written: Vec<String> = model.written.iter().map(|stretch| text(&stretch.bytes)).collect();
+        prop_assert!(model.explains(got), "got {:?}, written {written:?}", text(got));
+        let lost: u64 = model.bench.gaps.iter().map(|(start, end, _)| end - start).sum();
+        prop_assert_eq!(got.len() as u64 + lost, model.total, "what is missing is in gaps");
+        prop_assert_eq!(model.bench.saved.unwrap().offset, model.total);
     }
 }

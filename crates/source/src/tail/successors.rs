@@ -1,0 +1,234 @@
+//! Where the stream goes on when the path no longer leads to the same content: renamed, copied, compressed or
+//! rotated several times before anyone looked.
+
+use super::*;
+use crate::refusal::open_rotated;
+use crate::rotated::{self, Rotated};
+
+/// Times that a directory is listed again because rotation went on meanwhile.
+const MAX_LISTINGS: usize = 8;
+/// Rotated files that are looked into for what was read.
+const MAX_PROBES: usize = 64;
+
+impl Tail {
+    /// Finds the file of `mark` again: at its path, under another name beside it, as a copy, or not at all.
+    pub(super) fn unpark(&mut self, mark: &Mark, now: Now) -> Result<bool, Error> {
+        let found = match refusal::open(&self.path) {
+            // Of a file of which nothing was read, the same inode proves nothing: it may have been copied and truncated.
+            Ok(opened) if mark.position > 0 && opened.identity.may_be(&mark.identity) => {
+                let Opened { file, identity, size, modified, packing } = opened;
+                match OpenFile::resume(file, identity, mark)? {
+                    Ok(file) => {
+                        self.resume(file, mark, now);
+                        return Ok(true);
+                    }
+                    Err(file) => Ok(Opened { file, identity, size, modified, packing }),
+                }
+            }
+            other => other,
+        };
+        if let Some((path, file)) = self.renamed(mark).or_else(|| self.copied(mark, b"")) {
+            info!("{} goes on in {}, where rotation has put it", self.source, path.display());
+            self.resume(file, mark, now);
+            return Ok(true);
+        }
+        match found {
+            Ok(_) if self.is_archive => {
+                self.cutter.lose(mark.base + mark.size, now.observed, &mut self.lost);
+                self.front = Front::None;
+                self.closed(Closed::Refused(ARCHIVED.to_owned()))
+            }
+            Ok(opened) => {
+                self.replaced(mark, opened, now);
+                self.open_front(now)
+            }
+            Err(closed) => self.closed(closed),
+        }
+    }
+
+    /// Something stands at the path again after it was empty for long; others may have come and gone in between.
+    pub(super) fn start_after_previous(&mut self, opened: Opened) {
+        let Some(Past { identity, modified }) = self.previous else { return };
+        let (base, none) = (self.cutter.offset, Fingerprint::EMPTY);
+        let previous = self.previous;
+        let mark = Mark {
+            identity,
+            base,
+            position: 0,
+            size: 0,
+            skip: None,
+            modified,
+            prefix: none,
+            edge: none,
+            previous,
+        };
+        self.line_up(&identity, &mark, opened);
+    }
+
+    /// The content of `mark` is gone; `opened` stands in its place, and perhaps others in between.
+    fn replaced(&mut self, mark: &Mark, opened: Opened, now: Now) {
+        let same = opened.identity.may_be(&mark.identity);
+        self.front = Front::None;
+        self.previous = mark.previous;
+        self.left.retain(|left| !left.identity.is(&opened.identity));
+        let missed = self.line_up(&mark.identity, mark, opened);
+        // What nothing was read of is the first of those, or the same file still.
+        if mark.position > 0 || !missed && !same {
+            warn!("{} was replaced or truncated while it was not open: its new content is read", self.source);
+            self.cutter.skip = mark.skip;
+            self.cutter.lose(mark.base + mark.size, now.observed, &mut self.lost);
+            self.rotations += 1;
+        }
+    }
+
+    /// The same file under another name.
+    fn renamed(&self, mark: &Mark) -> Option<(PathBuf, OpenFile)> {
+        let path = rotated::find(&self.path, &mark.identity)?;
+        let identity = Identity::of(&fs::metadata(&path).ok()?);
+        let opened = open_rotated(&path, &identity).ok()?;
+        Some((path, resumed(opened, mark)?))
+    }
+
+    /// A copy of what was read, and of what follows it, that rotation made since: whole or compressed.
+    /// `partial` is what is known to follow.
+    fn copied(&self, mark: &Mark, partial: &[u8]) -> Option<(PathBuf, OpenFile)> {
+        if mark.position == 0 && partial.is_empty() {
+            return None;
+        }
+        let candidates = rotated::files(&self.path).into_iter().filter(|file| {
+            !file.identity.may_be(&mark.identity)
+                && file.is_born_after(mark.modified)
+                && (file.packed || file.size >= mark.position)
+        });
+        candidates.take(MAX_PROBES).find_map(|file| {
+            let mut copy = resumed(open_rotated(&file.path, &file.identity).ok()?, mark)?;
+            copy.is_static = true;
+            copy.goes_on_with(partial).then_some((file.path, copy))
+        })
+    }
+
+    /// The content was truncated: reads on in the copy that was made before, if there is one.
+    pub(super) fn goes_on_in_copy(&mut self, now: Now) -> bool {
+        let Front::Open(file) = &self.front else { return false };
+        let (mark, identity) = (file.mark(&self.cutter), file.identity);
+        let Some((path, copy)) = self.copied(&mark, file.partial()).filter(|_| !file.is_static) else {
+            return false;
+        };
+        info!("{} was truncated: the rest is read from {}", self.source, path.display());
+        self.left.retain(|left| !left.identity.is(&identity));
+        self.rotations += 1;
+        self.resume(copy, &mark, now);
+        self.unsaved = true;
+        true
+    }
+
+    /// Puts `opened` behind what stood at the path after `older` and was rotated away before anyone looked.
+    /// Returns whether there was something.
+    pub(super) fn line_up(&mut self, older: &Identity, front: &Mark, opened: Opened) -> bool {
+        let known = |identity: &Identity| {
+            identity.is(&opened.identity)
+                || self.next.iter().any(|next| next.identity.is(identity))
+                || self.left.iter().any(|left| left.identity.is(identity))
+        };
+        let room = MAX_SUCCESSORS.saturating_sub(self.next.len() + 1);
+        let read: Vec<Identity> = [*older, front.identity].into_iter().chain(self.identities()).collect();
+        let is_read = |file: &Rotated| {
+            read.iter().any(|identity| file.identity.may_be(identity))
+                || front.previous.iter().chain(&self.previous).any(|past| file.was(past))
+        };
+        let missed = hold(&self.path, &|files| {
+            let mut missed = after(files, &is_read, older, front.modified, &opened.identity);
+            missed.retain(|file| !known(&file.identity));
+            missed.truncate(room);
+            missed
+        });
+        let in_front = match &self.front {
+            Front::Open(file) => file.end_mark(),
+            _ => None,
+        };
+        let waiting = self.next.iter().filter(|next| next.packing.is_none());
+        let waiting = waiting.filter_map(|next| OpenFile::end_of(&next.file, next.identity));
+        let held: Vec<Mark> = in_front.into_iter().chain(waiting).collect();
+        let before = self.next.len();
+        for (path, missed) in missed {
+            let copied = self.left.iter().chain([front]).chain(&held).any(|mark| is_copy(&path, mark));
+            let readable = missed.packing.is_some() || !is_packed(&path);
+            if !copied && readable {
+                info!("{} goes on in {}, rotated before it was read", self.source, path.display());
+                self.next.push_back(missed);
+            } else if !readable {
+                warn!("{}: {} cannot be read: only .gz and .zst are", self.source, path.display());
+            }
+        }
+        self.next.push_back(opened);
+        self.next.len() > before + 1
+    }
+}
+
+/// The file, if it holds what was read up to `mark`.
+fn resumed(opened: Opened, mark: &Mark) -> Option<OpenFile> {
+    let Opened { file, identity, packing, .. } = opened;
+    match packing {
+        Some(packing) => OpenFile::resume_packed(file, packing, identity, mark).ok()?,
+        None => OpenFile::resume(file, identity, mark).ok()?.ok(),
+    }
+}
+
+/// Of rotated files, oldest first, those that stood at the path after what `is_read`, `older` last, and before
+/// `newer`.
+fn after(
+    files: &[Rotated],
+    is_read: &dyn Fn(&Rotated) -> bool,
+    older: &Identity,
+    modified: Timestamp,
+    newer: &Identity,
+) -> Vec<Rotated> {
+    // Where one of them is found, names tell the order; else only age does.
+    if let Some(index) = files.iter().rposition(is_read) {
+        return files[index + 1..].to_vec();
+    }
+    let born = |identity: &Identity| identity.birth.unwrap_or(i64::MIN);
+    let between = |file: &&Rotated| {
+        file.is_written_after(modified)
+            && (file.packed || born(&file.identity) >= born(older))
+            && newer.birth.is_none_or(|newer| file.packed || born(&file.identity) <= newer)
+    };
+    files.iter().filter(between).cloned().collect()
+}
+
+/// Opens the files that `choose` takes, and makes sure that rotation did not go on meanwhile.
+fn hold(path: &Path, choose: &dyn Fn(&[Rotated]) -> Vec<Rotated>) -> Vec<(PathBuf, Opened)> {
+    let identities = |files: &[Rotated]| files.iter().map(|file| file.identity).collect::<Vec<_>>();
+    let mut chosen = choose(&rotated::files(path));
+    for _ in 0..MAX_LISTINGS {
+        let open = |file: &Rotated| Some((file.path.clone(), open_rotated(&file.path, &file.identity).ok()?));
+        let opened: Vec<_> = chosen.iter().filter_map(open).collect();
+        let again = choose(&rotated::files(path));
+        if opened.len() == chosen.len() && identities(&again) == identities(&chosen) {
+            return opened;
+        }
+        chosen = again;
+    }
+    warn!("{} is rotated faster than it can be looked at", path.display());
+    chosen
+        .iter()
+        .filter_map(|file| Some((file.path.clone(), open_rotated(&file.path, &file.identity).ok()?)))
+        .collect()
+}
+
+/// Whether the file at `path` holds what was read up to `mark`: `logrotate` and people make copies. A short
+/// beginning proves nothing, many logs start with the same header; a compressed file of just that is a copy.
+fn is_copy(path: &Path, mark: &Mark) -> bool {
+    let identity = fs::metadata(path).map(|metadata| Identity::of(&metadata));
+    let opened = identity.ok().and_then(|identity| open_rotated(path, &identity).ok());
+    opened.is_some_and(|opened| {
+        let packed = opened.packing.is_some();
+        let file = if mark.edge.len == EDGE_BYTES || packed { resumed(opened, mark) } else { None };
+        file.is_some_and(|mut file| mark.edge.len == EDGE_BYTES || file.ends_here())
+    })
+}
+
+/// Whether a name says that the file is compressed.
+fn is_packed(path: &Path) -> bool {
+    refusal::refused_name(path).is_some()
+}
