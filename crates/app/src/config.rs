@@ -117,6 +117,21 @@ pub(crate) enum StartAt {
     Beginning,
     /// After what it holds already.
     End,
+    /// With the first whole line of its last bytes, so many.
+    Last(u64),
+}
+
+impl StartAt {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("last ")) {
+            ("beginning", _) => Ok(Self::Beginning),
+            ("end", _) => Ok(Self::End),
+            (_, Some(size)) => unit::bytes(size).map(Self::Last),
+            _ => Err(format!(
+                "`{text}` is unknown; \"beginning\", \"end\" or a size as in \"last 1 MiB\" is possible"
+            )),
+        }
+    }
 }
 
 /// The zone of timestamps that are written without one.

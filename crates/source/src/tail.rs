@@ -3,6 +3,7 @@
 //! A source is a stream: the files that stood at its path, one after the other. The file in front is read to
 //! its end and only then left for its successors, which are held open meanwhile so that none can slip by.
 
+mod beginning;
 mod standing;
 
 use std::collections::VecDeque;
@@ -21,6 +22,8 @@ use crate::open_file::{Block, EDGE_BYTES, OpenFile, read_exactly};
 use crate::refusal::{self, Closed, Opened};
 use crate::status::{SourceState, SourceStatus};
 use crate::{Error, Limits, StartAt, rotated};
+
+use self::beginning::Place;
 
 /// Successors held open at once; one that comes when as many wait is found again on disk.
 const MAX_SUCCESSORS: usize = 64;
@@ -209,14 +212,17 @@ impl Tail {
         if self.cutter.offset == 0 && refusal::is_binary(&opened)? {
             return self.closed(Closed::Refused(refusal::BINARY.to_owned()));
         }
-        if std::mem::take(&mut self.start_at) == StartAt::Beginning {
-            return self.start(opened, now);
-        }
-        let end = last_line_end(&opened, self.limits.max_line_bytes)?;
+        let place =
+            beginning::place(&opened, std::mem::take(&mut self.start_at), self.limits.max_line_bytes)?;
+        let position = match place {
+            Place::Line(0) => return self.start(opened, now),
+            Place::Line(position) | Place::Amid(position) => position,
+        };
         let Opened { file, identity, seen, .. } = opened;
         self.seen = seen;
-        self.put_front(OpenFile::from_middle(file, identity, end)?, now);
-        self.cutter.offset = end;
+        self.put_front(OpenFile::from_middle(file, identity, position)?, now);
+        self.cutter.offset = position;
+        self.cutter.skip = (place == Place::Amid(position)).then_some(position);
         self.unsaved = true;
         Ok(true)
     }

@@ -155,6 +155,7 @@ fn follow(config: &Config, source: &SourceConfig, taken: &[String]) -> taffrail_
         start_at: match source.start_at {
             StartAt::Beginning => taffrail_source::StartAt::Beginning,
             StartAt::End => taffrail_source::StartAt::End,
+            StartAt::Last(bytes) => taffrail_source::StartAt::Last(bytes),
         },
         limits,
         ..taffrail_source::Config::default()

@@ -244,15 +244,12 @@ pub(crate) static KEYS: &[Key] = &[
     },
     Key {
         name: "source.start_at",
-        form: "\"beginning\" or \"end\"",
+        form: "\"beginning\", \"end\" or \"last SIZE\"",
         default: Default::Text("beginning"),
-        doc: "Where reading starts in files that are seen for the first time. For huge old files that are not worth reading.",
+        doc: "Where reading starts in files that are there at the first start; \"last 1 MiB\" begins with the first whole \
+              line of the last MiB. For huge old files that are not worth reading. Files that appear later are read whole.",
         target: Target::Source(|source, value| {
-            source.start_at = match value.text()? {
-                "beginning" => StartAt::Beginning,
-                "end" => StartAt::End,
-                other => return Err(format!("`{other}` is unknown; \"beginning\" or \"end\" is possible")),
-            };
+            source.start_at = StartAt::from_text(value.text()?)?;
             Ok(())
         }),
     },

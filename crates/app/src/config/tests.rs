@@ -53,6 +53,7 @@ concurrent = 2
 memtable = 2097152
 [[source]]
 path = "/a/*.log"
+start_at = "last 1 MiB"
 [[source]]
 paths = ["/b", "/c"]
 exclude = ["/c/x"]
@@ -68,7 +69,7 @@ zone = "+02:00"
     assert_eq!(config.memory.memtable_bytes, 2 << 20);
     assert_eq!(config.sources_from, Origin::File);
     let [first, second] = &config.sources[..] else { panic!("{:?}", config.sources) };
-    assert_eq!(first.paths, ["/a/*.log"]);
+    assert_eq!((first.paths[0].as_str(), first.start_at), ("/a/*.log", StartAt::Last(1 << 20)));
     assert_eq!(second.paths, ["/b", "/c"]);
     assert_eq!((second.start_at, second.zone), (StartAt::End, ZoneChoice::Offset(120)));
     assert_eq!((second.exclude.len(), second.service.as_deref()), (1, Some("s")));
@@ -128,6 +129,14 @@ fn each_mistake_is_named_with_its_line_and_the_way_out() {
         (
             "[[source]]\npath = \"/a\"\nzone = \"Berlin\"",
             "t.toml:3: `source.zone`: `Berlin` is no zone; \"local\", \"UTC\" or an offset as \"+02:00\" is possible",
+        ),
+        (
+            "[[source]]\npath = \"/a\"\nstart_at = \"middle\"",
+            "t.toml:3: `source.start_at`: `middle` is unknown; \"beginning\", \"end\" or a size as in \"last 1 MiB\" is possible",
+        ),
+        (
+            "[[source]]\npath = \"/a\"\nstart_at = \"last many\"",
+            "t.toml:3: `source.start_at`: `many` is no size; write a number and a unit: \"64 MiB\", \"10 GiB\", \"500 MB\"",
         ),
         ("node = \"a\"\nnode = \"b\"", "t.toml:2: `node` is set twice; keep one of them"),
         ("data_dir = \"~/x\"", "t.toml:1: `data_dir`: `~` means nothing in a config; write the whole path"),

@@ -426,6 +426,40 @@ fn starting_at_the_end_skips_complete_lines_only() {
 }
 
 #[test]
+fn starting_in_the_last_bytes_begins_with_a_whole_line() {
+    for (text, last, expected) in [
+        ("one\ntwo\nthree\n", 100, &["one", "two", "three"][..]),
+        ("one\ntwo\nthree\n", 14, &["one", "two", "three"]),
+        ("one\ntwo\nthree\n", 10, &["two", "three"]),
+        ("one\ntwo\nthree\n", 9, &["three"]),
+        ("one\ntwo\nthree\n", 0, &[]),
+        ("one\ntwo\nthree\nhalf", 10, &["three", "half…"]),
+        ("one\ntwo\nthree\nhalf", 2, &["half…"]),
+        ("", 5, &[]),
+    ] {
+        let mut bench =
+            Bench::with(Limits { partial_line_timeout: Some(Duration::ZERO), ..Limits::default() });
+        bench.append(text);
+        bench.tail = Tail::new(bench.path.clone(), None, StartAt::Last(last), bench.limits);
+        assert_eq!(bench.lines(), expected, "{text:?} last {last}");
+        assert_eq!(bench.gaps, []);
+        bench.restart();
+        bench.append("next\n");
+        assert_eq!(bench.lines(), ["next"], "{text:?} last {last}");
+        assert_eq!(bench.saved.as_ref().unwrap().offset, text.len() as u64 + 5);
+    }
+}
+
+#[test]
+fn starting_amid_a_huge_line_counts_its_rest_as_a_gap() {
+    let mut bench = Bench::with(Limits { max_line_bytes: 4, ..Limits::default() });
+    bench.append("a\n0123456789abcdef\nb\n");
+    bench.tail = Tail::new(bench.path.clone(), None, StartAt::Last(12), bench.limits);
+    assert_eq!(bench.lines(), ["b"]);
+    assert_eq!(bench.gaps, [(9, 19, GapReason::Oversize)]);
+}
+
+#[test]
 fn what_cannot_be_followed_says_so_and_comes_back() {
     let mut bench = Bench::new();
     fs::create_dir(&bench.path).unwrap();
