@@ -55,6 +55,8 @@ pub(crate) struct Config {
     pub query: Query,
     /// Limits of memory.
     pub memory: Memory,
+    /// How long unread bytes may wait without reading moving on.
+    pub stall_after: Duration,
 }
 
 /// What is deleted when; the stricter of the two decides.
@@ -309,6 +311,7 @@ impl Config {
             retention: Retention { max_age: Duration::ZERO, max_size_bytes: 0 },
             query: Query { timeout: Duration::ZERO, memory_bytes: 0, concurrent: 0 },
             memory: Memory { memtable_bytes: 0 },
+            stall_after: Duration::ZERO,
         };
         for key in key::KEYS {
             if let (key::Default::Text(text), key::Target::Config(set)) = (&key.default, &key.target) {

@@ -19,6 +19,7 @@ mod rotated;
 mod status;
 mod tail;
 mod watch;
+mod watchdog;
 
 pub use config::{Config, Limits, StartAt};
 pub use discover::{Discovery, discover};
@@ -27,5 +28,6 @@ pub use follower::{Follower, Sink};
 pub use identity::Identity;
 pub use pattern::source_name;
 pub use reader::{Fill, Reading, read_lines};
-pub use status::{SourceState, SourceStatus};
+pub use status::{SourceKind, SourceState, SourceStatus, StoppedAt};
 pub use tail::{Now, Tail};
+pub use watchdog::{Behind, Glance, Watchdog};

@@ -24,6 +24,7 @@ use crate::status::{SourceState, SourceStatus};
 use crate::{Error, Limits, StartAt, rotated};
 
 use self::beginning::Place;
+use self::standing::Lag;
 
 /// Successors held open at once; one that comes when as many wait is found again on disk.
 const MAX_SUCCESSORS: usize = 64;
@@ -70,6 +71,7 @@ pub struct Tail {
     displaced: bool,
     /// When the front file last grew, or was found replaced.
     quiet_since: Duration,
+    lag: Lag,
     state: SourceState,
     rotations: u64,
     last_read: Option<Timestamp>,
@@ -120,6 +122,7 @@ impl Tail {
             seen: Timestamp(i64::MIN),
             displaced: false,
             quiet_since: Duration::ZERO,
+            lag: Lag::default(),
             state: SourceState::Missing,
             rotations: 0,
             last_read: None,
@@ -138,6 +141,7 @@ impl Tail {
             self.state = SourceState::Failed(error.to_string());
             self.last_error = Some(error.to_string());
         }
+        self.note_lag(now);
         result
     }
 

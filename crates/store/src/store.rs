@@ -5,6 +5,7 @@
 //! [`bulk`] writes segments directly for imports.
 
 pub mod bulk;
+mod gaps;
 mod recovery;
 mod sealer;
 

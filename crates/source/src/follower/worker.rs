@@ -19,7 +19,7 @@ use crate::discover::Found;
 use crate::identity::Identity;
 use crate::pattern::Patterns;
 use crate::watch::{Change, Watch};
-use crate::{Config, Now, SourceState, SourceStatus, StartAt, Stopped, Tail, source_name};
+use crate::{Config, Now, SourceKind, SourceState, SourceStatus, StartAt, Stopped, Tail, source_name};
 
 /// After a wake-up, time for more to come: reading every single line by itself would cost more than it gives.
 const COALESCE: Duration = Duration::from_millis(2);
@@ -315,11 +315,14 @@ impl Worker {
         }
         drop(board);
         for (path, reason) in &found.refused {
-            self.refuse(path, reason);
+            self.refuse(path, SourceState::Refused(reason.clone()));
+        }
+        for (path, error) in &found.unreadable {
+            self.refuse(path, SourceState::Failed(error.clone()));
         }
     }
 
-    fn refuse(&mut self, path: &Path, reason: &str) {
+    fn refuse(&mut self, path: &Path, state: SourceState) {
         // A path that is followed tells of itself.
         if self.by_path.contains_key(path) && !self.refused.contains(&source_name(path)) {
             return;
@@ -327,16 +330,8 @@ impl Worker {
         let source = source_name(path);
         self.refused.insert(source.clone());
         self.post(SourceStatus {
-            source,
-            state: SourceState::Refused(reason.to_owned()),
-            offset: 0,
-            size: 0,
-            lag_bytes: 0,
-            lines: 0,
-            rotations: 0,
-            last_read: None,
-            last_error: None,
-            identity: String::new(),
+            path: Some(path.to_owned()),
+            ..SourceStatus::new(source, SourceKind::File, state)
         });
     }
 
@@ -353,7 +348,7 @@ impl Worker {
 
     fn take_up(&mut self, found: Found, known: &HashMap<u64, Vec<(Identity, u64)>>) {
         for (path, reason) in &found.refused {
-            self.refuse(path, reason);
+            self.refuse(path, SourceState::Refused(reason.clone()));
         }
         let new = |path: &&PathBuf| !self.by_path.contains_key(*path);
         let (files, missing): (Vec<_>, Vec<_>) = (
@@ -368,7 +363,8 @@ impl Worker {
             });
             match owner {
                 Some((id, owner)) => {
-                    self.refuse(&path, &format!("is read as {owner}: it stood there before it was renamed"));
+                    let reason = format!("is read as {owner}: it stood there before it was renamed");
+                    self.refuse(&path, SourceState::Refused(reason));
                     self.by_path.insert(path, id);
                 }
                 None => self.follow(path, false),

@@ -460,6 +460,27 @@ fn starting_amid_a_huge_line_counts_its_rest_as_a_gap() {
 }
 
 #[test]
+fn status_tells_what_waits_and_since_when() {
+    let mut bench = Bench::with(Limits { batch_bytes: 12, ..Limits::default() });
+    bench.append("line one\nline two\nunfinished");
+    bench.now.observed = Timestamp(5);
+    assert!(bench.step());
+    let status = bench.tail.status();
+    assert_eq!((status.offset, status.position, status.size), (9, 9, 28));
+    assert!(status.lag_bytes > status.held_bytes, "{status:?}");
+    assert_eq!(status.behind_since, Some(Timestamp(5)));
+    bench.now.observed = Timestamp(6);
+    bench.drain();
+    let status = bench.tail.status();
+    assert_eq!((status.offset, status.lag_bytes, status.held_bytes), (18, 10, 10));
+    assert_eq!(status.behind_since, None, "an unfinished line is no lag");
+    assert!(bench.tail.park());
+    assert_eq!(bench.tail.status().held_bytes, 10);
+    let stopped = crate::StoppedAt::of(bench.saved.as_ref().unwrap()).unwrap();
+    assert_eq!((Some(stopped.identity), stopped.position, stopped.size), (status.identity, 18, 28));
+}
+
+#[test]
 fn what_cannot_be_followed_says_so_and_comes_back() {
     let mut bench = Bench::new();
     fs::create_dir(&bench.path).unwrap();
