@@ -183,7 +183,7 @@ impl Report {
     fn gap_lines(&self, width: usize, terminal: Terminal) -> Vec<String> {
         let GapsAnswer { by_reason, newest } = &self.gaps;
         if by_reason.is_empty() {
-            return vec!["none: nothing that was there went unread".to_owned()];
+            return vec!["none".to_owned()];
         }
         let bytes = unit::human_bytes;
         let sum = |sum: &GapReasonSum| {
