@@ -105,7 +105,12 @@ const GET = {
     return { before: part(index - before, index), record: plain(lines[index], true), after: part(index + 1, index + 1 + after) }
   },
   stats: () => ({ records: records.length }),
-  sources: () => ({ sources: sources(), gaps: GAPS }),
+  sources(parameters) {
+    const found = sources().filter((source) => source.source.includes(parameters.get('name') ?? ''))
+    const trouble = (source) => (source.stalled ? 0 : source.state === 'failed' ? 1 : source.lag_bytes > 0 ? 2 : 3)
+    if (parameters.get('order') === 'trouble') found.sort((a, b) => trouble(a) - trouble(b))
+    return { sources: found.slice(0, Number(parameters.get('limit') ?? 10_000)), total: found.length, gaps: GAPS }
+  },
 }
 
 const GAPS = {

@@ -26,7 +26,10 @@ pub use histogram::HistogramAnswer;
 pub use push::PushAnswer;
 pub use record::Record;
 pub use search::SearchAnswer;
-pub use sources::{FileIdentity, GapAnswer, GapReasonSum, GapsAnswer, Source, SourceGaps, SourcesAnswer};
+pub use sources::{
+    FileIdentity, GapAnswer, GapReasonSum, GapsAnswer, SOURCES_LIMIT_MAX, Source, SourceGaps, SourcesAnswer,
+    is_named,
+};
 pub use sql::cell::sql_value;
 pub use sql::{SqlAnswer, SqlColumn};
 pub use stats::StatsAnswer;

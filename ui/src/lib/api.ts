@@ -83,6 +83,8 @@ export interface Source {
 
 export interface SourcesAnswer {
   sources: Source[]
+  /** How many have the name, beyond the limit too. */
+  total: number
   gaps: {
     by_reason: { reason: string; count: number; bytes: number }[]
     newest: { source: string; start_offset: number; end_offset: number; observed: string; reason: string }[]
@@ -191,8 +193,9 @@ export function context(
   return ask('context', { source: place.source, offset: place.offset, before, after, raw: true }, signal)
 }
 
-export function sources(signal?: AbortSignal): Promise<SourcesAnswer> {
-  return ask('sources', {}, signal)
+/** Trouble first. */
+export function sources(name: string, limit: number, signal?: AbortSignal): Promise<SourcesAnswer> {
+  return ask('sources', { name, limit, order: 'trouble' }, signal)
 }
 
 /** Also a program that is not well says how it is, with 503; one that is only busy says something else. */

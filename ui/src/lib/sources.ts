@@ -1,4 +1,4 @@
-// Owns what the page makes of sources and health: what comes first, in which words, how worried to look.
+// Owns what the page makes of sources and health: in which words, how worried to look.
 
 import type { HealthAnswer, Problem, Source } from './api'
 
@@ -31,17 +31,6 @@ export function wordOf(source: Source): string {
 /** Why a source is not read; nothing about errors that are over. */
 export function reasonOf(source: Source): string | null {
   return source.stalled || source.state === 'failed' || source.state === 'refused' ? source.error : null
-}
-
-const RANK: Record<string, number> = { stalled: 0, failed: 1, missing: 4, refused: 5 }
-
-/** Trouble first, then what is behind, then by name; what does not have `part` in its name is left out. */
-export function listed(sources: readonly Source[], part: string): Source[] {
-  const rank = (source: Source) => RANK[wordOf(source)] ?? (source.lag_bytes > source.held_bytes ? 2 : 3)
-  const wanted = part.trim().toLowerCase()
-  return sources
-    .filter((source) => source.source.toLowerCase().includes(wanted))
-    .sort((a, b) => rank(a) - rank(b) || (a.source < b.source ? -1 : 1))
 }
 
 /** `12 s`, `3 min`, `5 h`, `4 d`; a dash for nothing. */

@@ -86,7 +86,7 @@ impl Report {
     fn of_daemon(client: &Client) -> anyhow::Result<Self> {
         let health: HealthAnswer = client.health()?;
         let stats: StatsAnswer = client.get("/api/v1/stats", &[])?;
-        let sources: SourcesAnswer = client.get("/api/v1/sources", &[])?;
+        let sources = sources::ask(client, "")?;
         Ok(Self {
             running: true,
             healthy: health.is_ok(),
@@ -108,7 +108,7 @@ impl Report {
 
     fn of_store(store: &Store) -> anyhow::Result<Self> {
         let stats = store.stats()?;
-        let sources = sources::stored(store)?;
+        let sources = sources::stored(store, "")?;
         Ok(Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             records: stats.records,

@@ -4,20 +4,28 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use serde::{Deserialize, Serialize};
 use taffrail_store::StoredGap;
 use taffrail_store::engine::{GapTotal, Gaps};
 
+use crate::api::parameters::Parameters;
 use crate::api::rfc3339;
 use crate::error::ApiError;
 use crate::run::App;
 
+/// Sources that one answer has at most.
+pub const SOURCES_LIMIT_MAX: usize = 100_000;
+/// Sources that one answer has where nothing is said.
+const SOURCES_LIMIT: usize = 10_000;
+
 /// What is followed, and what is missing of it.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct SourcesAnswer {
-    /// Every source, by name.
+    /// The sources that were asked for.
     pub sources: Vec<Source>,
+    /// How many there are in all of what was asked for.
+    pub total: u64,
     /// The gaps of all sources that are stored, also of those that are followed no more.
     pub gaps: GapsAnswer,
 }
@@ -141,7 +149,32 @@ impl SourcesAnswer {
                 source.gaps = sum;
             }
         }
-        Self { sources, gaps: GapsAnswer::from(gaps) }
+        let total = sources.len() as u64;
+        Self { sources, total, gaps: GapsAnswer::from(gaps) }
+    }
+}
+
+/// Whether a source's name has `pattern` in it, where `*` stands for anything.
+pub fn is_named(pattern: &str, name: &str) -> bool {
+    let mut rest = name;
+    pattern.split('*').all(|piece| match rest.find(piece) {
+        Some(at) => {
+            rest = &rest[at + piece.len()..];
+            true
+        }
+        None => false,
+    })
+}
+
+/// What somebody looks for first comes first.
+fn rank(source: &Source) -> u8 {
+    match source.state.as_str() {
+        _ if source.stalled => 0,
+        "failed" => 1,
+        "missing" => 4,
+        "refused" => 5,
+        _ if source.lag_bytes > source.held_bytes => 2,
+        _ => 3,
     }
 }
 
@@ -174,12 +207,46 @@ impl From<&StoredGap> for GapAnswer {
     }
 }
 
-pub(crate) async fn sources(State(app): State<Arc<App>>) -> Result<Json<SourcesAnswer>, ApiError> {
-    Ok(Json(
-        app.look(|services| {
-            let gaps = services.engine.gaps()?;
-            Ok(SourcesAnswer::new(services.sources.sources(), &gaps))
-        })
-        .await?,
-    ))
+pub(crate) async fn sources(
+    State(app): State<Arc<App>>,
+    RawQuery(query): RawQuery,
+) -> Result<Json<SourcesAnswer>, ApiError> {
+    let parameters = Parameters::read(query.as_deref(), &["name", "limit", "order"])?;
+    let name = parameters.text("name").unwrap_or_default().to_owned();
+    let limit = parameters.number("limit", SOURCES_LIMIT, 0..=SOURCES_LIMIT_MAX)?;
+    let trouble_first = match parameters.text("order") {
+        None | Some("name") => false,
+        Some("trouble") => true,
+        Some(other) => return Err(ApiError::invalid(format!("order={other} must be name or trouble"))),
+    };
+    let answer = app.look(move |services| {
+        let mut sources = services.sources.sources();
+        sources.retain(|source| is_named(&name, &source.source));
+        if trouble_first {
+            sources.sort_by_key(rank);
+        }
+        let total = sources.len() as u64;
+        sources.truncate(limit);
+        Ok(SourcesAnswer { total, ..SourcesAnswer::new(sources, &services.engine.gaps()?) })
+    });
+    Ok(Json(answer.await?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_are_parts_of_names() {
+        for (pattern, name, want) in [
+            ("", "/a", true),
+            ("log", "/var/log/x", true),
+            ("*.log", "/x.log", true),
+            ("/var*x", "/var/log/x.1", true),
+            ("x*var", "/var/log/x", false),
+            ("Log", "/var/log/x", false),
+        ] {
+            assert_eq!(is_named(pattern, name), want, "{pattern} {name}");
+        }
+    }
 }

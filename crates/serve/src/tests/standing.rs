@@ -70,6 +70,47 @@ async fn sources_come_with_the_gaps_that_are_stored() {
 }
 
 #[tokio::test]
+async fn sources_are_picked_by_name_and_trouble_comes_first() {
+    let (fake, services) = fake();
+    let source = |name: &str, state: &str, lag_bytes: u64, stalled: bool| Source {
+        source: name.to_owned(),
+        state: state.to_owned(),
+        lag_bytes,
+        held_bytes: 5,
+        stalled,
+        ..Source::default()
+    };
+    *fake.sources.lock().unwrap() = vec![
+        source("/a/refused", "refused", 0, false),
+        source("/a/unfinished", "following", 5, false),
+        source("/b/behind", "following", 6, false),
+        source("/b/failed", "failed", 0, false),
+        source("/b/stalled", "following", 9, true),
+    ];
+    for (query, total, want) in [
+        (
+            "",
+            6,
+            vec!["/a/refused", "/a/unfinished", "/b/behind", "/b/failed", "/b/stalled", "/var/log/app.log"],
+        ),
+        ("?name=/b&order=trouble", 3, vec!["/b/stalled", "/b/failed", "/b/behind"]),
+        ("?order=trouble&limit=1", 6, vec!["/b/stalled"]),
+        ("?name=/a*d", 2, vec!["/a/refused", "/a/unfinished"]),
+        ("?name=none", 0, vec![]),
+    ] {
+        let (status, json) = get(&services, &format!("/api/v1/sources{query}")).await;
+        assert_eq!(status, 200, "{json}");
+        let answer: SourcesAnswer = serde_json::from_value(json).unwrap();
+        let names: Vec<_> = answer.sources.iter().map(|source| source.source.as_str()).collect();
+        assert_eq!((answer.total, names), (total, want), "{query}");
+    }
+    for query in ["order=size", "limit=100001", "q=x"] {
+        let (status, json) = get(&services, &format!("/api/v1/sources?{query}")).await;
+        assert_eq!((status, &json["error"]["code"]), (400, &json!("invalid")), "{query}");
+    }
+}
+
+#[tokio::test]
 async fn health_is_red_with_problems_only_and_the_compatible_one_stays() {
     let (fake, services) = fake();
     fake.health.lock().unwrap().warnings = vec![problem("/w")];
