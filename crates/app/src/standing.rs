@@ -53,9 +53,30 @@ struct Pass {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Place {
     /// Which follower.
-    pub follower: usize,
+    follower: usize,
     /// Behind which of its sources.
-    pub after: Option<String>,
+    after: Option<String>,
+}
+
+impl Place {
+    /// The next `count` sources of all followers, of which `take` gives the first behind a name; fewer at the end.
+    pub(crate) fn next<F>(
+        &mut self,
+        followers: &[F],
+        count: usize,
+        take: impl Fn(&F, Option<&str>, usize) -> Vec<SourceStatus>,
+    ) -> Vec<SourceStatus> {
+        let mut slice = Vec::new();
+        while let Some(follower) = followers.get(self.follower) {
+            slice.extend(take(follower, self.after.as_deref(), count - slice.len()));
+            if slice.len() >= count {
+                self.after = slice.last().map(|status| status.source.clone());
+                break;
+            }
+            *self = Self { follower: self.follower + 1, after: None };
+        }
+        slice
+    }
 }
 
 impl Standing {
@@ -127,16 +148,6 @@ impl Shared {
             *pass = Pass { started: uptime, expected: pass.seen, ..Pass::default() };
         }
     }
-
-    /// The source whose file system has not answered for too long.
-    fn hanging(&self, now: Now) -> Option<Problem> {
-        let (source, since) = locked(&self.looking).clone()?;
-        let long = now.uptime.saturating_sub(since.uptime) >= self.stall_after;
-        let what = "its file system does not answer, so that no source can be watched over; \
-                    look at the mount (`mount`, `dmesg`)";
-        let since = Some(api::rfc3339(since.observed));
-        long.then(|| Problem { source, what: what.to_owned(), since })
-    }
 }
 
 impl Sources for Standing {
@@ -163,7 +174,8 @@ impl Sources for Standing {
                         mend that and restart the daemon";
             health.problems.push(Problem { source: patterns, what: what.to_owned(), since: None });
         }
-        health.problems.extend(self.shared.hanging(self.shared.now()));
+        let looking = locked(&self.shared.looking).clone();
+        health.problems.extend(hanging(looking, self.shared.now(), self.shared.stall_after));
         let statuses = self.shared.followers.status();
         let watchdog = locked(&self.shared.watchdog);
         for status in &statuses {
@@ -175,6 +187,16 @@ impl Sources for Standing {
         }
         health
     }
+}
+
+/// The source whose file system has not answered for too long.
+fn hanging(looking: Option<(String, Now)>, now: Now, stall_after: Duration) -> Option<Problem> {
+    let (source, since) = looking?;
+    let what = "its file system does not answer, so that no source can be watched over; \
+                look at the mount (`mount`, `dmesg`)";
+    let long = now.uptime.saturating_sub(since.uptime) >= stall_after;
+    let since = Some(api::rfc3339(since.observed));
+    long.then(|| Problem { source, what: what.to_owned(), since })
 }
 
 fn stall(status: &SourceStatus, behind: &Behind) -> Problem {
@@ -287,6 +309,44 @@ mod tests {
         assert_eq!(seen.stalled_since.as_deref(), Some("1970-01-01T00:00:02.000000000Z"));
         let back = source(status(SourceState::Following), None, Timestamp(0));
         assert_eq!(back.lag_seconds, 0.0, "a clock that was set back");
+    }
+
+    #[test]
+    fn a_file_system_that_does_not_answer_is_named() {
+        let at = |seconds| Now {
+            observed: Timestamp(seconds as i64 * Timestamp::SECOND),
+            uptime: Duration::from_secs(seconds),
+        };
+        let looking = || Some(("/mnt/x.log".to_owned(), at(5)));
+        let stall_after = Duration::from_secs(30);
+        assert_eq!(hanging(None, at(99), stall_after), None);
+        assert_eq!(hanging(looking(), at(34), stall_after), None);
+        let problem = hanging(looking(), at(35), stall_after).unwrap();
+        assert_eq!(problem.source, "/mnt/x.log");
+        assert_eq!(problem.since.as_deref(), Some("1970-01-01T00:00:05.000000000Z"));
+    }
+
+    #[test]
+    fn every_source_of_every_follower_has_its_turn() {
+        let followers = [vec!["a", "b", "c"], vec![], vec!["a", "d"], vec!["e"]];
+        let take = |names: &Vec<&str>, after: Option<&str>, count: usize| {
+            let left = names.iter().filter(|name| after.is_none_or(|after| **name > after));
+            let status =
+                |name: &&str| SourceStatus { source: (*name).to_owned(), ..status(SourceState::Missing) };
+            left.take(count).map(status).collect()
+        };
+        for count in 1..8 {
+            let (mut place, mut seen) = (Place::default(), Vec::new());
+            loop {
+                let slice = place.next(&followers, count, take);
+                let is_last = slice.len() < count;
+                seen.extend(slice.into_iter().map(|status| status.source));
+                if is_last {
+                    break;
+                }
+            }
+            assert_eq!(seen, ["a", "b", "c", "a", "d", "e"], "{count} at a time");
+        }
     }
 
     #[test]

@@ -140,17 +140,7 @@ impl Followers {
 
     /// The next `count` sources behind `place`, which moves on; fewer at the end.
     pub(crate) fn status_after(&self, place: &mut Place, count: usize) -> Vec<SourceStatus> {
-        let followers = self.locked();
-        let mut slice = Vec::new();
-        while let Some(follower) = followers.get(place.follower) {
-            slice.extend(follower.status_after(place.after.as_deref(), count - slice.len()));
-            if slice.len() >= count {
-                place.after = slice.last().map(|status| status.source.clone());
-                break;
-            }
-            *place = Place { follower: place.follower + 1, after: None };
-        }
-        slice
+        place.next(&self.locked(), count, |follower, after, count| follower.status_after(after, count))
     }
 
     /// The patterns of followers whose thread has ended by itself.
