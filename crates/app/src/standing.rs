@@ -266,6 +266,7 @@ fn state_name(state: &SourceState) -> &'static str {
         SourceState::Following => "following",
         SourceState::Missing => "missing",
         SourceState::Refused(_) => "refused",
+        SourceState::Ended => "ended",
         SourceState::Failed(_) => "failed",
     }
 }
@@ -274,7 +275,7 @@ fn reason(state: &SourceState) -> Option<String> {
     match state {
         SourceState::Refused(reason) => Some(reason.clone()),
         SourceState::Failed(error) => Some(error.clone()),
-        SourceState::Following | SourceState::Missing => None,
+        SourceState::Following | SourceState::Missing | SourceState::Ended => None,
     }
 }
 

@@ -23,7 +23,7 @@ const SOURCES_MAX: usize = 1_000;
 /// The label of what the others share.
 const OTHER: &str = "other";
 /// Every state of a source: one that no source is in has a zero, not a hole.
-const STATES: [&str; 4] = ["failed", "following", "missing", "refused"];
+const STATES: [&str; 5] = ["ended", "failed", "following", "missing", "refused"];
 
 pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
     let text = text(&app).await?;

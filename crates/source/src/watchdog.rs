@@ -81,7 +81,7 @@ impl Watchdog {
         let watched = match &status.state {
             SourceState::Following | SourceState::Missing => true,
             SourceState::Failed(_) => !never_read,
-            SourceState::Refused(_) => false,
+            SourceState::Refused(_) | SourceState::Ended => false,
         };
         status.path.as_deref().filter(|_| watched && status.kind == SourceKind::File)
     }

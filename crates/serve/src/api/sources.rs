@@ -37,7 +37,7 @@ pub struct Source {
     pub source: String,
     /// What it is: `file`, `journal`, `stdin` or `fifo`.
     pub kind: String,
-    /// What it is doing, one word: `following`, `missing`, `refused` or `failed`.
+    /// What it is doing, one word: `following`, `missing`, `refused`, `ended` or `failed`.
     pub state: String,
     /// Its path, where it has one.
     pub path: Option<String>,
@@ -172,7 +172,7 @@ fn rank(source: &Source) -> u8 {
         _ if source.stalled => 0,
         "failed" => 1,
         "missing" => 4,
-        "refused" => 5,
+        "refused" | "ended" => 5,
         _ if source.lag_bytes > source.held_bytes => 2,
         _ => 3,
     }
