@@ -175,6 +175,32 @@ test('a line appended to a followed file shows live', { skip: !process.env.LOG_F
   await waitText(page, 'appended by hand')
 })
 
+test('the mark in the header tells of trouble and leads to the sources', async () => {
+  const page = await open()
+  const trouble = { source: '/var/log/<b>app</b>.log', what: '2 KiB are not read: Permission denied', since: null }
+  await page.route('**/api/v1/health', (route) =>
+    route.fulfill({ status: 503, json: { status: 'failing', version: '1', problems: [trouble], warnings: [] } }),
+  )
+  const [answer] = await Promise.all([page.waitForResponse('**/api/v1/sources?*'), page.getByRole('button', { name: /^Sources: / }).click()])
+  assert.equal(answer.status(), 200)
+  const dialog = page.getByRole('dialog', { name: 'Sources' })
+  await dialog.getByRole('alert').getByText(trouble.source).waitFor()
+  await page.locator('button.failing').waitFor()
+  assert.equal(await dialog.locator('b b').count(), 0)
+  const { sources } = await answer.json()
+  if (sources.length > 0) await dialog.getByRole('button', { name: sources[0].source, exact: true }).waitFor()
+  await dialog.getByLabel('Part of the name').fill(`no-${RUN}`)
+  await dialog.getByText('No source has that in its name.').waitFor()
+  await page.keyboard.press('Escape')
+  await page.keyboard.press('Escape')
+  await dialog.waitFor({ state: 'detached' })
+  await page.unroute('**/api/v1/health')
+  await page.keyboard.press('s')
+  await dialog.waitFor()
+  await stage.screenshot(page, 'sources')
+  await page.locator('button.failing').waitFor({ state: 'detached' })
+})
+
 test('log text stays text', async () => {
   const page = await open(ofRun('hostile'))
   await rows(page).first().click()

@@ -1,5 +1,5 @@
 // Owns the stand-in for the daemon while the page is built (never shipped): serves dist/ and answers the
-// API from records in memory. PORT, MOCK_RECORDS, MOCK_LIVE (lines a second), MOCK_EMPTY=1.
+// API from records in memory. PORT, MOCK_RECORDS, MOCK_LIVE (lines a second), MOCK_EMPTY=1, MOCK_STALLED=1.
 
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
@@ -105,7 +105,42 @@ const GET = {
     return { before: part(index - before, index), record: plain(lines[index], true), after: part(index + 1, index + 1 + after) }
   },
   stats: () => ({ records: records.length }),
-  health: () => ({ status: 'ok' }),
+  sources(parameters) {
+    const found = sources().filter((source) => source.source.includes(parameters.get('name') ?? ''))
+    const trouble = (source) => (source.stalled ? 0 : source.state === 'failed' ? 1 : source.lag_bytes > 0 ? 2 : 3)
+    if (parameters.get('order') === 'trouble') found.sort((a, b) => trouble(a) - trouble(b))
+    return { sources: found.slice(0, Number(parameters.get('limit') ?? 10_000)), total: found.length, gaps: GAPS }
+  },
+}
+
+const GAPS = {
+  by_reason: [{ reason: 'truncated before read', count: 2, bytes: 4_321 }],
+  newest: [{ source: '/var/log/shop/orders.log', start_offset: 100, end_offset: 4_196, observed: new Date().toISOString(), reason: 'truncated before read' }],
+}
+const DENIED = 'Permission denied (os error 13); let the user that runs the daemon read it (`setfacl -m u:USER:r FILE`)'
+const NO_GAPS = { count: 0, bytes: 0, newest_reason: null, newest: null }
+
+/** A followed file for each source of the records, and one that MOCK_STALLED=1 lets nobody read. */
+function sources() {
+  const names = [...new Set(records.map((record) => record.source))].sort()
+  const file = (source, index) => ({
+    source, kind: 'file', state: 'following', path: source, identity: { dev: 65_024, inode: 1_000 + index, birth: null },
+    offset: offsets.get(source) ?? 0, position: offsets.get(source) ?? 0, size: offsets.get(source) ?? 0,
+    lag_bytes: index === 1 ? 70_000 : 0, lag_seconds: index === 1 ? 4 : 0, held_bytes: 0, records: records.length, rotations: index,
+    last_read: new Date().toISOString(), error: null, gaps: index === 2 ? { ...NO_GAPS, count: 2, bytes: 4_321, newest_reason: 'truncated before read' } : NO_GAPS,
+    stalled: false, stalled_since: null,
+  })
+  const list = names.map(file)
+  list.push({ ...file('/var/log/private.log', 7), state: 'failed', error: DENIED, lag_bytes: 0, records: 0, last_read: null })
+  if (process.env.MOCK_STALLED) list.push({ ...file('/srv/shops/northern-europe/releases/current/log/checkout-service.log', 8), state: 'failed', error: DENIED, lag_bytes: 2_048, lag_seconds: 95, stalled: true })
+  return list
+}
+
+function health(response) {
+  const problem = (source) => ({ source: source.source, what: `2 KiB are not read: ${DENIED}`, since: new Date(Date.now() - 95_000).toISOString() })
+  const problems = sources().filter((source) => source.stalled).map(problem)
+  const warnings = [{ source: '/var/log/private.log', what: `cannot be read: ${DENIED}`, since: null }]
+  json(response, problems.length > 0 ? 503 : 200, { status: problems.length > 0 ? 'failing' : 'ok', version: 'mock', problems, warnings })
 }
 
 function tail(parameters, request, response) {
@@ -154,6 +189,7 @@ async function answer(request, response) {
   const url = new URL(request.url, 'http://mock')
   const name = /^\/api\/v1\/(\w+)$/.exec(url.pathname)?.[1]
   if (name === undefined) return file(url.pathname, response)
+  if (name === 'health') return health(response)
   if (name === 'tail') return tail(url.searchParams, request, response)
   if (name === 'logs' && request.method === 'POST') return json(response, 200, await push(url.searchParams, request))
   if (!Object.hasOwn(GET, name)) throw new Refused(404, 'not_found', `no such path: ${url.pathname}`)

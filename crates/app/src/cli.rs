@@ -74,6 +74,10 @@ pub(crate) enum Command {
     Tail(TailArgs),
     /// Write out what is stored
     Export(ExportArgs),
+    /// Say how the daemon, its store and its sources are, in one screen
+    Status(StatusArgs),
+    /// List what is followed: how far it is read, what is missing, what is wrong
+    Sources(SourcesArgs),
     /// Explain the config: what would be followed, where it is stored, what is wrong
     Check(CheckArgs),
     /// Print docs/config.md
@@ -218,6 +222,36 @@ pub(crate) struct ExportRawArgs {
     /// The source, as `taffrail sql 'SELECT DISTINCT source FROM logs'` names it
     #[arg(long, value_name = "PATH")]
     pub source: String,
+}
+
+/// `taffrail status`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    taffrail status\n  \
+    taffrail status --json | jq '.problems[]'\n\n\
+    Exit codes: 0 all is well, 1 lines are not read (a source is stalled, or the daemon does\n\
+    not run), 2 failure.")]
+pub(crate) struct StatusArgs {
+    /// One JSON object in place of text
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `taffrail sources`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    taffrail sources\n  \
+    taffrail sources 'nginx*.log'\n  \
+    taffrail sources --json | jq 'select(.gaps.count > 0) | {source, gaps}'\n\n\
+    Without a daemon the stored checkpoints are shown, with the state `not running`. On a pipe the\n\
+    table has 80 columns, or $COLUMNS; --json has everything.")]
+pub(crate) struct SourcesArgs {
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Only sources with this in their name; `*` stands for anything
+    #[arg(value_name = "PATTERN")]
+    pub pattern: Option<String>,
 }
 
 /// `taffrail check`

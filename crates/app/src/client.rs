@@ -12,7 +12,7 @@ use anyhow::Context;
 use fs_err as fs;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use taffrail_serve::api::ErrorAnswer;
+use taffrail_serve::api::{ErrorAnswer, HealthAnswer};
 use ureq::{Agent, Body, http::Response};
 
 pub(crate) use events::Event;
@@ -34,6 +34,7 @@ pub(crate) struct Client {
     agent: Agent,
     base: String,
     daemon_file: PathBuf,
+    pid: u32,
 }
 
 /// What `daemon.json` says.
@@ -76,8 +77,8 @@ impl Client {
         if !Path::new("/proc").join(daemon.pid.to_string()).exists() {
             return Ok(None);
         }
-        let client = Self { daemon_file: path, ..Self::at(daemon.address) };
-        match client.health() {
+        let client = Self { daemon_file: path, pid: daemon.pid, ..Self::at(daemon.address) };
+        match client.ask_health().map(drop) {
             Ok(()) => Ok(Some(client)),
             Err(ureq::Error::Io(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Ok(None),
             Err(error) => Err(error).with_context(|| {
@@ -102,7 +103,7 @@ impl Client {
             .max_redirects(0)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .build();
-        Self { agent: config.into(), base: format!("http://{address}"), daemon_file: PathBuf::new() }
+        Self { agent: config.into(), base: format!("http://{address}"), daemon_file: PathBuf::new(), pid: 0 }
     }
 
     /// Where it answers: `http://127.0.0.1:8062`.
@@ -110,9 +111,22 @@ impl Client {
         &self.base
     }
 
-    fn health(&self) -> Result<(), ureq::Error> {
+    /// The process that answers; 0 where only its address is known.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// How the daemon is. Also a daemon that is not well answers.
+    pub(crate) fn health(&self) -> anyhow::Result<HealthAnswer> {
+        let response = self.ask_health().with_context(|| format!("ask the daemon at {}", self.base))?;
+        let status = response.status().as_u16();
+        let text = response.into_body().into_with_config().limit(ANSWER_BYTES_MAX).read_to_string()?;
+        serde_json::from_str(&text).map_err(|_| refusal(status, &text).into())
+    }
+
+    fn ask_health(&self) -> Result<Response<Body>, ureq::Error> {
         let request = self.agent.get(format!("{}/api/v1/health", self.base));
-        request.config().timeout_global(Some(HEALTH_TIMEOUT)).build().call().map(drop)
+        request.config().timeout_global(Some(HEALTH_TIMEOUT)).build().call()
     }
 
     /// Asks for JSON.

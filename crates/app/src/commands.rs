@@ -1,11 +1,14 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+mod columns;
 pub(crate) mod config_docs;
 pub(crate) mod export;
 pub(crate) mod import;
 mod output;
 pub(crate) mod run;
 pub(crate) mod search;
+pub(crate) mod sources;
 pub(crate) mod sql;
+pub(crate) mod status;
 pub(crate) mod tail;

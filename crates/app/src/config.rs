@@ -55,6 +55,8 @@ pub(crate) struct Config {
     pub query: Query,
     /// Limits of memory.
     pub memory: Memory,
+    /// How long unread bytes may wait without reading moving on.
+    pub stall_after: Duration,
 }
 
 /// What is deleted when; the stricter of the two decides.
@@ -117,6 +119,21 @@ pub(crate) enum StartAt {
     Beginning,
     /// After what it holds already.
     End,
+    /// With the first whole line of its last bytes, so many.
+    Last(u64),
+}
+
+impl StartAt {
+    fn from_text(text: &str) -> Result<Self, String> {
+        match (text, text.strip_prefix("last ")) {
+            ("beginning", _) => Ok(Self::Beginning),
+            ("end", _) => Ok(Self::End),
+            (_, Some(size)) => unit::bytes(size).map(Self::Last),
+            _ => Err(format!(
+                "`{text}` is unknown; \"beginning\", \"end\" or a size as in \"last 1 MiB\" is possible"
+            )),
+        }
+    }
 }
 
 /// The zone of timestamps that are written without one.
@@ -294,6 +311,7 @@ impl Config {
             retention: Retention { max_age: Duration::ZERO, max_size_bytes: 0 },
             query: Query { timeout: Duration::ZERO, memory_bytes: 0, concurrent: 0 },
             memory: Memory { memtable_bytes: 0 },
+            stall_after: Duration::ZERO,
         };
         for key in key::KEYS {
             if let (key::Default::Text(text), key::Target::Config(set)) = (&key.default, &key.target) {

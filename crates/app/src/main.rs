@@ -8,6 +8,7 @@ mod demo;
 mod exit;
 mod pipeline;
 mod pushes;
+mod standing;
 mod store_access;
 mod terminal;
 
@@ -48,6 +49,8 @@ fn main() -> ExitCode {
         Command::Search(args) => commands::search::run(&args, &config, terminal),
         Command::Sql(args) => commands::sql::run(&args, &config, terminal),
         Command::Tail(args) => commands::tail::run(&args, &config, terminal),
+        Command::Sources(args) => commands::sources::run(&args, &config, terminal),
+        Command::Status(args) => commands::status::run(&args, &config, terminal),
         Command::Export(args) => commands::export::run(&args, &config, terminal),
         Command::Check(_) | Command::ConfigDocs => unreachable!("answered before the config is read"),
     })

@@ -23,15 +23,33 @@ pub(crate) enum Backend {
     Local(Arc<dyn Engine>),
 }
 
-/// Finds the daemon of `data_dir`, else opens the store.
+/// Finds the daemon of `data_dir`, else opens the store to ask it.
 pub(crate) fn open(data_dir: &Path) -> anyhow::Result<Backend> {
+    match find(data_dir)? {
+        Data::Daemon(client) => Ok(Backend::Daemon(client)),
+        Data::Store(store) => {
+            Ok(Backend::Local(Arc::new(StoreEngine::new(Arc::new(*store), SQL_MEMORY_BYTES)?)))
+        }
+    }
+}
+
+/// Who has the data.
+pub(crate) enum Data {
+    /// The daemon that runs on it.
+    Daemon(Client),
+    /// Nobody: the store, opened read-only.
+    Store(Box<Store>),
+}
+
+/// Finds the daemon of `data_dir`, else opens the store.
+pub(crate) fn find(data_dir: &Path) -> anyhow::Result<Data> {
     if let Some(client) = Client::find(data_dir)? {
-        return Ok(Backend::Daemon(client));
+        return Ok(Data::Daemon(client));
     }
     let mut parsers = Parsers::new("");
     let (store, _) =
         Store::open(data_dir, Access::Read, Limits::default(), &mut |raw, note| parsers.replay(raw, note))?;
-    Ok(Backend::Local(Arc::new(StoreEngine::new(Arc::new(store), SQL_MEMORY_BYTES)?)))
+    Ok(Data::Store(Box::new(store)))
 }
 
 /// Opens the store of a config to write to it.

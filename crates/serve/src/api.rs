@@ -5,6 +5,7 @@
 pub(crate) mod context;
 pub(crate) mod export;
 pub(crate) mod facets;
+pub(crate) mod health;
 pub(crate) mod histogram;
 pub(crate) mod openapi;
 pub(crate) mod parameters;
@@ -20,14 +21,18 @@ mod time;
 pub use crate::error::{ErrorAnswer, ErrorBody};
 pub use context::ContextAnswer;
 pub use facets::{FacetAnswer, FacetsAnswer, ValueCount};
+pub use health::{HealthAnswer, Problem};
 pub use histogram::HistogramAnswer;
 pub use push::PushAnswer;
-pub use record::{Record, Source};
+pub use record::Record;
 pub use search::SearchAnswer;
-pub use sources::SourcesAnswer;
+pub use sources::{
+    FileIdentity, GapAnswer, GapReasonSum, GapsAnswer, SOURCES_LIMIT_MAX, Source, SourceGaps, SourcesAnswer,
+    is_named,
+};
 pub use sql::cell::sql_value;
 pub use sql::{SqlAnswer, SqlColumn};
-pub use stats::{HealthAnswer, StatsAnswer};
+pub use stats::StatsAnswer;
 pub use tail::GapNotice;
 pub(crate) use time::{calendar_ns, iso};
 pub use time::{parse_duration, parse_time, rfc3339};

@@ -14,9 +14,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 use futures::FutureExt as _;
 
-use crate::api::{context, export, facets, histogram, openapi, push, search, sources, sql, stats, tail};
+use crate::api::{
+    context, export, facets, health, histogram, openapi, push, search, sources, sql, stats, tail,
+};
 use crate::error::ApiError;
 use crate::leveredge::{self, Refusal};
+use crate::metrics;
 use crate::run::App;
 use crate::services::Services;
 use crate::ui;
@@ -57,9 +60,10 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/v1/export/raw", get(export::export_raw)),
         ("/api/v1/sources", get(sources::sources)),
         ("/api/v1/stats", get(stats::stats)),
-        ("/api/v1/health", get(stats::health)),
+        ("/api/v1/health", get(health::health)),
         ("/api/v1/openapi.json", get(openapi::document)),
         ("/api/v1/logs", post(push::push)),
+        ("/metrics", get(metrics::metrics)),
         ("/health", get(leveredge::stats::health)),
         ("/api/logs", get(leveredge::query::list).post(leveredge::ingest::ingest)),
         ("/api/logs/search", get(leveredge::query::search)),

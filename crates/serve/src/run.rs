@@ -83,6 +83,16 @@ impl App {
         permit.ok().and_then(Result::ok).ok_or_else(busy)
     }
 
+    /// Asks what is answered at once whatever queries run: how things are.
+    pub(crate) async fn look<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Services) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, ApiError> {
+        let services = self.services.clone();
+        let job = tokio::task::spawn_blocking(move || ask(&services));
+        Ok(job.await.map_err(|error| ApiError::internal(&error.to_string()))??)
+    }
+
     /// Stores pushed lines; returns once they are durable.
     pub(crate) async fn push(&self, push: Push) -> Result<Receipt, ApiError> {
         let ingest = Arc::clone(&self.services.ingest);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use taffrail_record::Timestamp;
 use taffrail_store::engine::Engine;
 
-use crate::api::Source;
+use crate::api::{Problem, Source};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::live::LiveHub;
@@ -82,6 +82,18 @@ pub enum IngestError {
 
 /// Tells what is followed.
 pub trait Sources: Send + Sync {
-    /// Every source, by name.
+    /// Every source, by name; without its gaps, which the store knows.
     fn sources(&self) -> Vec<Source>;
+
+    /// What is wrong.
+    fn health(&self) -> Health;
+}
+
+/// What is wrong, the worst first.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Health {
+    /// Lines are there and are not read.
+    pub problems: Vec<Problem>,
+    /// What somebody should know and perhaps wants so.
+    pub warnings: Vec<Problem>,
 }

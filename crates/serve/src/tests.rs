@@ -4,4 +4,5 @@ mod compatible;
 mod fake;
 mod native;
 mod refusals;
+mod standing;
 mod streams;

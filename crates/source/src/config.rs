@@ -10,6 +10,9 @@ pub enum StartAt {
     Beginning,
     /// From its last line's end: only what is appended from now on. Files that appear later are read whole.
     End,
+    /// From the first line that starts in its last bytes, so many; from the last line if none starts there.
+    /// Files that appear later are read whole.
+    Last(u64),
 }
 
 /// What a [`crate::Follower`] follows.

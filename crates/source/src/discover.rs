@@ -35,6 +35,7 @@ pub fn discover(patterns: &[String], exclude: &[String], max_files: usize) -> Re
     let found = Found::walk(&Patterns::new(patterns, exclude)?, max_files);
     let mut out = Discovery { missing: found.missing, truncated: found.truncated, ..Discovery::default() };
     out.refused.extend(found.refused);
+    out.refused.extend(found.unreadable);
     for path in found.files {
         match refusal::open(&path).and_then(|opened| Ok(refusal::is_binary(&opened)?)) {
             Ok(false) => out.files.push(path),
@@ -53,6 +54,8 @@ pub fn discover(patterns: &[String], exclude: &[String], max_files: usize) -> Re
 pub(crate) struct Found {
     pub(crate) files: Vec<PathBuf>,
     pub(crate) refused: BTreeMap<PathBuf, String>,
+    /// Directories that the system does not let us look into, with its words.
+    pub(crate) unreadable: BTreeMap<PathBuf, String>,
     pub(crate) missing: Vec<PathBuf>,
     /// Directories in which a matching file could appear.
     pub(crate) dirs: BTreeSet<PathBuf>,
@@ -112,7 +115,7 @@ impl Found {
             self.absent_roots.push(root.to_owned());
         } else if !missing {
             let path = error.path().unwrap_or(root).to_owned();
-            self.refused
+            self.unreadable
                 .insert(path, error.io_error().map_or_else(|| error.to_string(), ToString::to_string));
         }
     }

@@ -4,6 +4,7 @@ mod worker;
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -34,6 +35,7 @@ impl<F: FnMut(RawBatch) -> Result<(), Stopped> + Send> Sink for F {
 /// Follows files until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Follower {
+    patterns: Vec<String>,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -64,18 +66,35 @@ impl Follower {
         clock: fn() -> Timestamp,
     ) -> Result<Self, Error> {
         let patterns = Patterns::new(&config.patterns, &config.exclude)?;
+        let names = config.patterns.clone();
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK);
         let wake = wake.map_err(|error| Error::Thread(io::Error::from(error)))?;
         let shared = Arc::new(Shared { stop: AtomicBool::new(false), wake, board: Mutex::default() });
         let worker = Worker::new(config, patterns, checkpoints, Arc::clone(&shared), sink, clock);
         let builder = std::thread::Builder::new().name("source".to_owned());
         let thread = builder.spawn(move || worker.run()).map_err(Error::Thread)?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { patterns: names, shared, thread: Some(thread) })
     }
 
     /// Every source, by name, refused ones included.
     pub fn status(&self) -> Vec<SourceStatus> {
         self.shared.board().values().cloned().collect()
+    }
+
+    /// The first `count` sources whose names come after `after`.
+    pub fn status_after(&self, after: Option<&str>, count: usize) -> Vec<SourceStatus> {
+        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let board = self.shared.board();
+        board
+            .range::<str, _>((start, Bound::Unbounded))
+            .take(count)
+            .map(|(_, status)| status.clone())
+            .collect()
+    }
+
+    /// What it was told to follow.
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
     }
 
     /// Whether the thread still reads; it ends when the sink says [`Stopped`].

@@ -20,6 +20,7 @@ mod rotated;
 mod status;
 mod tail;
 mod watch;
+mod watchdog;
 
 pub use config::{Config, Limits, StartAt};
 pub use discover::{Discovery, discover};
@@ -29,5 +30,6 @@ pub use identity::Identity;
 pub use packing::{MAGIC_BYTES, Packing};
 pub use pattern::source_name;
 pub use reader::{Fill, Reading, read_lines};
-pub use status::{SourceState, SourceStatus};
+pub use status::{SourceKind, SourceState, SourceStatus, StoppedAt};
 pub use tail::{Now, Tail};
+pub use watchdog::{Behind, Glance, Watchdog};

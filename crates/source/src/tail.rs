@@ -3,6 +3,7 @@
 //! A source is a stream: the files that stood at its path, one after the other. The file in front is read to
 //! its end and only then left for its successors, which are held open meanwhile so that none can slip by.
 
+mod beginning;
 mod standing;
 mod successors;
 
@@ -22,6 +23,9 @@ use crate::open_file::{Block, EDGE_BYTES, OpenFile, read_exactly};
 use crate::refusal::{self, Closed, Opened};
 use crate::status::{SourceState, SourceStatus};
 use crate::{Error, Limits, StartAt};
+
+use self::beginning::Place;
+use self::standing::Lag;
 
 /// Successors held open at once; one that comes when as many wait is found again on disk.
 const MAX_SUCCESSORS: usize = 64;
@@ -71,10 +75,9 @@ pub struct Tail {
     displaced: bool,
     /// When the front file last grew, or was found replaced.
     quiet_since: Duration,
+    lag: Lag,
     state: SourceState,
     rotations: u64,
-    /// Gaps reported since start, and their bytes.
-    gaps: (u64, u64),
     last_read: Option<Timestamp>,
     last_error: Option<String>,
     /// Whether only the first file counts: the path is one that rotation gives another log's files.
@@ -125,9 +128,9 @@ impl Tail {
             left: VecDeque::new(),
             displaced: false,
             quiet_since: Duration::ZERO,
+            lag: Lag::default(),
             state: SourceState::Missing,
             rotations: 0,
-            gaps: (0, 0),
             last_read: None,
             last_error: None,
             is_archive: false,
@@ -152,6 +155,7 @@ impl Tail {
             self.state = SourceState::Failed(error.to_string());
             self.last_error = Some(error.to_string());
         }
+        self.note_lag(now);
         result
     }
 
@@ -249,13 +253,16 @@ impl Tail {
         if self.cutter.offset == 0 && refusal::is_binary(&opened)? {
             return self.closed(Closed::Refused(refusal::BINARY.to_owned()));
         }
-        if std::mem::take(&mut self.start_at) == StartAt::Beginning {
-            return self.start(opened, now);
-        }
-        let end = last_line_end(&opened, self.limits.max_line_bytes)?;
+        let place =
+            beginning::place(&opened, std::mem::take(&mut self.start_at), self.limits.max_line_bytes)?;
+        let position = match place {
+            Place::Line(0) => return self.start(opened, now),
+            Place::Line(position) | Place::Amid(position) => position,
+        };
         let Opened { file, identity, .. } = opened;
-        self.put_front(OpenFile::from_middle(file, identity, end)?, now);
-        self.cutter.offset = end;
+        self.put_front(OpenFile::from_middle(file, identity, position)?, now);
+        self.cutter.offset = position;
+        self.cutter.skip = (place == Place::Amid(position)).then_some(position);
         self.unsaved = true;
         Ok(true)
     }
@@ -434,8 +441,6 @@ impl Tail {
         if !found.lines.is_empty() {
             self.last_read = Some(now.observed);
         }
-        self.gaps.0 += found.gaps.len() as u64;
-        self.gaps.1 += found.gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>();
         let checkpoint = self.checkpoint();
         let Found { lines, gaps } = found;
         Some(RawBatch {

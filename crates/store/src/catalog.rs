@@ -3,6 +3,8 @@
 //! Its transactions are the commit points of the whole program: segments and checkpoints change together or
 //! not at all. The schema's version is SQLite's `user_version`.
 
+mod gap_totals;
+
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};

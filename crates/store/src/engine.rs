@@ -12,6 +12,7 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use taffrail_record::Timestamp;
 
+use crate::StoredGap;
 use crate::filter::Filter;
 use crate::hit::Hit;
 
@@ -50,6 +51,9 @@ pub trait Engine: Send + Sync {
 
     /// What is stored.
     fn stats(&self) -> Result<Stats, QueryError>;
+
+    /// What could not be read.
+    fn gaps(&self) -> Result<Gaps, QueryError>;
 }
 
 /// Takes the rows of an SQL statement.
@@ -272,6 +276,33 @@ pub struct Group {
     pub level: String,
     /// How many.
     pub records: u64,
+}
+
+/// What could not be read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Gaps {
+    /// Sums by source and reason, in their order.
+    pub totals: Vec<GapTotal>,
+    /// The latest gaps, newest first, at most [`GAPS_NEWEST`].
+    pub newest: Vec<StoredGap>,
+}
+
+/// Gaps that are told one by one.
+pub const GAPS_NEWEST: usize = 10;
+
+/// Gaps of one source for one reason.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GapTotal {
+    /// The source.
+    pub source: String,
+    /// The name of a [`taffrail_record::GapReason`].
+    pub reason: String,
+    /// How many.
+    pub gaps: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the last was noticed.
+    pub newest: Timestamp,
 }
 
 /// Ends a query from outside: by its deadline or by hand.

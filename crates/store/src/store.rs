@@ -5,6 +5,7 @@
 //! [`bulk`] writes segments directly for imports.
 
 pub mod bulk;
+mod gaps;
 mod recovery;
 mod sealer;
 
@@ -227,7 +228,7 @@ impl Store {
         stats.raw_bytes += self.shared.view().sealing.map_or(0, |sealing| sealing.raw_bytes);
         stats.wal_bytes = writer.wal.as_ref().map_or(0, Wal::bytes);
         drop(writer);
-        stats.gap_bytes = self.gaps()?.iter().map(|gap| gap.end - gap.start).sum();
+        stats.gap_bytes = self.gap_sums(0)?.totals.iter().map(|total| total.bytes).sum();
         stats.groups = summary.engine_groups().collect();
         Ok(stats)
     }

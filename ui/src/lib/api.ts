@@ -46,6 +46,51 @@ export interface ContextAnswer {
   after: LogRecord[]
 }
 
+/** Something that is wrong. */
+export interface Problem {
+  source: string
+  what: string
+  since: string | null
+}
+
+export interface HealthAnswer {
+  status: string
+  version: string
+  problems: Problem[]
+  warnings: Problem[]
+}
+
+export interface Source {
+  source: string
+  kind: string
+  state: string
+  path: string | null
+  identity: { dev: number; inode: number; birth: string | null } | null
+  offset: number
+  position: number
+  size: number
+  lag_bytes: number
+  lag_seconds: number
+  held_bytes: number
+  records: number
+  rotations: number
+  last_read: string | null
+  error: string | null
+  gaps: { count: number; bytes: number; newest_reason: string | null; newest: string | null }
+  stalled: boolean
+  stalled_since: string | null
+}
+
+export interface SourcesAnswer {
+  sources: Source[]
+  /** How many have the name, beyond the limit too. */
+  total: number
+  gaps: {
+    by_reason: { reason: string; count: number; bytes: number }[]
+    newest: { source: string; start_offset: number; end_offset: number; observed: string; reason: string }[]
+  }
+}
+
 /** What a query selects; an empty `since` or `until` is an open end. */
 export interface Selection {
   q: string
@@ -85,7 +130,8 @@ export function address(path: string, parameters: Parameters): string {
   return `api/v1/${path}${text === '' ? '' : `?${text}`}`
 }
 
-async function ask<T>(path: string, parameters: Parameters, signal?: AbortSignal): Promise<T> {
+/** `meant`: a status besides 2xx that is an answer too. */
+async function ask<T>(path: string, parameters: Parameters, signal?: AbortSignal, meant?: number): Promise<T> {
   let response: Response
   try {
     response = await fetch(address(path, parameters), { signal, headers: { accept: 'application/json' } })
@@ -93,7 +139,7 @@ async function ask<T>(path: string, parameters: Parameters, signal?: AbortSignal
     if (signal?.aborted) throw cause
     throw new ApiError(0, 'unreachable', 'the daemon does not answer')
   }
-  if (!response.ok) throw await refusal(response)
+  if (!response.ok && response.status !== meant) throw await refusal(response)
   try {
     return (await response.json()) as T
   } catch (cause) {
@@ -145,6 +191,19 @@ export function context(
   signal?: AbortSignal,
 ): Promise<ContextAnswer> {
   return ask('context', { source: place.source, offset: place.offset, before, after, raw: true }, signal)
+}
+
+/** Trouble first. */
+export function sources(name: string, limit: number, signal?: AbortSignal): Promise<SourcesAnswer> {
+  return ask('sources', { name, limit, order: 'trouble' }, signal)
+}
+
+/** Also a program that is not well says how it is, with 503; one that is only busy says something else. */
+export async function health(signal?: AbortSignal): Promise<HealthAnswer> {
+  const answer = await ask<Partial<HealthAnswer>>('health', {}, signal, 503)
+  if (typeof answer.status !== 'string') throw new ApiError(503, 'unknown', 'the answer is not about health')
+  const { status, version = '', problems = [], warnings = [] } = answer
+  return { status, version, problems, warnings }
 }
 
 export function isSeverity(name: string): name is Severity {

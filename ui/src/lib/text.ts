@@ -44,6 +44,17 @@ export function shortCount(value: number): string {
   return `${trimmed(value / 1_000_000_000)}G`
 }
 
+/** 1300000 as `1.2 MiB`. */
+export function bytes(value: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
+  let unit = 0
+  while (value >= 1024 && unit < units.length - 1) {
+    value /= 1024
+    unit += 1
+  }
+  return `${unit === 0 || Number.isInteger(value) ? value : value.toFixed(1)} ${units[unit]}`
+}
+
 function trimmed(value: number): string {
   return value < 10 ? value.toFixed(1).replace(/\.0$/, '') : value.toFixed(0)
 }

@@ -23,6 +23,7 @@ use crate::pipeline::{Origin, Parsers};
 use crate::store_access;
 use crate::terminal::Terminal;
 use files::Input;
+pub(super) use files::STREAM_STATE;
 use report::Report;
 
 /// Jobs that wait for a worker.

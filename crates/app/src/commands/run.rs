@@ -7,8 +7,8 @@ use anyhow::Context as _;
 use fs_err as fs;
 use taffrail_query::StoreEngine;
 use taffrail_record::Timestamp;
-use taffrail_serve::{Hosts, Info, Limits, LiveHub, Server, Services, Sources, api};
-use taffrail_source::{Follower, SourceState, SourceStatus};
+use taffrail_serve::{Hosts, Info, Limits, LiveHub, Server, Services};
+use taffrail_source::{Follower, SourceStatus};
 use taffrail_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -19,6 +19,7 @@ use crate::demo::Demo;
 use crate::exit::Outcome;
 use crate::pipeline::{Origin, Pipeline, PipelineSink};
 use crate::pushes::Pushes;
+use crate::standing::{Place, Standing};
 use crate::store_access;
 use crate::terminal::escape;
 
@@ -49,7 +50,8 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     // Held here too: its runtime must not end inside of the server's.
     let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
     let engine = Arc::new(StoreEngine::new(Arc::clone(&store), sql_memory)?);
-    let services = services(&config, &pipeline, Arc::clone(&engine), live, Arc::clone(&followers), &server)?;
+    let standing = Standing::spawn(Arc::clone(&followers), config.stall_after, now)?;
+    let services = services(&config, &pipeline, Arc::clone(&engine), live, standing, &server)?;
     runtime.block_on(server.run(services, stop_signal()));
     tracing::info!("stopping: what was read is being stored");
     drop((demo, daemon_file));
@@ -86,13 +88,13 @@ fn services(
     pipeline: &Pipeline,
     engine: Arc<StoreEngine>,
     live: LiveHub,
-    followers: Arc<Followers>,
+    standing: Standing,
     server: &Server,
 ) -> anyhow::Result<Services> {
     Ok(Services {
         engine,
         ingest: Arc::new(Pushes::new(pipeline.clone(), &config.node, now)?),
-        sources: followers,
+        sources: Arc::new(standing),
         live,
         clock: now,
         info: Info {
@@ -111,7 +113,7 @@ fn services(
 }
 
 /// What is followed: one follower a configured source.
-struct Followers {
+pub(crate) struct Followers {
     followers: std::sync::Mutex<Vec<Follower>>,
 }
 
@@ -131,14 +133,29 @@ impl Followers {
         Ok(Self { followers: std::sync::Mutex::new(followers) })
     }
 
-    fn status(&self) -> Vec<SourceStatus> {
-        let followers = self.followers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        followers.iter().flat_map(Follower::status).collect()
+    /// Every source of every follower.
+    pub(crate) fn status(&self) -> Vec<SourceStatus> {
+        self.locked().iter().flat_map(Follower::status).collect()
+    }
+
+    /// The next `count` sources behind `place`, which moves on; fewer at the end.
+    pub(crate) fn status_after(&self, place: &mut Place, count: usize) -> Vec<SourceStatus> {
+        place.next(&self.locked(), count, |follower, after, count| follower.status_after(after, count))
+    }
+
+    /// The patterns of followers whose thread has ended by itself.
+    pub(crate) fn ended(&self) -> Vec<String> {
+        let followers = self.locked();
+        let ended = followers.iter().filter(|follower| !follower.is_running());
+        ended.map(|follower| follower.patterns().join(" ")).collect()
+    }
+
+    fn locked(&self) -> std::sync::MutexGuard<'_, Vec<Follower>> {
+        self.followers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     fn stop(&self) {
-        let followers =
-            std::mem::take(&mut *self.followers.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
+        let followers = std::mem::take(&mut *self.locked());
         followers.into_iter().for_each(Follower::stop);
     }
 }
@@ -155,47 +172,10 @@ fn follow(config: &Config, source: &SourceConfig, taken: &[String]) -> taffrail_
         start_at: match source.start_at {
             StartAt::Beginning => taffrail_source::StartAt::Beginning,
             StartAt::End => taffrail_source::StartAt::End,
+            StartAt::Last(bytes) => taffrail_source::StartAt::Last(bytes),
         },
         limits,
         ..taffrail_source::Config::default()
-    }
-}
-
-impl Sources for Followers {
-    fn sources(&self) -> Vec<api::Source> {
-        let rfc3339 = |time: Timestamp| api::rfc3339(time);
-        let mut all: Vec<api::Source> = self
-            .status()
-            .into_iter()
-            .map(|status| api::Source {
-                state: state_name(&status.state).to_owned(),
-                error: status.last_error.clone().or_else(|| reason(&status.state)),
-                offset: status.offset,
-                size: status.size,
-                lag_bytes: status.lag_bytes,
-                records: status.lines,
-                last_read: status.last_read.map(rfc3339),
-                source: status.source,
-            })
-            .collect();
-        all.sort_by(|a, b| a.source.cmp(&b.source));
-        all
-    }
-}
-
-fn state_name(state: &SourceState) -> &'static str {
-    match state {
-        SourceState::Following => "following",
-        SourceState::Missing => "missing",
-        SourceState::Refused(_) => "refused",
-        SourceState::Failed(_) => "failed",
-    }
-}
-
-fn reason(state: &SourceState) -> Option<String> {
-    match state {
-        SourceState::Refused(reason) | SourceState::Failed(reason) => Some(reason.clone()),
-        SourceState::Following | SourceState::Missing => None,
     }
 }
 

@@ -2,6 +2,7 @@
 //! from it; a new key is one entry that says who needs it.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::value::Value;
 use super::{Config, LogLevel, SourceConfig, StartAt, ZoneChoice, listen, unit};
@@ -10,6 +11,11 @@ use super::{Config, LogLevel, SourceConfig, StartAt, ZoneChoice, listen, unit};
 const MAX_LINE_MIN: u64 = 1 << 10;
 /// Largest `max_line`: a line is held in memory as a whole.
 const MAX_LINE_MAX: u64 = 64 << 20;
+
+/// Shortest `health.stall_after`: sooner, a busy machine is no different from a standing one.
+const STALL_AFTER_MIN: Duration = Duration::from_secs(1);
+/// Longest `health.stall_after`: later, nobody would call it a watchdog.
+const STALL_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
 /// One key of the config file.
 pub(crate) struct Key {
@@ -223,6 +229,21 @@ pub(crate) static KEYS: &[Key] = &[
         }),
     },
     Key {
+        name: "health.stall_after",
+        form: "duration",
+        default: Default::Text("30s"),
+        doc: "How long a file may hold unread bytes without reading moving on before the health turns red. For machines that \
+              are known to be slow, and for tests. 1s to 1h.",
+        target: Target::Config(|config, value| {
+            let time = unit::duration(&value.quantity()?)?;
+            if !(STALL_AFTER_MIN..=STALL_AFTER_MAX).contains(&time) {
+                return Err("1s to 1h is possible".to_owned());
+            }
+            config.stall_after = time;
+            Ok(())
+        }),
+    },
+    Key {
         name: "source.path",
         form: "list of paths or globs",
         default: Default::Found("needed in every `[[source]]`"),
@@ -244,15 +265,12 @@ pub(crate) static KEYS: &[Key] = &[
     },
     Key {
         name: "source.start_at",
-        form: "\"beginning\" or \"end\"",
+        form: "\"beginning\", \"end\" or \"last SIZE\"",
         default: Default::Text("beginning"),
-        doc: "Where reading starts in files that are seen for the first time. For huge old files that are not worth reading.",
+        doc: "Where reading starts in files that are there at the first start; \"last 1 MiB\" begins with the first whole \
+              line of the last MiB. For huge old files that are not worth reading. Files that appear later are read whole.",
         target: Target::Source(|source, value| {
-            source.start_at = match value.text()? {
-                "beginning" => StartAt::Beginning,
-                "end" => StartAt::End,
-                other => return Err(format!("`{other}` is unknown; \"beginning\" or \"end\" is possible")),
-            };
+            source.start_at = StartAt::from_text(value.text()?)?;
             Ok(())
         }),
     },

@@ -51,8 +51,11 @@ memory = "64 MiB"
 concurrent = 2
 [memory]
 memtable = 2097152
+[health]
+stall_after = "1m"
 [[source]]
 path = "/a/*.log"
+start_at = "last 1 MiB"
 [[source]]
 paths = ["/b", "/c"]
 exclude = ["/c/x"]
@@ -65,10 +68,10 @@ zone = "+02:00"
     assert_eq!((config.data_dir.to_str(), config.listen.port()), (Some("/d"), 80));
     assert_eq!((config.node.as_str(), config.log_level), ("n", LogLevel::Debug));
     assert_eq!((config.max_line_bytes, config.query.concurrent), (65_536, 2));
-    assert_eq!(config.memory.memtable_bytes, 2 << 20);
+    assert_eq!((config.memory.memtable_bytes, config.stall_after), (2 << 20, Duration::from_secs(60)));
     assert_eq!(config.sources_from, Origin::File);
     let [first, second] = &config.sources[..] else { panic!("{:?}", config.sources) };
-    assert_eq!(first.paths, ["/a/*.log"]);
+    assert_eq!((first.paths[0].as_str(), first.start_at), ("/a/*.log", StartAt::Last(1 << 20)));
     assert_eq!(second.paths, ["/b", "/c"]);
     assert_eq!((second.start_at, second.zone), (StartAt::End, ZoneChoice::Offset(120)));
     assert_eq!((second.exclude.len(), second.service.as_deref()), (1, Some("s")));
@@ -129,6 +132,15 @@ fn each_mistake_is_named_with_its_line_and_the_way_out() {
             "[[source]]\npath = \"/a\"\nzone = \"Berlin\"",
             "t.toml:3: `source.zone`: `Berlin` is no zone; \"local\", \"UTC\" or an offset as \"+02:00\" is possible",
         ),
+        (
+            "[[source]]\npath = \"/a\"\nstart_at = \"middle\"",
+            "t.toml:3: `source.start_at`: `middle` is unknown; \"beginning\", \"end\" or a size as in \"last 1 MiB\" is possible",
+        ),
+        (
+            "[[source]]\npath = \"/a\"\nstart_at = \"last many\"",
+            "t.toml:3: `source.start_at`: `many` is no size; write a number and a unit: \"64 MiB\", \"10 GiB\", \"500 MB\"",
+        ),
+        ("[health]\nstall_after = \"2h\"", "t.toml:2: `health.stall_after`: 1s to 1h is possible"),
         ("node = \"a\"\nnode = \"b\"", "t.toml:2: `node` is set twice; keep one of them"),
         ("data_dir = \"~/x\"", "t.toml:1: `data_dir`: `~` means nothing in a config; write the whole path"),
     ] {

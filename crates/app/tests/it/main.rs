@@ -12,3 +12,4 @@ mod live;
 mod program;
 mod refuse;
 mod search;
+mod status;

@@ -1,4 +1,4 @@
-//! A record and a source as JSON shows them: the names of `--json` and of the native API.
+//! A record as JSON shows it: the names of `--json` and of the native API.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -56,25 +56,4 @@ fn attribute(value: &AttributeValue) -> Value {
         AttributeValue::Text(text) => Value::from(text.as_str()),
         AttributeValue::Integer(number) => Value::from(*number),
     }
-}
-
-/// What a source is doing.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct Source {
-    /// Its name: a path, or a listener's name.
-    pub source: String,
-    /// What it is doing, one word: `following`, `reading`, `gone`, `failed`, ...
-    pub state: String,
-    /// Offset after the last byte that was read.
-    pub offset: u64,
-    /// Bytes it has, as far as known.
-    pub size: u64,
-    /// Bytes that are not read yet.
-    pub lag_bytes: u64,
-    /// Records read since it was first seen.
-    pub records: u64,
-    /// When something was last read, RFC 3339.
-    pub last_read: Option<String>,
-    /// Why it cannot be read, and the way out.
-    pub error: Option<String>,
 }

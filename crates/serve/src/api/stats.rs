@@ -1,4 +1,4 @@
-//! `GET /api/v1/stats` and `GET /api/v1/health`: what is stored, and that the program is alive.
+//! `GET /api/v1/stats`: what is stored, and by whom.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -49,19 +49,6 @@ pub struct StatsAnswer {
     pub uptime_seconds: u64,
     /// Days that records are kept; 0: for ever.
     pub retention_days: u32,
-}
-
-/// The program is alive.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct HealthAnswer {
-    /// `ok`.
-    pub status: String,
-    /// The program's version.
-    pub version: String,
-}
-
-pub(crate) async fn health(State(app): State<Arc<App>>) -> Json<HealthAnswer> {
-    Json(HealthAnswer { status: "ok".to_owned(), version: app.services.info.version.clone() })
 }
 
 pub(crate) async fn stats(State(app): State<Arc<App>>) -> Result<Json<StatsAnswer>, ApiError> {

@@ -19,7 +19,7 @@ use taffrail_store::hit::{AttributeValue, Hit};
 use tower::ServiceExt as _;
 
 use crate::api::Source;
-use crate::{Hosts, Info, Ingest, IngestError, Limits, LiveHub, Push, Receipt, Services, Sources};
+use crate::{Health, Hosts, Info, Ingest, IngestError, Limits, LiveHub, Push, Receipt, Services, Sources};
 
 /// 2026-11-01T00:00:00.006Z
 pub(super) const NOW: Timestamp = Timestamp(1_793_491_200_006_000_000);
@@ -28,6 +28,12 @@ pub(super) const NOW: Timestamp = Timestamp(1_793_491_200_006_000_000);
 pub(super) struct Fake {
     pub(super) hits: Mutex<Vec<Hit>>,
     pub(super) pushes: Mutex<Vec<Push>>,
+    /// What is wrong.
+    pub(super) health: Mutex<Health>,
+    /// What is followed, besides one file.
+    pub(super) sources: Mutex<Vec<Source>>,
+    /// What could not be read.
+    pub(super) gaps: Mutex<Gaps>,
     /// Queries that are waiting to be cancelled.
     pub(super) running: AtomicUsize,
     /// Queries that were.
@@ -250,6 +256,10 @@ impl Engine for Fake {
         Ok(Box::new(FakeMatcher(filter.clone())))
     }
 
+    fn gaps(&self) -> Result<Gaps, QueryError> {
+        Ok(self.gaps.lock().unwrap().clone())
+    }
+
     fn stats(&self) -> Result<Stats, QueryError> {
         let hits = self.hits.lock().unwrap();
         let group = |hit: &Hit| Group {
@@ -325,11 +335,17 @@ impl Ingest for Fake {
 
 impl Sources for Fake {
     fn sources(&self) -> Vec<Source> {
-        vec![Source {
+        let mut all = self.sources.lock().unwrap().clone();
+        all.push(Source {
             source: "/var/log/app.log".to_owned(),
             state: "following".to_owned(),
             ..Source::default()
-        }]
+        });
+        all
+    }
+
+    fn health(&self) -> Health {
+        self.health.lock().unwrap().clone()
     }
 }
 

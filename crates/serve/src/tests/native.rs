@@ -139,7 +139,8 @@ async fn the_program_tells_what_it_holds() {
     assert_eq!(stats.newest.as_deref(), Some("2026-11-01T00:00:02.006000000Z"));
     let (_, sources) = get(&services, "/api/v1/sources").await;
     assert_eq!(sources["sources"][0]["source"], "/var/log/app.log");
-    assert_eq!(get(&services, "/api/v1/health").await, (200, json!({"status": "ok", "version": "0.1.0"})));
+    let healthy = json!({"status": "ok", "version": "0.1.0", "problems": [], "warnings": []});
+    assert_eq!(get(&services, "/api/v1/health").await, (200, healthy));
 }
 
 #[tokio::test]

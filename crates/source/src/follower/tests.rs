@@ -299,3 +299,27 @@ fn no_line_is_lost_in_quick_rotations() {
     assert!(bench.lines.iter().cloned().eq(expected));
     bench.stop();
 }
+
+#[test]
+fn statuses_are_told_in_pieces_and_with_their_place() {
+    let mut bench = Bench::new();
+    for name in ["a.log", "b.log", "c.log"] {
+        append(&bench.path(name), "line\nrest");
+    }
+    bench.start(&["*.log"]);
+    bench.expect(&["a.log line", "b.log line", "c.log line"]);
+    let read = |status: &SourceStatus| status.held_bytes == 4 && status.behind_since.is_none();
+    let end = Instant::now() + PATIENCE;
+    let follower = bench.follower.as_ref().unwrap();
+    while follower.status().iter().filter(|status| read(status)).count() < 3 {
+        assert!(Instant::now() < end, "{:?}", follower.status());
+        let _ = bench.batches.recv_timeout(Duration::from_millis(5));
+    }
+    let all = follower.status();
+    let (first, last) = (follower.status_after(None, 2), follower.status_after(Some(&all[1].source), 2));
+    assert_eq!([first, last].concat(), all);
+    assert_eq!(all[0].path.as_deref(), Some(&*bench.path("a.log")));
+    assert_eq!((all[0].position, all[0].size, all[0].lag_bytes), (5, 9, 4));
+    assert!(follower.patterns()[0].ends_with("/*.log"));
+    bench.stop();
+}

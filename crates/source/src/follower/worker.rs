@@ -22,7 +22,9 @@ use crate::discover::Found;
 use crate::identity::Identity;
 use crate::pattern::Patterns;
 use crate::watch::{Change, Watch};
-use crate::{Config, Now, SourceState, SourceStatus, StartAt, Stopped, Tail, rotated, source_name};
+use crate::{
+    Config, Now, SourceKind, SourceState, SourceStatus, StartAt, Stopped, Tail, rotated, source_name,
+};
 
 /// After a wake-up, time for more to come: reading every single line by itself would cost more than it gives.
 const COALESCE: Duration = Duration::from_millis(2);

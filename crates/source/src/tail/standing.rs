@@ -1,6 +1,16 @@
 //! What a tail tells about itself: where it stands, when it wants to be read, whether it can let go of its file.
 
 use super::*;
+use crate::status::SourceKind;
+
+/// What is known of being behind beyond where reading stands.
+#[derive(Default, Debug)]
+pub(super) struct Lag {
+    /// Since when there are bytes that were not read.
+    since: Option<Timestamp>,
+    /// Bytes of the unfinished line when the file was parked.
+    parked_bytes: u64,
+}
 
 impl Tail {
     /// When to read again though nothing is reported about the path.
@@ -41,6 +51,7 @@ impl Tail {
             return false;
         }
         self.displaced = waits;
+        self.lag.parked_bytes = file.partial_bytes() as u64;
         self.front = Front::Parked(file.mark(&self.cutter));
         self.next.clear();
         true
@@ -88,7 +99,7 @@ impl Tail {
                 let latest = self.next.back().map(|opened| opened.identity).or(self.identity());
                 inode == latest.map(|identity| identity.ino)
             }
-            SourceState::Refused(_) | SourceState::Failed(_) => true,
+            SourceState::Refused(_) | SourceState::Failed(_) | SourceState::Ended => true,
         }
     }
 
@@ -111,25 +122,55 @@ impl Tail {
         Checkpoint { offset: self.cutter.offset, lines: self.cutter.lines, state: state.encode() }
     }
 
-    /// How it is doing.
-    pub fn status(&self) -> SourceStatus {
-        let (base, size) = match &self.front {
-            Front::None => (self.cutter.offset, 0),
-            Front::Parked(mark) => (mark.base, mark.size),
-            Front::Open(file) => (file.base, file.size),
+    /// Bytes of an unfinished last line, which were read.
+    fn held_bytes(&self) -> u64 {
+        match &self.front {
+            Front::None => 0,
+            Front::Parked(_) => self.lag.parked_bytes,
+            Front::Open(file) => file.partial_bytes() as u64,
+        }
+    }
+
+    /// Bytes that are there but not handed over.
+    fn lag_bytes(&self) -> u64 {
+        let end = match &self.front {
+            Front::None => self.cutter.offset,
+            Front::Parked(mark) => mark.base + mark.size,
+            Front::Open(file) => file.base + file.size,
         };
         let waiting: u64 = self.next.iter().map(|opened| opened.size).sum();
+        end.saturating_sub(self.cutter.offset) + waiting
+    }
+
+    /// Remembers since when bytes wait to be read.
+    pub(super) fn note_lag(&mut self, now: Now) {
+        let behind = self.lag_bytes() > self.held_bytes();
+        self.lag.since = behind.then(|| self.lag.since.unwrap_or(now.observed));
+    }
+
+    /// How it is doing.
+    pub fn status(&self) -> SourceStatus {
+        let (position, size) = match &self.front {
+            Front::None => (0, 0),
+            Front::Parked(mark) => (mark.position, mark.size),
+            Front::Open(file) => (file.position, file.size),
+        };
         SourceStatus {
             source: self.source.to_string(),
+            kind: SourceKind::File,
             state: self.state.clone(),
+            path: Some(self.path.clone()),
+            identity: self.identity(),
             offset: self.cutter.offset,
+            position,
             size: self.next.back().map_or(size, |opened| opened.size),
-            lag_bytes: (base + size).saturating_sub(self.cutter.offset) + waiting,
+            lag_bytes: self.lag_bytes(),
+            held_bytes: self.held_bytes(),
+            behind_since: self.lag.since,
             lines: self.cutter.lines,
             rotations: self.rotations,
             last_read: self.last_read,
             last_error: self.last_error.clone(),
-            identity: self.identity().map_or_else(String::new, |identity| identity.to_string()),
         }
     }
 }

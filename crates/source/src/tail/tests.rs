@@ -559,6 +559,61 @@ fn starting_at_the_end_skips_complete_lines_only() {
 }
 
 #[test]
+fn starting_in_the_last_bytes_begins_with_a_whole_line() {
+    for (text, last, expected) in [
+        ("one\ntwo\nthree\n", 100, &["one", "two", "three"][..]),
+        ("one\ntwo\nthree\n", 14, &["one", "two", "three"]),
+        ("one\ntwo\nthree\n", 10, &["two", "three"]),
+        ("one\ntwo\nthree\n", 9, &["three"]),
+        ("one\ntwo\nthree\n", 0, &[]),
+        ("one\ntwo\nthree\nhalf", 10, &["three", "half…"]),
+        ("one\ntwo\nthree\nhalf", 2, &["half…"]),
+        ("", 5, &[]),
+    ] {
+        let mut bench =
+            Bench::with(Limits { partial_line_timeout: Some(Duration::ZERO), ..Limits::default() });
+        bench.append(text);
+        bench.tail = Tail::new(bench.path.clone(), None, StartAt::Last(last), bench.limits);
+        assert_eq!(bench.lines(), expected, "{text:?} last {last}");
+        assert_eq!(bench.gaps, []);
+        bench.restart();
+        bench.append("next\n");
+        assert_eq!(bench.lines(), ["next"], "{text:?} last {last}");
+        assert_eq!(bench.saved.as_ref().unwrap().offset, text.len() as u64 + 5);
+    }
+}
+
+#[test]
+fn starting_amid_a_huge_line_counts_its_rest_as_a_gap() {
+    let mut bench = Bench::with(Limits { max_line_bytes: 4, ..Limits::default() });
+    bench.append("a\n0123456789abcdef\nb\n");
+    bench.tail = Tail::new(bench.path.clone(), None, StartAt::Last(12), bench.limits);
+    assert_eq!(bench.lines(), ["b"]);
+    assert_eq!(bench.gaps, [(9, 19, GapReason::Oversize)]);
+}
+
+#[test]
+fn status_tells_what_waits_and_since_when() {
+    let mut bench = Bench::with(Limits { batch_bytes: 12, ..Limits::default() });
+    bench.append("line one\nline two\nunfinished");
+    bench.now.observed = Timestamp(5);
+    assert!(bench.step());
+    let status = bench.tail.status();
+    assert_eq!((status.offset, status.position, status.size), (9, 9, 28));
+    assert!(status.lag_bytes > status.held_bytes, "{status:?}");
+    assert_eq!(status.behind_since, Some(Timestamp(5)));
+    bench.now.observed = Timestamp(6);
+    bench.drain();
+    let status = bench.tail.status();
+    assert_eq!((status.offset, status.lag_bytes, status.held_bytes), (18, 10, 10));
+    assert_eq!(status.behind_since, None, "an unfinished line is no lag");
+    assert!(bench.tail.park());
+    assert_eq!(bench.tail.status().held_bytes, 10);
+    let stopped = crate::StoppedAt::of(bench.saved.as_ref().unwrap()).unwrap();
+    assert_eq!((Some(stopped.identity), stopped.position, stopped.size), (status.identity, 18, 28));
+}
+
+#[test]
 fn what_cannot_be_followed_says_so_and_comes_back() {
     let mut bench = Bench::new();
     fs::create_dir(&bench.path).unwrap();

@@ -12,6 +12,7 @@ use taffrail_record::{
 };
 
 use super::{Access, Append, Limits, Recovered, Snapshot, Store};
+use crate::engine::GapTotal;
 use crate::error::Error;
 use crate::schema;
 use crate::segment::Columns;
@@ -330,6 +331,35 @@ fn gaps_are_kept_with_their_lines() {
     assert_eq!((gap.source.as_str(), gap.start, gap.end, gap.observed.0), (SOURCE, 40, 90, 5));
     assert_eq!(gap.reason, "oversize");
     assert_eq!(store.stats().unwrap().gap_bytes, 50);
+}
+
+#[test]
+fn gaps_are_summed_once_wherever_they_stand() {
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path(), Limits::default());
+    let gap = |start, end, observed, reason| Gap { start, end, observed: Timestamp(observed), reason };
+    let put = |first, gaps: &[Gap]| {
+        let mut batch = raw(first, 1);
+        batch.gaps.extend_from_slice(gaps);
+        append(&store, batch);
+    };
+    let sums = |newest| {
+        let gaps = store.gap_sums(newest).unwrap();
+        let sum = |total: &GapTotal| (total.reason.clone(), total.gaps, total.bytes, total.newest.0);
+        let newest: Vec<_> = gaps.newest.iter().map(|gap| gap.observed.0).collect();
+        (gaps.totals.iter().map(sum).collect::<Vec<_>>(), newest)
+    };
+    let oversize = |gaps, bytes, newest| ("oversize".to_owned(), gaps, bytes, newest);
+    assert_eq!(sums(10), (vec![], vec![]));
+    let first = gap(40, 90, 5, GapReason::Oversize);
+    put(0, &[first.clone(), gap(90, 91, 7, GapReason::Decode)]);
+    let decode = ("decode".to_owned(), 1, 1, 7);
+    assert_eq!(sums(10), (vec![decode.clone(), oversize(1, 50, 5)], vec![7, 5]));
+    store.flush().unwrap();
+    assert_eq!(sums(10), (vec![decode.clone(), oversize(1, 50, 5)], vec![7, 5]), "sealed");
+    put(1, &[first, gap(100, 200, 9, GapReason::Oversize)]);
+    assert_eq!(sums(2), (vec![decode, oversize(2, 150, 9)], vec![9, 7]), "one of them is known");
+    assert_eq!(store.stats().unwrap().gap_bytes, 151);
 }
 
 #[test]

@@ -99,7 +99,7 @@ impl Input {
 }
 
 /// The checkpoint of a stream: it has no file to go on in.
-const STREAM_STATE: &str = "import";
+pub(in crate::commands) const STREAM_STATE: &str = "import";
 
 /// Reads a file to its present end, its unfinished last line included.
 fn read_to_end(tail: &mut Tail, take: Take<'_>) -> anyhow::Result<()> {

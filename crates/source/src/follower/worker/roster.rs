@@ -74,11 +74,14 @@ impl Worker {
         }
         drop(board);
         for (path, reason) in &found.refused {
-            self.refuse(path, reason);
+            self.refuse(path, SourceState::Refused(reason.clone()));
+        }
+        for (path, error) in &found.unreadable {
+            self.refuse(path, SourceState::Failed(error.clone()));
         }
     }
 
-    fn refuse(&mut self, path: &Path, reason: &str) {
+    fn refuse(&mut self, path: &Path, state: SourceState) {
         // A path that is followed tells of itself.
         if self.by_path.contains_key(path) && !self.refused.contains(&source_name(path)) {
             return;
@@ -86,16 +89,8 @@ impl Worker {
         let source = source_name(path);
         self.refused.insert(source.clone());
         self.post(SourceStatus {
-            source,
-            state: SourceState::Refused(reason.to_owned()),
-            offset: 0,
-            size: 0,
-            lag_bytes: 0,
-            lines: 0,
-            rotations: 0,
-            last_read: None,
-            last_error: None,
-            identity: String::new(),
+            path: Some(path.to_owned()),
+            ..SourceStatus::new(source, SourceKind::File, state)
         });
     }
 
@@ -112,7 +107,7 @@ impl Worker {
 
     fn take_up(&mut self, found: Found, known: &HashMap<u64, Vec<(Identity, u64)>>) {
         for (path, reason) in &found.refused {
-            self.refuse(path, reason);
+            self.refuse(path, SourceState::Refused(reason.clone()));
         }
         let new = |path: &&PathBuf| !self.by_path.contains_key(*path);
         let (files, missing): (Vec<_>, Vec<_>) = (
@@ -127,7 +122,8 @@ impl Worker {
             });
             match owner {
                 Some((id, owner)) => {
-                    self.refuse(&path, &format!("is read as {owner}: it stood there before it was renamed"));
+                    let reason = format!("is read as {owner}: it stood there before it was renamed");
+                    self.refuse(&path, SourceState::Refused(reason));
                     self.by_path.insert(path, id);
                 }
                 None => match self.origin(&path) {
@@ -138,7 +134,7 @@ impl Worker {
                         let reason = format!(
                             "looks like {origin} rotated, which is followed; `taffrail import` reads it if it is not"
                         );
-                        self.refuse(&path, &reason);
+                        self.refuse(&path, SourceState::Refused(reason));
                     }
                 },
             }

@@ -1,0 +1,63 @@
+//! `GET /api/v1/health`: whether the program does what it is there for.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use crate::error::ApiError;
+use crate::run::App;
+use crate::services::Health;
+
+/// Problems, and warnings, that one answer names.
+const NAMED_MAX: usize = 100;
+
+/// How the program is.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct HealthAnswer {
+    /// `ok`, or `failing` when lines are not read that are there.
+    pub status: String,
+    /// The program's version.
+    pub version: String,
+    /// What makes it fail, at most 100.
+    pub problems: Vec<Problem>,
+    /// What somebody should know and perhaps wants so, at most 100.
+    pub warnings: Vec<Problem>,
+}
+
+/// Something that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Problem {
+    /// The source it is about.
+    pub source: String,
+    /// What is wrong and the way out.
+    pub what: String,
+    /// Since when, RFC 3339, where it is known.
+    pub since: Option<String>,
+}
+
+impl HealthAnswer {
+    /// For a program of this version.
+    pub fn new(mut health: Health, version: &str) -> Self {
+        health.problems.truncate(NAMED_MAX);
+        health.warnings.truncate(NAMED_MAX);
+        let status = if health.problems.is_empty() { "ok" } else { "failing" };
+        let Health { problems, warnings } = health;
+        Self { status: status.to_owned(), version: version.to_owned(), problems, warnings }
+    }
+
+    /// Whether all is well.
+    pub fn is_ok(&self) -> bool {
+        self.problems.is_empty()
+    }
+}
+
+pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let health = app.look(|services| Ok(services.sources.health())).await?;
+    let answer = HealthAnswer::new(health, &app.services.info.version);
+    let status = if answer.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Ok((status, Json(answer)).into_response())
+}

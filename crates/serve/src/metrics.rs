@@ -1,0 +1,231 @@
+//! `GET /metrics`: the program's own figures in the text format that Prometheus reads.
+
+mod exposition;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use taffrail_record::Timestamp;
+use taffrail_store::engine::{GapTotal, Stats};
+
+use self::exposition::{Exposition, Kind};
+use crate::api::{HealthAnswer, Source};
+use crate::error::ApiError;
+use crate::leveredge::Refusal;
+use crate::run::App;
+use crate::services::Info;
+
+/// Sources that have series of their own; the others share one.
+const SOURCES_MAX: usize = 1_000;
+/// The label of what the others share.
+const OTHER: &str = "other";
+/// Every state of a source: one that no source is in has a zero, not a hole.
+const STATES: [&str; 5] = ["ended", "failed", "following", "missing", "refused"];
+
+pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Refusal> {
+    let text = text(&app).await?;
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
+}
+
+async fn text(app: &App) -> Result<String, ApiError> {
+    let subscribers = app.services.live.subscribers();
+    app.look(move |services| {
+        let mut out = Exposition::default();
+        let health = HealthAnswer::new(services.sources.health(), &services.info.version);
+        program(&mut out, &services.info, &health, subscribers);
+        let sources = services.sources.sources();
+        let labels = Labels::of(&sources);
+        of_sources(&mut out, &sources, &labels);
+        of_gaps(&mut out, &services.engine.gaps()?.totals, &labels);
+        store(&mut out, &services.engine.stats()?);
+        Ok(out.finish())
+    })
+    .await
+}
+
+fn program(out: &mut Exposition, info: &Info, health: &HealthAnswer, subscribers: usize) {
+    out.metric("taffrail_build_info", Kind::Gauge, "The running version; always 1.")
+        .value(&[("version", &info.version)], 1.0);
+    out.metric("taffrail_start_time_seconds", Kind::Gauge, "When the program started, since 1970.")
+        .value(&[], seconds(info.started));
+    out.metric("taffrail_healthy", Kind::Gauge, "1 while /api/v1/health answers ok, else 0.")
+        .value(&[], f64::from(u8::from(health.is_ok())));
+    out.metric("taffrail_health_problems", Kind::Gauge, "Problems that /api/v1/health names.")
+        .value(&[], health.problems.len() as f64);
+    out.metric("taffrail_health_warnings", Kind::Gauge, "Warnings that /api/v1/health names.")
+        .value(&[], health.warnings.len() as f64);
+    out.metric("taffrail_live_subscribers", Kind::Gauge, "Live streams that are open.")
+        .value(&[], subscribers as f64);
+}
+
+/// Which sources have series of their own.
+struct Labels<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Labels<'a> {
+    /// The first by name: the same ones at every scrape.
+    fn of(sources: &'a [Source]) -> Self {
+        let mut names: Vec<&str> = sources.iter().map(|source| source.source.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        Self(names.into_iter().take(SOURCES_MAX).map(|name| (name, name)).collect())
+    }
+
+    fn get(&self, source: &str) -> &'a str {
+        self.0.get(source).copied().unwrap_or(OTHER)
+    }
+}
+
+/// One figure of every source.
+struct Figure {
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    of: fn(&Source) -> f64,
+    /// How the sources that share a series come together.
+    join: fn(f64, f64) -> f64,
+}
+
+const fn sum(a: f64, b: f64) -> f64 {
+    a + b
+}
+
+static FIGURES: [Figure; 8] = [
+    Figure {
+        name: "taffrail_source_offset_bytes",
+        kind: Kind::Gauge,
+        help: "Offset after the last byte that was read, rotated files included.",
+        of: |source| source.offset as f64,
+        join: sum,
+    },
+    Figure {
+        name: "taffrail_source_position_bytes",
+        kind: Kind::Gauge,
+        help: "The same in the file that is read now.",
+        of: |source| source.position as f64,
+        join: sum,
+    },
+    Figure {
+        name: "taffrail_source_size_bytes",
+        kind: Kind::Gauge,
+        help: "Bytes of the file at the path of the source.",
+        of: |source| source.size as f64,
+        join: sum,
+    },
+    Figure {
+        name: "taffrail_source_lag_bytes",
+        kind: Kind::Gauge,
+        help: "Bytes that are not stored yet, an unfinished last line included.",
+        of: |source| source.lag_bytes as f64,
+        join: sum,
+    },
+    Figure {
+        name: "taffrail_source_lag_seconds",
+        kind: Kind::Gauge,
+        help: "Seconds since when there are bytes that were not read; the largest where sources share a series.",
+        of: |source| source.lag_seconds,
+        join: f64::max,
+    },
+    Figure {
+        name: "taffrail_source_lines_total",
+        kind: Kind::Counter,
+        help: "Lines read since the source was first seen.",
+        of: |source| source.records as f64,
+        join: sum,
+    },
+    Figure {
+        name: "taffrail_source_rotations_total",
+        kind: Kind::Counter,
+        help: "Times the file was replaced or truncated since the program started.",
+        of: |source| source.rotations as f64,
+        join: sum,
+    },
+    Figure {
+        name: "taffrail_source_stalled",
+        kind: Kind::Gauge,
+        help: "1 while the file holds unread bytes and reading does not move on, else 0; else their number.",
+        of: |source| f64::from(u8::from(source.stalled)),
+        join: sum,
+    },
+];
+
+fn of_sources(out: &mut Exposition, sources: &[Source], labels: &Labels<'_>) {
+    let mut states: BTreeMap<&str, f64> = STATES.map(|state| (state, 0.0)).into();
+    for source in sources {
+        *states.entry(&source.state).or_default() += 1.0;
+    }
+    let mut family = out.metric("taffrail_sources", Kind::Gauge, "Sources by what they are doing.");
+    for (state, count) in states {
+        family.value(&[("state", state)], count);
+    }
+    for figure in &FIGURES {
+        let mut values: BTreeMap<&str, f64> = BTreeMap::new();
+        for source in sources {
+            let value = (figure.of)(source);
+            let joined = values.entry(labels.get(&source.source)).or_insert(0.0);
+            *joined = (figure.join)(*joined, value);
+        }
+        let mut family = out.metric(figure.name, figure.kind, figure.help);
+        for (source, value) in values {
+            family.value(&[("source", source)], value);
+        }
+    }
+}
+
+fn of_gaps(out: &mut Exposition, totals: &[GapTotal], labels: &Labels<'_>) {
+    let mut sums: BTreeMap<(&str, &str), (u64, u64)> = BTreeMap::new();
+    for total in totals {
+        let (gaps, bytes) = sums.entry((labels.get(&total.source), &total.reason)).or_default();
+        *gaps += total.gaps;
+        *bytes += total.bytes;
+    }
+    let help = "Bytes that could not be read, since the source was first seen.";
+    let mut family = out.metric("taffrail_source_gap_bytes_total", Kind::Counter, help);
+    for ((source, reason), (_, bytes)) in &sums {
+        family.value(&[("source", source), ("reason", reason)], *bytes as f64);
+    }
+    let help = "Rows of the table `gaps`.";
+    let mut family = out.metric("taffrail_source_gaps_total", Kind::Counter, help);
+    for ((source, reason), (gaps, _)) in &sums {
+        family.value(&[("source", source), ("reason", reason)], *gaps as f64);
+    }
+}
+
+fn store(out: &mut Exposition, stats: &Stats) {
+    for (name, help, value) in [
+        ("taffrail_store_records", "Records that are stored.", stats.records),
+        (
+            "taffrail_store_records_in_memory",
+            "Of these, records that are in no segment yet.",
+            stats.records_in_memory,
+        ),
+        ("taffrail_store_segments", "Sealed files.", stats.segments),
+        ("taffrail_store_segment_bytes", "Bytes of sealed files and their indexes.", stats.segment_bytes),
+        ("taffrail_store_wal_bytes", "Bytes of the write-ahead log.", stats.wal_bytes),
+        ("taffrail_store_raw_bytes", "Bytes of the original lines that are stored.", stats.raw_bytes),
+    ] {
+        out.metric(name, Kind::Gauge, help).value(&[], value as f64);
+    }
+    for (name, help, time) in [
+        (
+            "taffrail_store_oldest_record_timestamp_seconds",
+            "Time of the oldest record, since 1970.",
+            stats.oldest,
+        ),
+        (
+            "taffrail_store_newest_record_timestamp_seconds",
+            "Time of the newest record, since 1970.",
+            stats.newest,
+        ),
+    ] {
+        if let Some(time) = time {
+            out.metric(name, Kind::Gauge, help).value(&[], seconds(time));
+        }
+    }
+}
+
+fn seconds(time: Timestamp) -> f64 {
+    time.0 as f64 / Timestamp::SECOND as f64
+}
