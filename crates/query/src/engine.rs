@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use taffrail_search::{ScanMatcher, grammar, store_error};
 use taffrail_store::engine::{
-    Context, ContextRequest, Control, Engine, Facet, FacetRequest, Histogram, HistogramRequest, Matcher,
-    QueryError, SearchPage, SearchRequest, SqlSink, Stats,
+    Context, ContextRequest, Control, DiskStatus, Engine, Facet, FacetRequest, Histogram, HistogramRequest,
+    Matcher, QueryError, SearchPage, SearchRequest, SqlSink, Stats,
 };
 use taffrail_store::filter::Filter;
 use taffrail_store::{Snapshot, Store};
@@ -77,6 +77,10 @@ impl Engine for StoreEngine {
 
     fn stats(&self) -> Result<Stats, QueryError> {
         self.store.stats().map_err(store_error)
+    }
+
+    fn disk(&self) -> DiskStatus {
+        self.store.disk_status()
     }
 }
 

@@ -27,7 +27,7 @@ pub use search::SearchAnswer;
 pub use sources::SourcesAnswer;
 pub use sql::cell::sql_value;
 pub use sql::{SqlAnswer, SqlColumn};
-pub use stats::{HealthAnswer, StatsAnswer};
+pub use stats::{DiskAnswer, HealthAnswer, StatsAnswer};
 pub use tail::GapNotice;
 pub(crate) use time::{calendar_ns, iso};
 pub use time::{parse_duration, parse_time, rfc3339};

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use taffrail_record::Timestamp;
+use taffrail_store::engine::DiskStatus;
 
 use crate::api::rfc3339;
 use crate::error::ApiError;
@@ -49,19 +50,74 @@ pub struct StatsAnswer {
     pub uptime_seconds: u64,
     /// Days that records are kept; 0: for ever.
     pub retention_days: u32,
+    /// How storing gets on with the disk.
+    pub disk: DiskAnswer,
+}
+
+/// How storing gets on with the disk.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct DiskAnswer {
+    /// `ok`, `full` or `failing`; with the last two nothing is stored, until they end by themselves.
+    pub state: String,
+    /// Since when it is full or fails, RFC 3339.
+    pub since: Option<String>,
+    /// Bytes that must become free, if it is full.
+    pub needed_bytes: u64,
+    /// What the system said.
+    pub error: Option<String>,
+    /// Records that were deleted because the disk was full, since the store was made.
+    pub dropped_records: u64,
+    /// Bytes of their files.
+    pub dropped_bytes: u64,
+}
+
+impl DiskAnswer {
+    fn new(status: DiskStatus) -> Self {
+        let state = match &status.trouble {
+            None => "ok",
+            Some(trouble) if trouble.full => "full",
+            Some(_) => "failing",
+        };
+        Self {
+            state: state.to_owned(),
+            since: status.trouble.as_ref().map(|trouble| rfc3339(trouble.since)),
+            needed_bytes: status.trouble.as_ref().map_or(0, |trouble| trouble.needed_bytes),
+            error: status.trouble.map(|trouble| trouble.cause),
+            dropped_records: status.dropped_records,
+            dropped_bytes: status.dropped_bytes,
+        }
+    }
+
+    /// In one line; `None` if there is nothing to say.
+    fn message(&self) -> Option<String> {
+        let since = self.since.as_deref()?;
+        let error = self.error.as_deref().unwrap_or_default();
+        Some(match self.state.as_str() {
+            "full" => format!(
+                "disk full since {since}, {} bytes needed: free some space, storing then goes on by itself",
+                self.needed_bytes
+            ),
+            _ => format!("disk failing since {since}: {error}"),
+        })
+    }
 }
 
 /// The program is alive.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HealthAnswer {
-    /// `ok`.
+    /// `ok`, or `disk full` or `disk failing` while nothing can be stored; questions are answered all the same.
     pub status: String,
     /// The program's version.
     pub version: String,
+    /// Since when it is not `ok`, and what helps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub message: Option<String>,
 }
 
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Json<HealthAnswer> {
-    Json(HealthAnswer { status: "ok".to_owned(), version: app.services.info.version.clone() })
+    let disk = DiskAnswer::new(app.services.engine.disk());
+    let status = if disk.since.is_none() { "ok".to_owned() } else { format!("disk {}", disk.state) };
+    Json(HealthAnswer { status, version: app.services.info.version.clone(), message: disk.message() })
 }
 
 pub(crate) async fn stats(State(app): State<Arc<App>>) -> Result<Json<StatsAnswer>, ApiError> {
@@ -93,5 +149,6 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Result<Json<StatsAnswe
         started: rfc3339(info.started),
         uptime_seconds: u64::try_from(uptime).unwrap_or_default(),
         retention_days: info.retention_days,
+        disk: DiskAnswer::new(stats.disk),
     }))
 }
