@@ -22,6 +22,7 @@ use taffrail_record::{Checkpoint, Gap, LogBatch, RawBatch};
 
 pub use recovery::Recovered;
 
+use self::space::Reserve;
 use self::trouble::Trouble;
 use crate::catalog::{Catalog, Dropped, StoredGap};
 use crate::compaction;
@@ -103,6 +104,7 @@ struct Shared {
     directory: PathBuf,
     limits: Limits,
     tuning: Tuning,
+    reserve: Reserve,
     writer: Mutex<Writer>,
     /// Signals the sealer that there is work, and appenders that there is room.
     changed: Condvar,

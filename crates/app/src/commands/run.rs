@@ -46,7 +46,7 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let pipeline = Pipeline { store: Arc::clone(&store), live: live.clone(), stopping };
     let followers = Arc::new(Followers::spawn(&config, &pipeline)?);
     announce(&config, &store, &server, &recovered)?;
-    let daemon_file = DaemonFile::write(&config.data_dir, &server)?;
+    let daemon_file = store.lend_reserve(|| DaemonFile::write(&config.data_dir, &server))?;
     // Held here too: its runtime must not end inside of the server's.
     let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
     let engine = Arc::new(StoreEngine::new(Arc::clone(&store), sql_memory)?);

@@ -75,12 +75,13 @@ pub(super) fn open(
         directory: directory.to_owned(),
         limits,
         tuning,
+        reserve,
         writer: Mutex::new(writer),
         changed: Condvar::new(),
         catalog: Mutex::new(catalog),
         view: RwLock::new(View { segments: Arc::new(segments), sealing: None }),
     });
-    let sealer = (access == Access::Write).then(|| start_sealer(&shared, reserve)).transpose()?;
+    let sealer = (access == Access::Write).then(|| start_sealer(&shared)).transpose()?;
     let store = Store { shared, sealer, _lock: lock };
     let full = store.shared.writer().memtable.bytes() >= store.shared.limits.memtable_bytes;
     // A process that dies again and again before it has sealed would have more to replay at each start.
@@ -111,13 +112,13 @@ fn create_directories(disk: &dyn Disk, directory: &Path) -> Result<()> {
     Ok(())
 }
 
-fn start_sealer(shared: &Arc<Shared>, reserve: Reserve) -> Result<std::thread::JoinHandle<()>> {
-    if let Err(error) = reserve.hold(0) {
+fn start_sealer(shared: &Arc<Shared>) -> Result<std::thread::JoinHandle<()>> {
+    if let Err(error) = shared.reserve.hold(0) {
         shared.note(&mut shared.writer(), &error, 0, false);
     }
     let shared = Arc::clone(shared);
     let sealer = std::thread::Builder::new().name("sealer".to_owned());
-    Ok(sealer.spawn(move || sealer::run(&shared, reserve))?)
+    Ok(sealer.spawn(move || sealer::run(&shared))?)
 }
 
 struct Opening<'a> {

@@ -4,7 +4,6 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use super::space::Reserve;
 use super::trouble::{ROOM_BYTES_MIN, Trouble};
 use super::{Sealing, Shared};
 use crate::catalog::{Commit, Dropped};
@@ -37,9 +36,17 @@ enum Task {
     Stop,
 }
 
+/// How a seal went.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Attempt {
+    Done,
+    /// There was no space for it.
+    Full,
+    Failed,
+}
+
 struct Sealer<'a> {
     shared: &'a Shared,
-    reserve: Reserve,
     /// The segment of the sealing memtable, when only its commit is missing. A commit that failed may have
     /// reached the disk all the same, so its segment must stay.
     sealed: Option<Arc<Segment>>,
@@ -56,28 +63,32 @@ struct Merged {
 }
 
 /// The sealer's loop; ends when the store is stopping and nothing waits that can be done.
-pub(super) fn run(shared: &Shared, reserve: Reserve) {
-    let mut sealer = Sealer { shared, reserve, sealed: None, merged: None, misjudged: 0 };
+pub(super) fn run(shared: &Shared) {
+    let mut sealer = Sealer { shared, sealed: None, merged: None, misjudged: 0 };
     loop {
-        let pause = match shared.next_task() {
-            Task::Seal(sealing) => !sealer.try_seal(&sealing),
-            Task::Relieve => !sealer.relieve(),
-            Task::Maintain => {
-                sealer.try_maintain();
-                false
-            }
-            Task::Pause => true,
+        let done = match shared.next_task() {
+            Task::Seal(sealing) => match sealer.try_seal(&sealing) {
+                Attempt::Done => true,
+                // Room is made at once; a disk that fails is given time.
+                Attempt::Full => continue,
+                Attempt::Failed => false,
+            },
+            Task::Relieve => sealer.relieve(),
+            Task::Maintain => true,
+            Task::Pause => false,
             Task::Stop => return,
         };
-        if pause {
+        if done {
+            sealer.try_maintain();
+        } else {
             shared.pause();
         }
     }
 }
 
 impl Sealer<'_> {
-    /// Whether the memtable is stored; a failure is noted.
-    fn try_seal(&mut self, sealing: &Sealing) -> bool {
+    /// Stores the memtable; a failure is noted.
+    fn try_seal(&mut self, sealing: &Sealing) -> Attempt {
         match self.seal(sealing) {
             Ok(()) => {
                 self.misjudged = 0;
@@ -86,16 +97,13 @@ impl Sealer<'_> {
                 if let Some(trouble) = &mut writer.trouble {
                     trouble.needed_bytes = ROOM_BYTES_MIN;
                 }
-                drop(writer);
-                self.try_maintain();
-                true
+                Attempt::Done
             }
             Err(error) => {
                 self.misjudged += u32::from(error.is_full());
                 let needed = self.expected_bytes(sealing);
                 self.shared.note(&mut self.shared.writer(), &error, needed, false);
-                // Room is made at once; a disk that fails is given time.
-                error.is_full()
+                if error.is_full() { Attempt::Full } else { Attempt::Failed }
             }
         }
     }
@@ -145,13 +153,13 @@ impl Sealer<'_> {
         let Some(needed) = self.shared.writer().trouble.as_ref().map(|trouble| trouble.needed_bytes) else {
             return true;
         };
-        if self.reserve.hold(needed).is_err() {
+        if self.shared.reserve.hold(needed).is_err() {
             if let Err(error) = self.gain(needed) {
                 tracing::debug!("cannot make room yet: {error}");
             }
-            if self.reserve.hold(needed).is_err() {
+            if self.shared.reserve.hold(needed).is_err() {
                 // Better the reserve alone than nothing for the next attempt.
-                let _ = self.reserve.hold(0);
+                let _ = self.shared.reserve.hold(0);
                 return false;
             }
         }
@@ -162,14 +170,14 @@ impl Sealer<'_> {
     /// What is in the log takes a tenth of it in a segment; then the oldest goes.
     fn gain(&mut self, needed: u64) -> Result<()> {
         if let Some(sealing) = self.shared.log_worth_sealing()?
-            && self.reserve.has(self.expected_bytes(&sealing))
-            && self.try_seal(&sealing)
-            && self.reserve.hold(needed).is_ok()
+            && self.shared.reserve.has(self.expected_bytes(&sealing))
+            && self.try_seal(&sealing) == Attempt::Done
+            && self.shared.reserve.hold(needed).is_ok()
         {
             return Ok(());
         }
-        self.reserve.give()?;
-        self.shared.make_room(needed + self.reserve.bytes(), true)
+        self.shared.reserve.give()?;
+        self.shared.make_room(needed + self.shared.reserve.bytes(), true)
     }
 
     fn try_maintain(&mut self) {

@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Shared;
+use super::{Shared, Store};
 use crate::catalog::Dropped;
 use crate::compaction;
 use crate::disk::{Disk, Space};
@@ -68,6 +68,18 @@ impl Reserve {
     }
 }
 
+impl Store {
+    /// Does a small work that must succeed on a full disk, too: the reserve gives way to it.
+    pub fn lend_reserve<T>(&self, work: impl FnOnce() -> T) -> T {
+        let given = self.shared.reserve.give();
+        let done = work();
+        if let Err(error) = given.and_then(|()| self.shared.reserve.hold(0)) {
+            tracing::debug!("the reserve is taken again when there is space: {error}");
+        }
+        done
+    }
+}
+
 impl Shared {
     fn space(&self) -> Option<Space> {
         self.disk.space(&self.directory).ok()
@@ -96,7 +108,8 @@ impl Shared {
         writer.dropped.records += dropped.records;
         writer.dropped.bytes += dropped.bytes;
         tracing::warn!(
-            "the disk under {} is too full: the oldest {} records ({} bytes) were deleted to make room",
+            "the disk under {} is nearly full: the oldest {} records ({} bytes) were deleted to make room; with \
+             a smaller retention.max_size it would not come to this",
             self.directory.display(),
             dropped.records,
             dropped.bytes
