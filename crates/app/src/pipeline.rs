@@ -1,7 +1,8 @@
 //! The way of a line: source, parse, store, live hub. The one place where these meet.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use taffrail_parse::{Context, Parser, service_from_path};
 use taffrail_record::{LogBatch, RawBatch};
@@ -82,6 +83,9 @@ impl Parsers {
     }
 }
 
+/// Pause before a batch that the disk refused is offered again; doubles up to the second.
+const RETRY: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
+
 /// Stores batches and shows them to whoever watches live.
 #[derive(Clone)]
 pub(crate) struct Pipeline {
@@ -89,22 +93,91 @@ pub(crate) struct Pipeline {
     pub store: Arc<Store>,
     /// Who watches.
     pub live: LiveHub,
+    /// Ends the waiting for a disk that is full or fails.
+    pub stopping: Arc<Stopping>,
+}
+
+/// Whether the program ends.
+#[derive(Default)]
+pub(crate) struct Stopping {
+    stopping: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Stopping {
+    /// It ends.
+    pub(crate) fn set(&self) {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits; `true` if the program ends meanwhile.
+    fn within(&self, time: Duration) -> bool {
+        let until = Instant::now() + time;
+        let mut stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        while !*stopping {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            stopping = self.changed.wait_timeout(stopping, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        *stopping
+    }
 }
 
 impl Pipeline {
-    /// Parses and stores a batch.
+    /// Parses and stores a batch; on `Err` nothing of it is stored.
     pub(crate) fn put(
         &self,
         raw: RawBatch,
         origin: &Origin,
         parsers: &mut Parsers,
     ) -> taffrail_store::Result<Receipt> {
+        self.put_or(raw, origin, parsers, Err)
+    }
+
+    /// As [`Pipeline::put`], but what the disk refuses is offered again until it is taken: whoever reads a file
+    /// can wait, for the file is the buffer. `Err` also if the program ends before.
+    fn put_patiently(
+        &self,
+        raw: RawBatch,
+        origin: &Origin,
+        parsers: &mut Parsers,
+    ) -> taffrail_store::Result<Receipt> {
+        let [mut pause, longest] = RETRY;
+        self.put_or(raw, origin, parsers, |error| {
+            if !error.is_retriable() || self.stopping.within(pause) {
+                return Err(error);
+            }
+            pause = (pause * 2).min(longest);
+            Ok(())
+        })
+    }
+
+    /// `refused` says whether to go on.
+    fn put_or(
+        &self,
+        raw: RawBatch,
+        origin: &Origin,
+        parsers: &mut Parsers,
+        mut refused: impl FnMut(taffrail_store::Error) -> taffrail_store::Result<()>,
+    ) -> taffrail_store::Result<Receipt> {
         let frame = wal::frame::encode(&raw, &origin.note());
         let (source, checkpoint, gaps) = (Arc::clone(&raw.source), raw.checkpoint.clone(), raw.gaps.clone());
         let batch = parsers.parse(raw, origin);
         let seen = self.live.has_subscribers().then(|| taffrail_store::from_batch(batch.clone()));
-        let receipt =
-            self.store.append(Append { frame: &frame, batch, source: &source, checkpoint, gaps })?;
+        let mut append = Append { frame: &frame, batch, source: &source, checkpoint, gaps };
+        let receipt = loop {
+            match self.store.append(append) {
+                Ok(receipt) => break receipt,
+                Err(back) => {
+                    let back = *back;
+                    refused(back.error)?;
+                    append = back.append;
+                }
+            }
+        };
         if let Some(seen) = seen {
             self.live.publish(Arc::new(seen?));
         }
@@ -129,8 +202,12 @@ impl PipelineSink {
 impl Sink for PipelineSink {
     fn send(&mut self, batch: RawBatch) -> Result<(), Stopped> {
         let source = Arc::clone(&batch.source);
-        match self.pipeline.put(batch, &self.origin, &mut self.parsers) {
+        match self.pipeline.put_patiently(batch, &self.origin, &mut self.parsers) {
             Ok(_) => Ok(()),
+            Err(error) if error.is_retriable() => {
+                tracing::warn!("{source}: what was read last is not stored and will be read again: {error}");
+                Err(Stopped)
+            }
             Err(error) => {
                 tracing::error!("{source} is no longer read: {error}");
                 Err(Stopped)

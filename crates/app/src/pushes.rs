@@ -35,6 +35,13 @@ impl Pushes {
     }
 }
 
+fn refused(error: taffrail_store::Error) -> IngestError {
+    match error {
+        error if error.is_full() => IngestError::Full(error.to_string()),
+        error => IngestError::Refused(error.to_string()),
+    }
+}
+
 impl Ingest for Pushes {
     fn push(&self, push: Push) -> Result<Receipt, IngestError> {
         let source: Arc<str> = push.source.as_str().into();
@@ -45,7 +52,6 @@ impl Ingest for Pushes {
         let batch = batch(Arc::clone(&source), push.bytes, &start, (self.clock)());
         let records = batch.lines.len() as u64;
         let end = batch.checkpoint.clone();
-        let refused = |error: taffrail_store::Error| IngestError::Refused(error.to_string());
         let stored = self.pipeline.put(batch, &origin, &mut streams.parsers).map_err(refused)?;
         streams.ends.insert(source, end);
         // The next push may be written while this one waits: one sync serves both.

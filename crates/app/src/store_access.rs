@@ -52,13 +52,27 @@ pub(crate) fn find(data_dir: &Path) -> anyhow::Result<Data> {
     Ok(Data::Store(Box::new(store)))
 }
 
-/// Opens the store of a config to write to it.
+/// Opens the store of a config for the daemon.
 pub(crate) fn open_to_write(config: &Config) -> anyhow::Result<(Store, Recovered)> {
-    let limits = Limits {
+    open_with(config, limits(config))
+}
+
+/// Opens the store of a config for an import, which ends when the disk is full and goes on when it is run again:
+/// it needs no reserve.
+pub(crate) fn open_to_import(config: &Config) -> anyhow::Result<(Store, Recovered)> {
+    open_with(config, Limits { reserve_bytes: 0, ..limits(config) })
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
         memtable_bytes: config.memory.memtable_bytes as usize,
         max_age: Some(config.retention.max_age),
         max_bytes: Some(config.retention.max_size_bytes),
-    };
+        ..Limits::default()
+    }
+}
+
+fn open_with(config: &Config, limits: Limits) -> anyhow::Result<(Store, Recovered)> {
     let mut parsers = Parsers::new(&config.node);
     Store::open(&config.data_dir, Access::Write, limits, &mut |raw, note| parsers.replay(raw, note))
         .with_context(|| format!("open the data directory {}", config.data_dir.display()))

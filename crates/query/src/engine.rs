@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use taffrail_search::{ScanMatcher, grammar, store_error};
 use taffrail_store::engine::{
-    Context, ContextRequest, Control, Engine, Facet, FacetRequest, GAPS_NEWEST, Gaps, Histogram,
+    Context, ContextRequest, Control, DiskStatus, Engine, Facet, FacetRequest, GAPS_NEWEST, Gaps, Histogram,
     HistogramRequest, Matcher, QueryError, SearchPage, SearchRequest, SqlSink, Stats,
 };
 use taffrail_store::filter::Filter;
@@ -81,6 +81,10 @@ impl Engine for StoreEngine {
 
     fn gaps(&self) -> Result<Gaps, QueryError> {
         self.store.gap_sums(GAPS_NEWEST).map_err(store_error)
+    }
+
+    fn disk(&self) -> DiskStatus {
+        self.store.disk_status()
     }
 }
 

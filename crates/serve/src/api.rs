@@ -32,7 +32,7 @@ pub use sources::{
 };
 pub use sql::cell::sql_value;
 pub use sql::{SqlAnswer, SqlColumn};
-pub use stats::StatsAnswer;
+pub use stats::{DiskAnswer, StatsAnswer};
 pub use tail::GapNotice;
 pub(crate) use time::{calendar_ns, iso};
 pub use time::{parse_duration, parse_time, rfc3339};

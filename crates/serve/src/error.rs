@@ -1,8 +1,11 @@
 //! Why a request has no answer, as the native API says it.
 
+use std::convert::Infallible;
+
 use axum::Json;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::http::header::RETRY_AFTER;
+use axum::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
 use serde::{Deserialize, Serialize};
 use taffrail_store::engine::QueryError;
 
@@ -19,7 +22,7 @@ pub struct ErrorAnswer {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ErrorBody {
     /// `syntax`, `invalid`, `not_found`, `method_not_allowed`, `too_large`, `timed_out`, `sql`, `store`,
-    /// `busy`, `forbidden` or `internal`.
+    /// `disk_full`, `busy`, `forbidden` or `internal`.
     pub code: String,
     /// For people: what is wrong and the way out.
     pub message: String,
@@ -33,11 +36,34 @@ pub struct ErrorBody {
 pub(crate) struct ApiError {
     pub(crate) status: StatusCode,
     pub(crate) body: ErrorBody,
+    /// When the same request may succeed.
+    pub(crate) retry_after: Option<RetryAfter>,
+}
+
+/// The header `Retry-After`, in seconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct RetryAfter(u32);
+
+impl RetryAfter {
+    /// A program that starts again, or a disk that hiccups.
+    const SOON: Self = Self(1);
+    /// Somebody has to make room.
+    const DISK_FULL: Self = Self(10);
+}
+
+impl IntoResponseParts for RetryAfter {
+    type Error = Infallible;
+
+    fn into_response_parts(self, mut parts: ResponseParts) -> Result<ResponseParts, Infallible> {
+        parts.headers_mut().insert(RETRY_AFTER, self.0.into());
+        Ok(parts)
+    }
 }
 
 impl ApiError {
     pub(crate) fn new(status: StatusCode, code: &str, message: impl Into<String>) -> Self {
-        Self { status, body: ErrorBody { code: code.to_owned(), message: message.into(), position: None } }
+        let body = ErrorBody { code: code.to_owned(), message: message.into(), position: None };
+        Self { status, body, retry_after: None }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
@@ -82,12 +108,18 @@ impl From<QueryError> for ApiError {
 
 impl From<IngestError> for ApiError {
     fn from(error: IngestError) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "store", error.to_string())
+        let (code, retry_after) = match error {
+            IngestError::Full(_) => ("disk_full", RetryAfter::DISK_FULL),
+            IngestError::Refused(_) | IngestError::Stopped => ("store", RetryAfter::SOON),
+        };
+        // Not 507: shippers give a batch up on it that they would send again on 503.
+        let answer = Self::new(StatusCode::SERVICE_UNAVAILABLE, code, error.to_string());
+        Self { retry_after: Some(retry_after), ..answer }
     }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        (self.status, Json(ErrorAnswer { error: self.body })).into_response()
+        (self.status, self.retry_after, Json(ErrorAnswer { error: self.body })).into_response()
     }
 }

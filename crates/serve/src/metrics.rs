@@ -34,7 +34,7 @@ async fn text(app: &App) -> Result<String, ApiError> {
     let subscribers = app.services.live.subscribers();
     app.look(move |services| {
         let mut out = Exposition::default();
-        let health = HealthAnswer::new(services.sources.health(), &services.info.version);
+        let health = HealthAnswer::of(services);
         program(&mut out, &services.info, &health, subscribers);
         let sources = services.sources.sources();
         let labels = Labels::of(&sources);

@@ -72,7 +72,10 @@ pub struct Receipt {
 /// Why pushed lines were not stored.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum IngestError {
-    /// The store takes nothing: the disk is full, or a write failed.
+    /// There is no space; there will be, or somebody makes some.
+    #[error("{0}")]
+    Full(String),
+    /// The store takes nothing: a write or sync failed.
     #[error("{0}")]
     Refused(String),
     /// The program is shutting down.

@@ -6,10 +6,12 @@
 mod gap_totals;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, Transaction, params};
 use taffrail_record::{Checkpoint, Gap, Timestamp};
 
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::segment::SegmentMeta;
 
@@ -48,7 +50,22 @@ CREATE TABLE state (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 /// The open catalog.
 #[derive(Debug)]
 pub struct Catalog {
-    connection: Connection,
+    disk: Arc<dyn Disk>,
+    pub(crate) connection: Connection,
+}
+
+/// What was deleted because the disk was full, since the store was made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Dropped {
+    /// Records.
+    pub records: u64,
+    /// Bytes of their files.
+    pub bytes: u64,
+}
+
+impl Dropped {
+    /// The keys of the two in `state`.
+    const KEYS: [&str; 2] = ["dropped_records", "dropped_bytes"];
 }
 
 /// A row of `gaps`: bytes of a source that could not be read.
@@ -79,11 +96,13 @@ pub struct Commit<'a> {
     pub gaps: &'a [(String, Gap)],
     /// WAL files below this number hold nothing that is not in a segment.
     pub wal_floor: Option<u64>,
+    /// How much of what is removed goes for want of space; added to the count.
+    pub dropped: Dropped,
 }
 
 impl Catalog {
     /// Opens or creates the catalog, and checks that it is sound.
-    pub fn open(path: &Path) -> Result<Self> {
+    pub fn open(disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(std::time::Duration::from_secs(5))?;
         connection.pragma_update(None, "journal_mode", "wal")?;
@@ -103,11 +122,11 @@ impl Catalog {
             VERSION => {}
             found => return Err(Error::TooNew { path: path.to_owned(), found, known: VERSION }),
         }
-        Ok(Self { connection })
+        Ok(Self { disk, connection })
     }
 
     /// Opens an existing catalog without the right to change it.
-    pub fn open_read_only(path: &Path) -> Result<Self> {
+    pub fn open_read_only(disk: Arc<dyn Disk>, path: &Path) -> Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = match Connection::open_with_flags(path, flags) {
             Ok(connection) => connection,
@@ -121,11 +140,12 @@ impl Catalog {
         if found > VERSION {
             return Err(Error::TooNew { path: path.to_owned(), found, known: VERSION });
         }
-        Ok(Self { connection })
+        Ok(Self { disk, connection })
     }
 
     /// Applies a commit: all of it is durable when this returns, or nothing of it happened.
     pub fn commit(&mut self, commit: &Commit<'_>) -> Result<()> {
+        self.disk.commit()?;
         let transaction = self.connection.transaction()?;
         for segment in commit.added {
             insert_segment(&transaction, segment)?;
@@ -152,6 +172,9 @@ impl Catalog {
         }
         if let Some(floor) = commit.wal_floor {
             transaction.execute("INSERT OR REPLACE INTO state VALUES ('wal_floor', ?1)", [floor as i64])?;
+        }
+        if commit.dropped != Dropped::default() {
+            count_dropped(&transaction, commit.dropped)?;
         }
         transaction.commit()?;
         Ok(())
@@ -204,12 +227,33 @@ impl Catalog {
 
     /// The first WAL file that may hold records without a segment.
     pub fn wal_floor(&self) -> Result<u64> {
-        let floor: Option<i64> = self
-            .connection
-            .query_row("SELECT value FROM state WHERE key = 'wal_floor'", [], |row| row.get(0))
-            .optional()?;
-        Ok(floor.unwrap_or(0) as u64)
+        self.state("wal_floor")
     }
+
+    /// What was deleted because the disk was full.
+    pub fn dropped(&self) -> Result<Dropped> {
+        let [records, bytes] = Dropped::KEYS.map(|key| self.state(key));
+        Ok(Dropped { records: records?, bytes: bytes? })
+    }
+
+    /// A number of the table `state`; 0 if it is not there.
+    fn state(&self, key: &str) -> Result<u64> {
+        let value: Option<i64> = self
+            .connection
+            .query_row("SELECT value FROM state WHERE key = ?1", [key], |row| row.get(0))
+            .optional()?;
+        Ok(value.unwrap_or(0) as u64)
+    }
+}
+
+fn count_dropped(transaction: &Transaction<'_>, dropped: Dropped) -> Result<()> {
+    for (key, more) in Dropped::KEYS.into_iter().zip([dropped.records, dropped.bytes]) {
+        transaction.execute(
+            "INSERT INTO state VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = value + ?2",
+            params![key, more as i64],
+        )?;
+    }
+    Ok(())
 }
 
 fn insert_segment(transaction: &Transaction<'_>, segment: &SegmentMeta) -> Result<()> {

@@ -8,21 +8,22 @@ use arrow::array::{AsArray, RecordBatch};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{Fields, TimeUnit, TimestampNanosecondType};
 
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::index::ROW_GROUP_ROWS;
 use crate::index::file::StoredCheckpoint;
 use crate::segment::writer::{Origin, SEGMENT_ROWS, SegmentWriter, Shape, finer};
-use crate::segment::{Columns, Segment, SegmentMeta};
+use crate::segment::{Columns, Segment};
 use crate::store::Limits;
 use crate::{align, columns, schema};
 
 /// Segments below this many rows are merged.
 const SMALL_ROWS: u64 = SEGMENT_ROWS / 4;
 /// Small segments that make a merge worth its work.
-const MERGE_MIN: usize = 8;
+pub(crate) const MERGE_MIN: usize = 8;
 
-/// Small segments that belong together, if there are enough of them.
-pub(crate) fn choose(segments: &[Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
+/// Small segments that belong together, if there are `merge_min` of them.
+pub(crate) fn choose(segments: &[Arc<Segment>], merge_min: usize) -> Option<Vec<Arc<Segment>>> {
     let mut small: Vec<_> = segments.iter().filter(|segment| segment.meta.rows < SMALL_ROWS).collect();
     small.sort_by_key(|segment| segment.meta.min_timestamp);
     let mut rows = 0;
@@ -34,7 +35,7 @@ pub(crate) fn choose(segments: &[Arc<Segment>]) -> Option<Vec<Arc<Segment>>> {
         })
         .cloned()
         .collect();
-    (chosen.len() >= MERGE_MIN).then_some(chosen)
+    (chosen.len() >= merge_min).then_some(chosen)
 }
 
 /// Segments that are too old, then the oldest while all are too large together.
@@ -42,24 +43,42 @@ pub(crate) fn expired(segments: &[Arc<Segment>], limits: &Limits, now: Duration)
     let mut by_age = segments.to_vec();
     by_age.sort_by_key(|segment| segment.meta.max_observed);
     let oldest_kept = limits.max_age.map(|age| now.saturating_sub(age).as_nanos() as i64);
-    let size = |segment: &Arc<Segment>| segment.meta.data_bytes + segment.meta.index_bytes;
-    let mut bytes: u64 = by_age.iter().map(size).sum();
+    let mut bytes: u64 = by_age.iter().map(|segment| segment.meta.bytes()).sum();
     let expired = by_age.into_iter().take_while(|segment| {
         let too_old = oldest_kept.is_some_and(|oldest| segment.meta.max_observed < oldest);
         let too_much = limits.max_bytes.is_some_and(|limit| bytes > limit);
-        bytes -= size(segment);
+        bytes -= segment.meta.bytes();
         too_old || too_much
     });
     expired.collect()
 }
 
+/// The oldest segments that make up `wanted` bytes together, but only while at least `kept` bytes are left.
+pub(crate) fn oldest(segments: &[Arc<Segment>], wanted: u64, kept: u64) -> Vec<Arc<Segment>> {
+    let mut by_age = segments.to_vec();
+    by_age.sort_by_key(|segment| segment.meta.max_observed);
+    let (mut left, mut freed): (u64, _) = (by_age.iter().map(|segment| segment.meta.bytes()).sum(), 0);
+    let oldest = by_age.into_iter().take_while(|segment| {
+        let enough = freed >= wanted;
+        left -= segment.meta.bytes();
+        freed += segment.meta.bytes();
+        !enough && left >= kept
+    });
+    oldest.collect()
+}
+
 /// Writes the records of `inputs` into one new segment, by time.
-pub(crate) fn merge(inputs: &[Arc<Segment>], directory: &Path, id: i64) -> Result<SegmentMeta> {
+pub(crate) fn merge(
+    disk: &Arc<dyn Disk>,
+    inputs: &[Arc<Segment>],
+    directory: &Path,
+    id: i64,
+) -> Result<Segment> {
     let union = schema::union_attributes(inputs.iter().map(|segment| segment.schema().as_ref()));
     let attributes: Fields = union.iter().take(schema::ATTRIBUTE_COLUMNS_MAX).cloned().collect();
     let unit = inputs.iter().map(|segment| segment.time_unit()).fold(TimeUnit::Millisecond, finer);
     let shape = Arc::new(Shape::new(attributes.clone(), unit)?);
-    let mut writer = SegmentWriter::create(directory, id, Arc::clone(&shape))?;
+    let mut writer = SegmentWriter::create(disk, directory, id, Arc::clone(&shape))?;
     let mut merger = Merger::new(inputs, attributes);
     while let Some(batch) = merger.next_row_group()? {
         writer.append(shape.encode(&batch)?)?;

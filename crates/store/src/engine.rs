@@ -54,6 +54,11 @@ pub trait Engine: Send + Sync {
 
     /// What could not be read.
     fn gaps(&self) -> Result<Gaps, QueryError>;
+
+    /// How storing gets on with the disk; cheap enough to be asked all the time.
+    fn disk(&self) -> DiskStatus {
+        DiskStatus::default()
+    }
 }
 
 /// Takes the rows of an SQL statement.
@@ -261,6 +266,32 @@ pub struct Stats {
     pub groups: Vec<Group>,
     /// Bytes that could not be read, see the `gaps` table.
     pub gap_bytes: u64,
+    /// How storing gets on with the disk.
+    pub disk: DiskStatus,
+}
+
+/// How storing gets on with the disk.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct DiskStatus {
+    /// What keeps it from storing; `None`: nothing.
+    pub trouble: Option<DiskTrouble>,
+    /// Records that were deleted because the disk was full, since the store was made.
+    pub dropped_records: u64,
+    /// Bytes of their files.
+    pub dropped_bytes: u64,
+}
+
+/// Why nothing is stored at the moment; it ends by itself when the disk has space and works.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DiskTrouble {
+    /// When it began.
+    pub since: Timestamp,
+    /// There is no space; else the disk fails.
+    pub full: bool,
+    /// Bytes that must become free, if it is full.
+    pub needed_bytes: u64,
+    /// What the system said.
+    pub cause: String,
 }
 
 /// Records that share day, source, service and level.

@@ -54,8 +54,11 @@ impl DirectoryLock {
         }
         if share == Share::Exclusive {
             let name = std::env::args().take(2).collect::<Vec<_>>().join(" ");
-            file.set_len(0)?;
-            file.write_all(format!("{name} (pid {})", std::process::id()).as_bytes())?;
+            let name = format!("{name} (pid {})", std::process::id());
+            // The name is for messages; a full disk must not stop the start for it.
+            if let Err(error) = file.set_len(0).and_then(|()| file.write_all(name.as_bytes())) {
+                tracing::warn!("{error}");
+            }
         }
         Ok(Self { _file: file })
     }

@@ -13,14 +13,13 @@ use arrow::array::RecordBatch;
 use arrow::compute::{cast, concat_batches};
 use arrow::datatypes::{DataType, Fields, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
-use fs_err as fs;
 use parquet::arrow::ProjectionMask;
 use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
-use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 
+use crate::disk::{Disk, File, Reader, Witness};
 use crate::error::{Error, Result};
 use crate::index::file::{Granule, Index, IndexWriter, RowGroupIndex};
 use crate::index::{GRANULE_ROWS, ROW_GROUP_ROWS};
@@ -47,6 +46,13 @@ pub struct SegmentMeta {
     pub raw_bytes: u64,
 }
 
+impl SegmentMeta {
+    /// Size of both files.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.data_bytes + self.index_bytes
+    }
+}
+
 /// Path of a segment's Parquet file.
 pub fn data_path(directory: &Path, id: i64) -> PathBuf {
     directory.join(format!("{id:012}.parquet"))
@@ -64,8 +70,9 @@ pub struct Segment {
     pub meta: SegmentMeta,
     /// Its index.
     pub index: Index,
+    disk: Arc<dyn Disk>,
     directory: PathBuf,
-    file: Arc<fs::File>,
+    file: File,
     parquet: ArrowReaderMetadata,
     /// The schema in memory.
     schema: SchemaRef,
@@ -74,17 +81,18 @@ pub struct Segment {
 
 impl Segment {
     /// Opens both files and checks their ends.
-    pub fn open(directory: &Path, meta: SegmentMeta) -> Result<Self> {
+    pub(crate) fn open(disk: &Arc<dyn Disk>, directory: &Path, meta: SegmentMeta) -> Result<Self> {
         let path = data_path(directory, meta.id);
-        let index = Index::open(&index_path(directory, meta.id))?;
-        let (file, parquet) = open_parquet(&path)?;
+        let index = Index::open(&**disk, &index_path(directory, meta.id))?;
+        let (file, parquet) = open_parquet(&**disk, &path)?;
         let rows: u64 = index.footer.granules.iter().map(|granule| u64::from(granule.rows)).sum();
         if parquet.metadata().file_metadata().num_rows() as u64 != rows {
             return Err(Error::damaged(&path, &"its index counts other rows"));
         }
         let schema = schema::with_attributes(&schema::attribute_fields(parquet.schema()));
-        let directory = directory.to_owned();
-        Ok(Self { meta, index, directory, file, parquet, schema, discarded: AtomicBool::new(false) })
+        let (disk, directory) = (Arc::clone(disk), directory.to_owned());
+        let discarded = AtomicBool::new(false);
+        Ok(Self { meta, index, disk, directory, file, parquet, schema, discarded })
     }
 
     /// The schema of what it reads.
@@ -159,7 +167,7 @@ impl Segment {
         selection: Option<RowSelection>,
         columns: &Columns,
     ) -> Result<impl Iterator<Item = Result<RecordBatch>> + use<>> {
-        let file = SegmentFile(Arc::clone(&self.file));
+        let file = SegmentFile(File::clone(&self.file));
         let mut builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.parquet.clone())
             .with_row_groups(vec![row_group])
             .with_projection(self.projection(columns))
@@ -185,49 +193,58 @@ impl Segment {
 }
 
 /// A Parquet file whose texts are read as views.
-fn open_parquet(path: &Path) -> Result<(Arc<fs::File>, ArrowReaderMetadata)> {
-    let file = fs::File::open(path)?;
+fn open_parquet(disk: &dyn Disk, path: &Path) -> Result<(File, ArrowReaderMetadata)> {
+    let witness = Witness::new(disk.open(path)?);
+    let file: File = Arc::<Witness>::clone(&witness);
+    match read_metadata(&file) {
+        Ok(parquet) => Ok((witness.file(), parquet)),
+        Err(error) => Err(witness.failure().map_or_else(|| Error::damaged(path, &error), Error::Io)),
+    }
+}
+
+fn read_metadata(file: &File) -> parquet::errors::Result<ArrowReaderMetadata> {
     let options = || {
         ArrowReaderOptions::new()
             .with_offset_index_policy(PageIndexPolicy::Required)
             .with_column_index_policy(PageIndexPolicy::Skip)
     };
-    let damaged = |error: ParquetError| Error::damaged(path, &error);
-    let stored = ArrowReaderMetadata::load(file.file(), options()).map_err(damaged)?;
+    let stored = ArrowReaderMetadata::load(&SegmentFile(File::clone(file)), options())?;
     let views = Arc::new(as_views(stored.schema()));
-    let viewed = ArrowReaderMetadata::try_new(Arc::clone(stored.metadata()), options().with_schema(views));
-    Ok((Arc::new(file), viewed.map_err(damaged)?))
+    ArrowReaderMetadata::try_new(Arc::clone(stored.metadata()), options().with_schema(views))
 }
 
 /// Makes the index file of a segment anew from its Parquet file, in the place of one that is lost or damaged.
 /// Only the checkpoints that stood in it do not come back: the catalog has them.
-pub(crate) fn reindex(directory: &Path, meta: &SegmentMeta) -> Result<()> {
+pub(crate) fn reindex(disk: &dyn Disk, directory: &Path, meta: &SegmentMeta) -> Result<()> {
     let path = data_path(directory, meta.id);
-    let (file, parquet) = open_parquet(&path)?;
+    let (file, parquet) = open_parquet(disk, &path)?;
+    let witness = Witness::new(file);
     let fresh = index_path(directory, meta.id).with_extension("idx.new");
     if fresh.exists() {
-        fs::remove_file(&fresh)?;
+        disk.remove(&fresh)?;
     }
-    let mut writer = IndexWriter::create(&fresh)?;
+    let mut writer = IndexWriter::create(disk, &fresh)?;
+    let damaged = |error: &dyn std::fmt::Display| {
+        witness.failure().map_or_else(|| Error::damaged(&path, error), Error::Io)
+    };
     for row_group in 0..parquet.metadata().num_row_groups() {
-        let file = SegmentFile(Arc::clone(&file));
+        let file = SegmentFile(Arc::<Witness>::clone(&witness));
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, parquet.clone())
             .with_row_groups(vec![row_group])
             .with_batch_size(ROW_GROUP_ROWS)
             .build()
-            .map_err(|error| Error::damaged(&path, &error))?;
+            .map_err(|error| damaged(&error))?;
         let batches =
             reader.map(|batch| batch.and_then(in_nanoseconds)).collect::<std::result::Result<Vec<_>, _>>();
-        let batches = batches.map_err(|error| Error::damaged(&path, &error))?;
+        let batches = batches.map_err(|error| damaged(&error))?;
         if let Some(first) = batches.first() {
             writer.append(&RowGroupIndex::new(&concat_batches(first.schema_ref(), &batches)?))?;
         }
     }
     writer.footer_mut().raw_bytes = meta.raw_bytes;
     writer.finish()?;
-    fs::rename(&fresh, index_path(directory, meta.id))?;
-    fs::File::open(directory)?.sync_all()?;
-    Ok(())
+    disk.rename(&fresh, &index_path(directory, meta.id))?;
+    Ok(disk.sync_directory(directory)?)
 }
 
 impl Drop for Segment {
@@ -235,7 +252,7 @@ impl Drop for Segment {
         if self.discarded.load(Ordering::Relaxed) {
             for path in [data_path(&self.directory, self.meta.id), index_path(&self.directory, self.meta.id)]
             {
-                if let Err(error) = fs::remove_file(path) {
+                if let Err(error) = self.disk.remove(&path) {
                     tracing::warn!("cannot remove a segment that is no longer needed: {error}");
                 }
             }
@@ -300,41 +317,25 @@ fn in_nanoseconds(batch: RecordBatch) -> std::result::Result<RecordBatch, ArrowE
 
 /// Reads at a position, so that threads share one descriptor.
 #[derive(Clone)]
-struct SegmentFile(Arc<fs::File>);
+struct SegmentFile(File);
 
 impl parquet::file::reader::Length for SegmentFile {
     fn len(&self) -> u64 {
-        self.0.metadata().map_or(0, |metadata| metadata.len())
+        self.0.bytes().unwrap_or(0)
     }
 }
 
 impl parquet::file::reader::ChunkReader for SegmentFile {
-    type T = PositionedReader;
+    type T = Reader;
 
-    fn get_read(&self, start: u64) -> parquet::errors::Result<PositionedReader> {
-        Ok(PositionedReader { file: Arc::clone(&self.0), at: start })
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Reader> {
+        Ok(Reader::new(File::clone(&self.0), start))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<bytes::Bytes> {
-        use std::os::unix::fs::FileExt as _;
         let mut bytes = vec![0; length];
-        self.0.file().read_exact_at(&mut bytes, start)?;
+        self.0.read_exact_at(&mut bytes, start)?;
         Ok(bytes.into())
-    }
-}
-
-/// Reads on from a position.
-struct PositionedReader {
-    file: Arc<fs::File>,
-    at: u64,
-}
-
-impl std::io::Read for PositionedReader {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        use std::os::unix::fs::FileExt as _;
-        let count = self.file.file().read_at(buffer, self.at)?;
-        self.at += count as u64;
-        Ok(count)
     }
 }
 

@@ -1,24 +1,33 @@
 //! The open data directory: takes batches in, answers with snapshots.
 //!
-//! A batch goes into the WAL and the memtable under one lock; when the memtable is full it is handed to the
-//! sealer thread ([`sealer`]) and the WAL moves to a new file. [`recovery`] opens what is found on the disk,
-//! [`bulk`] writes segments directly for imports.
+//! A batch goes into the WAL and the memtable under one lock ([`append`]); when the memtable is full it is handed
+//! to the sealer thread ([`sealer`]) and the WAL moves to a new file. [`recovery`] opens what is found on the
+//! disk, [`bulk`] writes segments directly for imports. A full or failing disk is a state ([`trouble`]), for which
+//! [`space`] is held and made.
 
+pub mod append;
 pub mod bulk;
 mod gaps;
 mod recovery;
 mod sealer;
+mod space;
+mod trouble;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use taffrail_record::{Checkpoint, Gap, LogBatch, RawBatch};
 
 pub use recovery::Recovered;
 
-use crate::catalog::{Catalog, StoredGap};
+use self::space::Reserve;
+use self::trouble::Trouble;
+use crate::catalog::{Catalog, Dropped, StoredGap};
+use crate::compaction;
+use crate::disk::{Disk, RealDisk};
 use crate::engine::Stats;
 use crate::error::{Error, Result};
 use crate::index::summary::Summary;
@@ -33,14 +42,40 @@ pub struct Limits {
     /// The memtable is sealed at this size. Default 32 MiB; a seal takes about as much again.
     pub memtable_bytes: usize,
     /// Segments are removed once their newest line was read longer ago than this; `None`: never.
-    pub max_age: Option<std::time::Duration>,
+    pub max_age: Option<Duration>,
     /// The oldest segments are removed while all together are larger; `None`: no limit.
     pub max_bytes: Option<u64>,
+    /// Disk space that is held for the moment when there is no other. Default 4 MiB.
+    pub reserve_bytes: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memtable_bytes: 32 << 20, max_age: None, max_bytes: None }
+        Self { memtable_bytes: 32 << 20, max_age: None, max_bytes: None, reserve_bytes: space::RESERVE_BYTES }
+    }
+}
+
+/// Times and counts that only tests change.
+#[derive(Clone, Copy, Debug)]
+struct Tuning {
+    /// Pause before what failed is tried again.
+    retry: Duration,
+    /// How often retention is checked when nothing is sealed.
+    idle: Duration,
+    /// How long a receipt waits for a segment when the log cannot be synced.
+    patience: Duration,
+    /// Small segments that are merged.
+    merge_min: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            retry: Duration::from_secs(1),
+            idle: Duration::from_secs(60),
+            patience: Duration::from_secs(10),
+            merge_min: compaction::MERGE_MIN,
+        }
     }
 }
 
@@ -66,8 +101,11 @@ pub struct Store {
 
 #[derive(Debug)]
 struct Shared {
+    disk: Arc<dyn Disk>,
     directory: PathBuf,
     limits: Limits,
+    tuning: Tuning,
+    reserve: Reserve,
     writer: Mutex<Writer>,
     /// Signals the sealer that there is work, and appenders that there is room.
     changed: Condvar,
@@ -80,7 +118,11 @@ struct Writer {
     /// `None` when opened to read.
     wal: Option<Wal>,
     memtable: Memtable,
-    poisoned: Option<String>,
+    /// What keeps it from storing.
+    trouble: Option<Trouble>,
+    /// How often something was noted as trouble.
+    failures: u64,
+    dropped: Dropped,
     stopping: bool,
     next_segment: i64,
 }
@@ -102,6 +144,9 @@ struct Sealing {
     gaps: Vec<(String, Gap)>,
     /// First WAL file that is needed after the commit.
     wal_floor: u64,
+    /// Last frame of the log that is in it.
+    covers: u64,
+    sync: Arc<wal::Sync>,
 }
 
 /// A moment of the store: everything stored by then, each record once.
@@ -113,33 +158,6 @@ pub struct Snapshot {
     pub memory: Vec<Arc<RecordBatch>>,
 }
 
-/// A batch with all that a commit needs to know of it.
-pub struct Append<'a> {
-    /// Its frame for the WAL: see [`wal::frame::encode`].
-    pub frame: &'a [u8],
-    /// Its records.
-    pub batch: LogBatch,
-    /// Its source.
-    pub source: &'a str,
-    /// How far the source is read with it.
-    pub checkpoint: Checkpoint,
-    /// What could not be read before it.
-    pub gaps: Vec<Gap>,
-}
-
-/// Waits for the disk.
-pub struct Receipt {
-    sequence: u64,
-    sync: Arc<wal::Sync>,
-}
-
-impl Receipt {
-    /// Returns once the batch survives a power cut. Many waiters share one sync.
-    pub fn wait(&self) -> Result<()> {
-        self.sync.wait(self.sequence)
-    }
-}
-
 impl Store {
     /// Opens a data directory. What is damaged is set aside and reported in [`Recovered`].
     pub fn open(
@@ -148,38 +166,7 @@ impl Store {
         limits: Limits,
         decode: Decode<'_>,
     ) -> Result<(Self, Recovered)> {
-        recovery::open(directory, access, limits, decode)
-    }
-
-    /// Stores a batch: it is in the next snapshot and survives the death of the process when this returns;
-    /// [`Receipt::wait`] makes it survive a power cut too. Blocks while the disk is behind.
-    pub fn append(&self, append: Append<'_>) -> Result<Receipt> {
-        let mut writer = self.shared.writer();
-        while writer.memtable.bytes() >= self.shared.limits.memtable_bytes {
-            if self.shared.try_begin_seal(&mut writer)? {
-                break;
-            }
-            writer = self.shared.changed.wait(writer).unwrap_or_else(PoisonError::into_inner);
-        }
-        if let Some(cause) = &writer.poisoned {
-            return Err(Error::Poisoned(cause.clone()));
-        }
-        let wal = writer.wal.as_mut().ok_or(Error::Internal("append to a store that was opened to read"))?;
-        let sync = wal.sync_handle();
-        match wal.append(append.frame) {
-            Ok(sequence) => {
-                let raw_bytes =
-                    append.batch.records().iter().map(|record| u64::from(record.raw.len) + 1).sum();
-                writer.memtable.insert(append.batch, raw_bytes)?;
-                writer.memtable.advance(append.source, append.checkpoint, append.gaps);
-                Ok(Receipt { sequence, sync })
-            }
-            Err(error) => {
-                // Half a frame may stand at the end: what came after it would be lost on replay.
-                writer.poisoned = Some(error.to_string());
-                Err(error)
-            }
-        }
+        recovery::open(Arc::new(RealDisk), directory, access, limits, Tuning::default(), decode)
     }
 
     /// How far the sources are read.
@@ -229,6 +216,7 @@ impl Store {
         stats.wal_bytes = writer.wal.as_ref().map_or(0, Wal::bytes);
         drop(writer);
         stats.gap_bytes = self.gap_sums(0)?.totals.iter().map(|total| total.bytes).sum();
+        stats.disk = self.disk_status();
         stats.groups = summary.engine_groups().collect();
         Ok(stats)
     }
@@ -255,12 +243,17 @@ impl Store {
         &self.shared.directory
     }
 
-    /// Seals what is in memory and returns when it is in a segment.
+    /// Seals what is in memory and returns when it is in a segment. `Err` if the disk is full or fails: all
+    /// of it is still in the log then.
     pub fn flush(&self) -> Result<()> {
         let mut writer = self.shared.writer();
+        let failures = writer.failures;
         while !writer.memtable.is_empty() || self.shared.view().sealing.is_some() {
-            if let Some(cause) = &writer.poisoned {
-                return Err(Error::Poisoned(cause.clone()));
+            match &writer.trouble {
+                Some(trouble) if trouble.full || writer.failures > failures => {
+                    return Err(self.shared.refusal(trouble));
+                }
+                _ => {}
             }
             if !writer.memtable.is_empty() && self.shared.try_begin_seal(&mut writer)? {
                 continue;
@@ -297,28 +290,23 @@ impl Shared {
 
     /// Hands the memtable to the sealer; `false` if it is still busy with the one before.
     fn try_begin_seal(&self, writer: &mut Writer) -> Result<bool> {
-        let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
-        if view.sealing.is_some() {
+        if self.view().sealing.is_some() {
             return Ok(false);
         }
         let wal = writer.wal.as_mut().ok_or(Error::Internal("seal of a store that was opened to read"))?;
-        let wal_floor = match wal.rotate() {
-            Ok(number) => number,
-            Err(error) => {
-                writer.poisoned = Some(error.to_string());
-                self.changed.notify_all();
-                return Err(error);
-            }
-        };
-        let mut memtable = std::mem::replace(&mut writer.memtable, Memtable::new());
-        view.sealing = Some(Arc::new(Sealing {
-            batches: memtable.batches()?,
+        let batches = writer.memtable.batches()?;
+        let memtable = std::mem::replace(&mut writer.memtable, Memtable::new());
+        let sealing = Sealing {
+            batches,
             rows: memtable.rows(),
             raw_bytes: memtable.raw_bytes(),
             checkpoints: memtable.checkpoints(),
             gaps: memtable.gaps().to_vec(),
-            wal_floor,
-        }));
+            wal_floor: wal.rotate(),
+            covers: wal.sequence(),
+            sync: Arc::clone(wal.sync()),
+        };
+        self.view.write().unwrap_or_else(PoisonError::into_inner).sealing = Some(Arc::new(sealing));
         self.changed.notify_all();
         Ok(true)
     }
@@ -327,6 +315,14 @@ impl Shared {
         let mut writer = self.writer();
         writer.next_segment += 1;
         writer.next_segment - 1
+    }
+
+    fn segments_directory(&self) -> PathBuf {
+        self.directory.join("segments")
+    }
+
+    fn wal_directory(&self) -> PathBuf {
+        self.directory.join("wal")
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn run(args: &ImportArgs, config: &Config, terminal: Terminal) -> any
     if args.source.is_some() && args.files.len() > 1 {
         return Err(UsageError("--source names one source; import the files one by one".to_owned()).into());
     }
-    let (store, recovered) = store_access::open_to_write(config)?;
+    let (store, recovered) = store_access::open_to_import(config)?;
     recovered.reports.iter().for_each(|report| terminal.note(report));
     let mut report = Report::new(terminal, files::total_bytes(&args.files));
     for path in &args.files {

@@ -43,10 +43,11 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let store = Arc::new(store);
     let demo = args.demo.then(|| start_demo(&mut config)).transpose()?;
     let live = LiveHub::new(LIVE_CAPACITY);
-    let pipeline = Pipeline { store: Arc::clone(&store), live: live.clone() };
+    let stopping = Arc::default();
+    let pipeline = Pipeline { store: Arc::clone(&store), live: live.clone(), stopping };
     let followers = Arc::new(Followers::spawn(&config, &pipeline)?);
     announce(&config, &store, &server, &recovered)?;
-    let daemon_file = DaemonFile::write(&config.data_dir, &server)?;
+    let daemon_file = store.lend_reserve(|| DaemonFile::write(&config.data_dir, &server))?;
     // Held here too: its runtime must not end inside of the server's.
     let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
     let engine = Arc::new(StoreEngine::new(Arc::clone(&store), sql_memory)?);
@@ -54,10 +55,16 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let services = services(&config, &pipeline, Arc::clone(&engine), live, standing, &server)?;
     runtime.block_on(server.run(services, stop_signal()));
     tracing::info!("stopping: what was read is being stored");
+    pipeline.stopping.set();
     drop((demo, daemon_file));
     followers.stop();
     runtime.shutdown_timeout(std::time::Duration::from_secs(5));
-    store.flush().context("store what is in memory")?;
+    match store.flush() {
+        Err(error) if error.is_retriable() => {
+            tracing::warn!("what is in memory stays in the log until the next start: {error}");
+        }
+        done => done.context("store what is in memory")?,
+    }
     Ok(Outcome::Done)
 }
 

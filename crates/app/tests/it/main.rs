@@ -4,6 +4,7 @@
 
 mod crash;
 mod damage;
+mod disk;
 mod duckdb;
 mod files;
 mod import;

@@ -8,9 +8,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::api::stats::DiskAnswer;
 use crate::error::ApiError;
 use crate::run::App;
-use crate::services::Health;
+use crate::services::{Health, Services};
 
 /// Problems, and warnings, that one answer names.
 const NAMED_MAX: usize = 100;
@@ -31,7 +32,7 @@ pub struct HealthAnswer {
 /// Something that is wrong.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Problem {
-    /// The source it is about.
+    /// The source it is about; the data directory, if nothing can be stored.
     pub source: String,
     /// What is wrong and the way out.
     pub what: String,
@@ -40,6 +41,17 @@ pub struct Problem {
 }
 
 impl HealthAnswer {
+    /// Of the program that answers with these services: its sources and its disk.
+    pub(crate) fn of(services: &Services) -> Self {
+        let mut health = services.sources.health();
+        let disk = DiskAnswer::new(services.engine.disk());
+        if let Some(what) = disk.message() {
+            let source = services.info.data_dir.display().to_string();
+            health.problems.insert(0, Problem { source, what, since: disk.since });
+        }
+        Self::new(health, &services.info.version)
+    }
+
     /// For a program of this version.
     pub fn new(mut health: Health, version: &str) -> Self {
         health.problems.truncate(NAMED_MAX);
@@ -56,8 +68,7 @@ impl HealthAnswer {
 }
 
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let health = app.look(|services| Ok(services.sources.health())).await?;
-    let answer = HealthAnswer::new(health, &app.services.info.version);
+    let answer = app.look(|services| Ok(HealthAnswer::of(services))).await?;
     let status = if answer.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(answer)).into_response())
 }

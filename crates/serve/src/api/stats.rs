@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use taffrail_record::Timestamp;
+use taffrail_store::engine::DiskStatus;
 
 use crate::api::rfc3339;
 use crate::error::ApiError;
@@ -49,6 +50,56 @@ pub struct StatsAnswer {
     pub uptime_seconds: u64,
     /// Days that records are kept; 0: for ever.
     pub retention_days: u32,
+    /// How storing gets on with the disk.
+    pub disk: DiskAnswer,
+}
+
+/// How storing gets on with the disk.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct DiskAnswer {
+    /// `ok`, `full` or `failing`; with the last two nothing is stored, until they end by themselves.
+    pub state: String,
+    /// Since when it is full or fails, RFC 3339.
+    pub since: Option<String>,
+    /// Bytes that must become free, if it is full.
+    pub needed_bytes: u64,
+    /// What the system said.
+    pub error: Option<String>,
+    /// Records that were deleted because the disk was full, since the store was made.
+    pub dropped_records: u64,
+    /// Bytes of their files.
+    pub dropped_bytes: u64,
+}
+
+impl DiskAnswer {
+    pub(crate) fn new(status: DiskStatus) -> Self {
+        let state = match &status.trouble {
+            None => "ok",
+            Some(trouble) if trouble.full => "full",
+            Some(_) => "failing",
+        };
+        Self {
+            state: state.to_owned(),
+            since: status.trouble.as_ref().map(|trouble| rfc3339(trouble.since)),
+            needed_bytes: status.trouble.as_ref().map_or(0, |trouble| trouble.needed_bytes),
+            error: status.trouble.map(|trouble| trouble.cause),
+            dropped_records: status.dropped_records,
+            dropped_bytes: status.dropped_bytes,
+        }
+    }
+
+    /// In one line; `None` if there is nothing to say.
+    pub(crate) fn message(&self) -> Option<String> {
+        let since = self.since.as_deref()?;
+        let error = self.error.as_deref().unwrap_or_default();
+        Some(match self.state.as_str() {
+            "full" => format!(
+                "disk full since {since}, {} bytes needed: free some space, storing then goes on by itself",
+                self.needed_bytes
+            ),
+            _ => format!("disk failing since {since}: {error}"),
+        })
+    }
 }
 
 pub(crate) async fn stats(State(app): State<Arc<App>>) -> Result<Json<StatsAnswer>, ApiError> {
@@ -80,5 +131,6 @@ pub(crate) async fn stats(State(app): State<Arc<App>>) -> Result<Json<StatsAnswe
         started: rfc3339(info.started),
         uptime_seconds: u64::try_from(uptime).unwrap_or_default(),
         retention_days: info.retention_days,
+        disk: DiskAnswer::new(stats.disk),
     }))
 }

@@ -301,7 +301,8 @@ impl Ingest for Fake {
     /// Every line becomes a hit; of JSON lines the members that the compatible API posts are known.
     fn push(&self, push: Push) -> Result<Receipt, IngestError> {
         match push.source.as_str() {
-            "http:full" => return Err(IngestError::Refused("the disk is full; free some space".to_owned())),
+            "http:full" => return Err(IngestError::Full("the disk is full; free some space".to_owned())),
+            "http:failing" => return Err(IngestError::Refused("the disk fails".to_owned())),
             "http:stopped" => return Err(IngestError::Stopped),
             _ => {}
         }

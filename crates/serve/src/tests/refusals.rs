@@ -74,9 +74,13 @@ async fn wrong_requests_are_named_and_told_the_way_out() {
         assert_eq!((status, &json["error"]["code"]), (400, &json!("invalid")), "{body}");
         assert!(json["error"]["message"].as_str().unwrap().contains(part), "{json}");
     }
-    for (source, part) in [("full", "disk is full"), ("stopped", "shutting down")] {
+    for (source, code, part) in [
+        ("full", "disk_full", "disk is full"),
+        ("failing", "store", "disk fails"),
+        ("stopped", "store", "shutting down"),
+    ] {
         let (status, json) = post(&services, &format!("/api/v1/logs?source={source}"), "x").await;
-        assert_eq!((status, &json["error"]["code"]), (503, &json!("store")));
+        assert_eq!((status, &json["error"]["code"]), (503, &json!(code)));
         assert!(json["error"]["message"].as_str().unwrap().contains(part), "{json}");
     }
     let (status, _) = post(&services, "/api/v1/logs?source=a%0Ab", "x").await;

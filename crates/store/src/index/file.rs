@@ -8,18 +8,17 @@
 //! ```
 
 use std::io::{self, Write};
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{TimestampNanosecondType, UInt8Type};
-use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::filter::{self, BUCKET_BYTES, Builder};
 use super::summary::{self, Summary};
 use super::word::Words;
 use super::{GRANULE_ROWS, ROW_GROUP_ROWS};
+use crate::disk::{Appender, Disk, File};
 use crate::schema;
 
 const MAGIC: &[u8; 8] = b"TAFFIDX1";
@@ -153,23 +152,22 @@ fn texts(part: &RecordBatch) -> impl Iterator<Item = impl Iterator<Item = &[u8]>
 }
 
 /// Writes an index file, row group by row group.
-pub struct IndexWriter {
-    file: io::BufWriter<fs::File>,
+pub(crate) struct IndexWriter {
+    file: io::BufWriter<Appender>,
     at: u64,
     footer: Footer,
 }
 
 impl IndexWriter {
     /// Creates the file, which must not exist.
-    pub fn create(path: &Path) -> io::Result<Self> {
-        let file = fs::OpenOptions::new().write(true).create_new(true).open(path)?;
-        let mut file = io::BufWriter::with_capacity(1 << 16, file);
+    pub(crate) fn create(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let mut file = io::BufWriter::with_capacity(1 << 16, Appender(disk.create(path)?));
         file.write_all(MAGIC)?;
         Ok(Self { file, at: MAGIC.len() as u64, footer: Footer { version: 1, ..Footer::default() } })
     }
 
     /// Appends the index of the next row group.
-    pub fn append(&mut self, index: &RowGroupIndex) -> io::Result<()> {
+    pub(crate) fn append(&mut self, index: &RowGroupIndex) -> io::Result<()> {
         self.file.write_all(&index.filters)?;
         self.footer.row_groups.push(RowGroup {
             granules: index.granules.len() as u32,
@@ -184,20 +182,20 @@ impl IndexWriter {
     }
 
     /// What the footer holds so far.
-    pub fn footer_mut(&mut self) -> &mut Footer {
+    pub(crate) fn footer_mut(&mut self) -> &mut Footer {
         &mut self.footer
     }
 
     /// Writes the footer and makes the file durable. Gives the footer and the file's size.
-    pub fn finish(mut self) -> io::Result<(Footer, u64)> {
+    pub(crate) fn finish(mut self) -> io::Result<(Footer, u64)> {
         let json = serde_json::to_vec(&self.footer)?;
         let footer = zstd::bulk::compress(&json, 3)?;
         self.file.write_all(&footer)?;
         self.file.write_all(&(footer.len() as u32).to_le_bytes())?;
         self.file.write_all(&crc32fast::hash(&footer).to_le_bytes())?;
         self.file.write_all(MAGIC)?;
-        let file = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.sync_all()?;
+        let Appender(file) = self.file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.sync()?;
         Ok((self.footer, self.at + footer.len() as u64 + TRAILER_BYTES))
     }
 }
@@ -205,15 +203,15 @@ impl IndexWriter {
 /// An open index file.
 #[derive(Debug)]
 pub struct Index {
-    file: fs::File,
+    file: File,
     /// The footer.
     pub footer: Footer,
 }
 
 impl Index {
     /// Opens and checks an index file; the error says what is damaged.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let file = fs::File::open(path)?;
+    pub(crate) fn open(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        let file = disk.open(path)?;
         let footer = read_footer(&file, path)?;
         Ok(Self { file, footer })
     }
@@ -226,7 +224,7 @@ impl Index {
         let mut run = vec![0; granules * BUCKET_BYTES];
         for hash in hashes {
             let at = filter::bucket(*hash, group.buckets as usize) * run.len();
-            self.file.file().read_exact_at(&mut run, group.at + at as u64)?;
+            self.file.read_exact_at(&mut run, group.at + at as u64)?;
             for (possible, stored) in possible.iter_mut().zip(run.chunks_exact(BUCKET_BYTES)) {
                 *possible &= filter::may_contain(stored, *hash);
             }
@@ -235,13 +233,13 @@ impl Index {
     }
 }
 
-fn read_footer(file: &fs::File, path: &Path) -> io::Result<Footer> {
+fn read_footer(file: &File, path: &Path) -> io::Result<Footer> {
     let damaged =
         |what: &str| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {what}", path.display()));
-    let size = file.metadata()?.len();
+    let size = file.bytes()?;
     let at = size.checked_sub(TRAILER_BYTES).ok_or_else(|| damaged("shorter than its trailer"))?;
     let mut trailer = [0; TRAILER_BYTES as usize];
-    file.file().read_exact_at(&mut trailer, at)?;
+    file.read_exact_at(&mut trailer, at)?;
     let word =
         |at: usize| u32::from_le_bytes([trailer[at], trailer[at + 1], trailer[at + 2], trailer[at + 3]]);
     let (len, crc) = (word(0), word(4));
@@ -249,7 +247,7 @@ fn read_footer(file: &fs::File, path: &Path) -> io::Result<Footer> {
         return Err(damaged("not an index file, or its end is missing"));
     }
     let mut bytes = vec![0; len as usize];
-    file.file().read_exact_at(&mut bytes, at - u64::from(len))?;
+    file.read_exact_at(&mut bytes, at - u64::from(len))?;
     if crc32fast::hash(&bytes) != crc {
         return Err(damaged("the footer's checksum does not fit"));
     }

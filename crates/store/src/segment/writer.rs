@@ -10,7 +10,6 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{Fields, SchemaRef, TimeUnit, TimestampNanosecondType};
-use fs_err as fs;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -19,8 +18,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPrope
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, TypePtr};
 
-use super::{SegmentMeta, data_path, index_path};
+use super::{Segment, SegmentMeta, data_path, index_path};
 use crate::align;
+use crate::disk::{Appender, Disk};
 use crate::error::{Error, Result};
 use crate::index::GRANULE_ROWS;
 use crate::index::file::{IndexWriter, RowGroupIndex, StoredCheckpoint};
@@ -175,51 +175,70 @@ pub(crate) fn finer(a: TimeUnit, b: TimeUnit) -> TimeUnit {
     if fineness(a) >= fineness(b) { a } else { b }
 }
 
-/// A segment being written. Dropped without [`SegmentWriter::finish`] it leaves files that the next start
-/// removes.
-pub struct SegmentWriter {
-    id: i64,
-    directory: PathBuf,
+/// A segment being written. Dropped without [`SegmentWriter::finish`] it removes its files.
+pub(crate) struct SegmentWriter {
+    files: Unfinished,
     shape: Arc<Shape>,
-    parquet: SerializedFileWriter<fs::File>,
+    parquet: SerializedFileWriter<Appender>,
     index: IndexWriter,
     rows: u64,
     min_timestamp: i64,
     max_timestamp: i64,
 }
 
+/// The files of a segment that may come to nothing. They are removed at once: where they failed for space,
+/// they hold some of it.
+struct Unfinished {
+    disk: Arc<dyn Disk>,
+    directory: PathBuf,
+    id: i64,
+    finished: bool,
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        if !self.finished {
+            remove_files(&*self.disk, &self.directory, self.id);
+        }
+    }
+}
+
+/// Removes what there is of a segment; what stays is in nobody's way and removed by the next start.
+pub(crate) fn remove_files(disk: &dyn Disk, directory: &Path, id: i64) {
+    for path in [data_path(directory, id), index_path(directory, id)] {
+        if path.exists()
+            && let Err(error) = disk.remove(&path)
+        {
+            tracing::warn!("cannot remove a segment that came to nothing: {error}");
+        }
+    }
+}
+
 impl SegmentWriter {
     /// Creates the files of segment `id` in `directory`.
-    pub fn create(directory: &Path, id: i64, shape: Arc<Shape>) -> Result<Self> {
-        let file = fs::OpenOptions::new().write(true).create_new(true).open(data_path(directory, id))?;
+    pub(crate) fn create(disk: &Arc<dyn Disk>, directory: &Path, id: i64, shape: Arc<Shape>) -> Result<Self> {
+        let (disk, directory) = (Arc::clone(disk), directory.to_owned());
+        let files = Unfinished { disk, directory, id, finished: false };
+        let file = Appender(files.disk.create(&data_path(&files.directory, id))?);
         let parquet =
             SerializedFileWriter::new(file, Arc::clone(&shape.parquet), Arc::clone(&shape.properties))?;
-        let index = IndexWriter::create(&index_path(directory, id))?;
-        let directory = directory.to_owned();
-        Ok(Self {
-            id,
-            directory,
-            shape,
-            parquet,
-            index,
-            rows: 0,
-            min_timestamp: i64::MAX,
-            max_timestamp: i64::MIN,
-        })
+        let index = IndexWriter::create(&*files.disk, &index_path(&files.directory, id))?;
+        let (min_timestamp, max_timestamp) = (i64::MAX, i64::MIN);
+        Ok(Self { files, shape, parquet, index, rows: 0, min_timestamp, max_timestamp })
     }
 
     /// The shape that appended row groups must have.
-    pub fn shape(&self) -> &Arc<Shape> {
+    pub(crate) fn shape(&self) -> &Arc<Shape> {
         &self.shape
     }
 
     /// Rows so far.
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         self.rows
     }
 
     /// Writes the next row group, which must have been encoded with this writer's shape.
-    pub fn append(&mut self, encoded: EncodedRowGroup) -> Result<()> {
+    pub(crate) fn append(&mut self, encoded: EncodedRowGroup) -> Result<()> {
         let mut row_group = self.parquet.next_row_group()?;
         for chunk in encoded.chunks {
             chunk.append_to_row_group(&mut row_group)?;
@@ -232,20 +251,20 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Completes both files and makes them durable, the directory too.
-    pub fn finish(mut self, origin: Origin) -> Result<SegmentMeta> {
+    /// Completes both files, makes them durable, the directory too, and opens them.
+    pub(crate) fn finish(mut self, origin: Origin) -> Result<Segment> {
         self.parquet.finish()?;
-        let file = self.parquet.inner();
-        file.sync_all()?;
-        let data_bytes = file.metadata()?.len();
+        let Appender(file) = self.parquet.inner();
+        file.sync()?;
+        let data_bytes = file.bytes()?;
         let footer = self.index.footer_mut();
         footer.raw_bytes = origin.raw_bytes;
         footer.checkpoints = origin.checkpoints;
         footer.replaces = origin.replaces;
         let (footer, index_bytes) = self.index.finish()?;
-        fs::File::open(&self.directory)?.sync_all()?;
-        Ok(SegmentMeta {
-            id: self.id,
+        self.files.disk.sync_directory(&self.files.directory)?;
+        let meta = SegmentMeta {
+            id: self.files.id,
             rows: self.rows,
             min_timestamp: self.min_timestamp,
             max_timestamp: self.max_timestamp,
@@ -253,13 +272,16 @@ impl SegmentWriter {
             data_bytes,
             index_bytes,
             raw_bytes: footer.raw_bytes,
-        })
+        };
+        let segment = Segment::open(&self.files.disk, &self.files.directory, meta)?;
+        self.files.finished = true;
+        Ok(segment)
     }
 }
 
 /// Where a segment's records come from.
 #[derive(Clone, Debug, Default)]
-pub struct Origin {
+pub(crate) struct Origin {
     /// Bytes of the original lines.
     pub raw_bytes: u64,
     /// The checkpoints that are committed with the segment.

@@ -12,10 +12,9 @@ use super::{Shared, Store};
 use crate::align;
 use crate::catalog::Commit;
 use crate::columns;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::index::ROW_GROUP_ROWS;
 use crate::index::file::StoredCheckpoint;
-use crate::segment::Segment;
 use crate::segment::writer::{EncodedRowGroup, Origin, SEGMENT_ROWS, SegmentWriter, Shape};
 
 /// A running import.
@@ -31,6 +30,8 @@ struct Output {
     raw_bytes: u64,
     checkpoints: Vec<(String, Checkpoint)>,
     gaps: Vec<(String, Gap)>,
+    /// A write or commit failed: what would follow must not be stored without it.
+    failed: bool,
 }
 
 /// Records as bytes of a segment.
@@ -75,7 +76,7 @@ impl Bulk<'_> {
     }
 
     /// Writes a batch that follows the one before. It is durable once its segment is full, or after
-    /// [`Bulk::finish`].
+    /// [`Bulk::finish`]. After an `Err` the import is over; a new one goes on at the stored checkpoint.
     pub fn append(
         &self,
         encoded: Encoded,
@@ -83,35 +84,49 @@ impl Bulk<'_> {
         checkpoint: Checkpoint,
         gaps: Vec<Gap>,
     ) -> Result<()> {
-        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
-        let fits = output.writer.as_ref().is_some_and(|writer| Arc::ptr_eq(writer.shape(), &encoded.shape));
-        if !fits {
-            self.seal(&mut output)?;
-        }
-        for row_group in encoded.row_groups {
-            let directory = self.shared.segments_directory();
-            let writer = match &mut output.writer {
-                Some(writer) => writer,
-                empty => {
-                    let shape = Arc::clone(&encoded.shape);
-                    empty.insert(SegmentWriter::create(&directory, self.shared.next_segment(), shape)?)
-                }
-            };
-            writer.append(row_group)?;
-        }
-        output.raw_bytes += encoded.raw_bytes;
-        output.checkpoints.retain(|(known, _)| known != source);
-        output.checkpoints.push((source.to_owned(), checkpoint));
-        output.gaps.extend(gaps.into_iter().map(|gap| (source.to_owned(), gap)));
-        if output.writer.as_ref().is_some_and(|writer| writer.rows() >= SEGMENT_ROWS) {
-            self.seal(&mut output)?;
-        }
-        Ok(())
+        self.step(|output| {
+            let same = |writer: &SegmentWriter| Arc::ptr_eq(writer.shape(), &encoded.shape);
+            if !output.writer.as_ref().is_some_and(same) {
+                self.seal(output)?;
+            }
+            for row_group in encoded.row_groups {
+                self.writer(output, &encoded.shape)?.append(row_group)?;
+            }
+            output.raw_bytes += encoded.raw_bytes;
+            output.checkpoints.retain(|(known, _)| known != source);
+            output.checkpoints.push((source.to_owned(), checkpoint));
+            output.gaps.extend(gaps.into_iter().map(|gap| (source.to_owned(), gap)));
+            let full = output.writer.as_ref().is_some_and(|writer| writer.rows() >= SEGMENT_ROWS);
+            if full { self.seal(output) } else { Ok(()) }
+        })
     }
 
     /// Commits what is not committed yet.
     pub fn finish(&self) -> Result<()> {
-        self.seal(&mut self.output.lock().unwrap_or_else(PoisonError::into_inner))
+        self.step(|output| self.seal(output))
+    }
+
+    fn step(&self, step: impl FnOnce(&mut Output) -> Result<()>) -> Result<()> {
+        let mut output = self.output.lock().unwrap_or_else(PoisonError::into_inner);
+        if output.failed {
+            return Err(Error::Internal("an import went on after it had failed"));
+        }
+        let done = step(&mut output);
+        if done.is_err() {
+            // Drops the segment that was begun.
+            *output = Output { failed: true, ..Output::default() };
+        }
+        done
+    }
+
+    fn writer<'o>(&self, output: &'o mut Output, shape: &Arc<Shape>) -> Result<&'o mut SegmentWriter> {
+        Ok(match &mut output.writer {
+            Some(writer) => writer,
+            empty => {
+                let (directory, id) = (self.shared.segments_directory(), self.shared.next_segment());
+                empty.insert(SegmentWriter::create(&self.shared.disk, &directory, id, Arc::clone(shape))?)
+            }
+        })
     }
 
     fn seal(&self, output: &mut Output) -> Result<()> {
@@ -124,11 +139,11 @@ impl Bulk<'_> {
         });
         let origin =
             Origin { raw_bytes: output.raw_bytes, checkpoints: checkpoints.collect(), replaces: Vec::new() };
-        let meta = output.writer.map(|writer| writer.finish(origin)).transpose()?;
-        let segment =
-            meta.clone().map(|meta| Segment::open(&self.shared.segments_directory(), meta)).transpose()?;
+        let segment = output.writer.map(|writer| writer.finish(origin)).transpose()?;
+        let added = segment.as_ref().map(|segment| segment.meta.clone());
+        // Where this fails the segment stays: a commit that failed may have reached the disk all the same.
         self.shared.catalog().commit(&Commit {
-            added: meta.as_slice(),
+            added: added.as_slice(),
             checkpoints: &output.checkpoints,
             gaps: &output.gaps,
             ..Commit::default()

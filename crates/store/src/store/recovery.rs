@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use fs_err as fs;
 use taffrail_record::{Checkpoint, RawBatch};
 
-use super::{Access, Decode, Limits, Shared, Store, View, Writer, sealer};
+use super::space::Reserve;
+use super::{Access, Decode, Limits, Shared, Store, Tuning, View, Writer, sealer};
 use crate::catalog::{Catalog, Commit};
+use crate::disk::Disk;
 use crate::error::{Error, Result};
 use crate::index::file::Index;
 use crate::lock::{DirectoryLock, Share};
 use crate::memtable::Memtable;
+use crate::segment::writer::remove_files;
 use crate::segment::{self, Segment, SegmentMeta, data_path, index_path};
-use crate::wal::{self, Wal};
+use crate::wal::{self, Replayed, Wal};
 
 const CATALOG: &str = "taffrail.db";
 const REBUILT: &str =
@@ -31,55 +33,96 @@ pub struct Recovered {
 }
 
 pub(super) fn open(
+    disk: Arc<dyn Disk>,
     directory: &Path,
     access: Access,
     limits: Limits,
+    tuning: Tuning,
     decode: Decode<'_>,
 ) -> Result<(Store, Recovered)> {
     let lock = match access {
         Access::Write => {
-            for part in ["segments", "wal"] {
-                fs::create_dir_all(directory.join(part))?;
-            }
+            create_directories(&*disk, directory)?;
             DirectoryLock::take(directory, Share::Exclusive)?
         }
         Access::Read => DirectoryLock::take(directory, Share::Shared)?,
     };
-    let mut opening = Opening { directory, access, recovered: Recovered::default() };
+    let reserve = Reserve::new(Arc::clone(&disk), directory.join("reserve"), limits.reserve_bytes);
+    if access == Access::Write {
+        // On a full disk the catalog needs a little to be opened at all.
+        reserve.give()?;
+    }
+    let mut opening = Opening { disk: Arc::clone(&disk), directory, access, recovered: Recovered::default() };
     let mut catalog = opening.catalog()?;
     let segments = opening.segments(&mut catalog)?;
     let mut memtable = Memtable::new();
     let last_wal = opening.replay(&catalog, &mut memtable, decode)?;
     let wal = match access {
-        Access::Write => Some(Wal::create(&directory.join("wal"), last_wal + 1)?),
+        Access::Write => Some(Wal::new(Arc::clone(&disk), directory.join("wal"), last_wal + 1)),
         Access::Read => None,
     };
-    let next_segment = opening.next_segment(&segments)?;
+    let writer = Writer {
+        wal,
+        memtable,
+        trouble: None,
+        failures: 0,
+        dropped: catalog.dropped()?,
+        stopping: false,
+        next_segment: opening.next_segment(&segments)?,
+    };
     let shared = Arc::new(Shared {
+        disk,
         directory: directory.to_owned(),
         limits,
-        writer: Mutex::new(Writer { wal, memtable, poisoned: None, stopping: false, next_segment }),
+        tuning,
+        reserve,
+        writer: Mutex::new(writer),
         changed: Condvar::new(),
         catalog: Mutex::new(catalog),
         view: RwLock::new(View { segments: Arc::new(segments), sealing: None }),
     });
-    let sealer = match access {
-        Access::Read => None,
-        Access::Write => {
-            let shared = Arc::clone(&shared);
-            Some(std::thread::Builder::new().name("sealer".to_owned()).spawn(move || sealer::run(&shared))?)
-        }
-    };
+    let sealer = (access == Access::Write).then(|| start_sealer(&shared)).transpose()?;
     let store = Store { shared, sealer, _lock: lock };
     let full = store.shared.writer().memtable.bytes() >= store.shared.limits.memtable_bytes;
-    if access == Access::Write && full {
-        // A process that dies again and again before it has sealed would have more to replay at each start.
-        store.flush()?;
+    // A process that dies again and again before it has sealed would have more to replay at each start.
+    if access == Access::Write
+        && full
+        && let Err(error) = store.flush()
+    {
+        tracing::warn!("what came back from the log stays there for now: {error}");
     }
     Ok((store, opening.recovered))
 }
 
+fn create_directories(disk: &dyn Disk, directory: &Path) -> Result<()> {
+    let parts = ["segments", "wal"].map(|part| directory.join(part));
+    if parts.iter().all(|part| part.is_dir()) {
+        return Ok(());
+    }
+    for part in &parts {
+        disk.create_directory(part)?;
+    }
+    disk.sync_directory(directory)?;
+    if let Some(parent) = directory.parent()
+        && let Err(error) = disk.sync_directory(parent)
+    {
+        // Above it may be a directory that cannot be read.
+        tracing::debug!("{error}");
+    }
+    Ok(())
+}
+
+fn start_sealer(shared: &Arc<Shared>) -> Result<std::thread::JoinHandle<()>> {
+    if let Err(error) = shared.reserve.hold(0) {
+        shared.note(&mut shared.writer(), &error, 0, false);
+    }
+    let shared = Arc::clone(shared);
+    let sealer = std::thread::Builder::new().name("sealer".to_owned());
+    Ok(sealer.spawn(move || sealer::run(&shared))?)
+}
+
 struct Opening<'a> {
+    disk: Arc<dyn Disk>,
     directory: &'a Path,
     access: Access,
     recovered: Recovered,
@@ -105,11 +148,14 @@ impl Opening<'_> {
             return Ok(());
         }
         let quarantine = self.directory.join("quarantine");
-        fs::create_dir_all(&quarantine)?;
+        self.disk.create_directory(&quarantine)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let target = quarantine.join(format!("{name}.{now}"));
-        fs::rename(path, &target)?;
+        self.disk.rename(path, &target)?;
+        for directory in [Some(self.directory), Some(&quarantine), path.parent()].into_iter().flatten() {
+            self.disk.sync_directory(directory)?;
+        }
         self.report(format!("{}: {why}; moved to {}", path.display(), target.display()));
         Ok(())
     }
@@ -118,14 +164,14 @@ impl Opening<'_> {
     fn catalog(&mut self) -> Result<Catalog> {
         let path = self.directory.join(CATALOG);
         if self.access == Access::Read {
-            return Catalog::open_read_only(&path);
+            return Catalog::open_read_only(Arc::clone(&self.disk), &path);
         }
-        let was_there = fs::metadata(&path).is_ok_and(|metadata| metadata.len() > 0);
-        match Catalog::open(&path) {
+        let was_there = path.metadata().is_ok_and(|metadata| metadata.len() > 0);
+        match Catalog::open(Arc::clone(&self.disk), &path) {
             // New, lost, emptied, or left by a start that ended before its rebuild: what the catalog does not
             // know must not pass for never committed.
             Ok(catalog) if catalog.segments()?.is_empty() && catalog.checkpoints()?.is_empty() => {
-                let catalog = self.rebuild(catalog)?;
+                let catalog = self.rebuild(catalog, was_there)?;
                 if !was_there && !catalog.segments()?.is_empty() {
                     self.report(format!("{}: was missing or empty; {REBUILT}", path.display()));
                 }
@@ -133,6 +179,7 @@ impl Opening<'_> {
             }
             Ok(catalog) => Ok(catalog),
             Err(error @ (Error::TooNew { .. } | Error::Io(_))) => Err(error),
+            Err(error) if error.is_of_surroundings() => Err(error),
             Err(error) => {
                 self.quarantine(&path, &error.to_string())?;
                 for suffix in ["-wal", "-shm"] {
@@ -141,8 +188,8 @@ impl Opening<'_> {
                         self.quarantine(&side, "belongs to the damaged catalog")?;
                     }
                 }
-                let catalog = Catalog::open(&path)?;
-                let catalog = self.rebuild(catalog)?;
+                let catalog = Catalog::open(Arc::clone(&self.disk), &path)?;
+                let catalog = self.rebuild(catalog, false)?;
                 self.report(REBUILT.to_owned());
                 Ok(catalog)
             }
@@ -150,13 +197,20 @@ impl Opening<'_> {
     }
 
     /// Registers every complete segment that is not replaced by another, with its checkpoints.
-    fn rebuild(&mut self, mut catalog: Catalog) -> Result<Catalog> {
+    fn rebuild(&mut self, mut catalog: Catalog, was_there: bool) -> Result<Catalog> {
         let directory = self.segments_directory();
-        let mut found = Vec::new();
+        let (mut found, mut broken) = (Vec::new(), Vec::new());
         for id in self.segment_files()? {
-            match Index::open(&index_path(&directory, id)) {
+            match Index::open(&*self.disk, &index_path(&directory, id)).map_err(Error::from) {
                 Ok(index) => found.push((id, index.footer)),
-                Err(error) => self.quarantine(&data_path(&directory, id), &error.to_string())?,
+                Err(error) if error.is_unreadable() => return Err(error),
+                Err(error) => broken.push((id, error)),
+            }
+        }
+        // With no segment and no position known there was no commit: the first seal was cut short.
+        if !(was_there && found.is_empty()) {
+            for (id, error) in broken {
+                self.quarantine(&data_path(&directory, id), &error.to_string())?;
             }
         }
         let replaced: HashSet<i64> = found.iter().flat_map(|(_, footer)| footer.replaces.clone()).collect();
@@ -172,7 +226,7 @@ impl Opening<'_> {
                 }
             }
             if !replaced.contains(&id) {
-                metas.push(meta_of(&directory, id, &footer)?);
+                metas.push(self.meta_of(id, &footer)?);
             }
         }
         let checkpoints: Vec<_> = checkpoints.into_iter().collect();
@@ -186,11 +240,16 @@ impl Opening<'_> {
         let mut open = Vec::new();
         let known = catalog.segments()?;
         for meta in &known {
-            match Segment::open(&directory, meta.clone()) {
+            match Segment::open(&self.disk, &directory, meta.clone()) {
                 Ok(segment) => open.push(Arc::new(segment)),
-                Err(error) => match self.mend(meta, &error)? {
-                    Some(segment) => open.push(Arc::new(segment)),
-                    None => self.drop_damaged(catalog, meta, &error)?,
+                Err(error) => match self.mend(meta, error)? {
+                    Ok(segment) => open.push(Arc::new(segment)),
+                    // It may be whole: what the system cannot read now is not set aside for it.
+                    Err(error) if error.is_unreadable() => self.report(format!(
+                        "segment {}: {error}; its {} records are left out until a start can read it",
+                        meta.id, meta.rows
+                    )),
+                    Err(error) => self.drop_damaged(catalog, meta, &error)?,
                 },
             }
         }
@@ -198,39 +257,37 @@ impl Opening<'_> {
             let known: HashSet<i64> = known.iter().map(|meta| meta.id).collect();
             for id in self.segment_files()?.into_iter().filter(|id| !known.contains(id)) {
                 // Never committed: its lines are still in the WAL or in their sources.
-                for path in [data_path(&directory, id), index_path(&directory, id)] {
-                    if path.exists() {
-                        fs::remove_file(path)?;
-                    }
-                }
+                remove_files(&*self.disk, &directory, id);
             }
         }
         Ok(open)
     }
 
-    /// Makes a lost or damaged index anew; `None` if that is not what is wrong.
-    fn mend(&mut self, meta: &SegmentMeta, error: &Error) -> Result<Option<Segment>> {
+    /// Makes a lost or damaged index anew; `Err` is why the segment cannot be opened.
+    fn mend(&mut self, meta: &SegmentMeta, error: Error) -> Result<std::result::Result<Segment, Error>> {
         let directory = self.segments_directory();
         let index = index_path(&directory, meta.id);
-        if self.access == Access::Read || Index::open(&index).is_ok() {
-            return Ok(None);
+        let reads = self.access == Access::Read;
+        if reads || error.is_unreadable() || Index::open(&*self.disk, &index).is_ok() {
+            return Ok(Err(error));
         }
         let old = index.with_extension("idx.old");
         if index.exists() {
-            fs::rename(&index, &old)?;
+            self.disk.rename(&index, &old)?;
         }
-        if let Err(why) = segment::reindex(&directory, meta) {
+        if let Err(why) = segment::reindex(&*self.disk, &directory, meta) {
             tracing::debug!("segment {} cannot be indexed again: {why}", meta.id);
             if old.exists() {
-                fs::rename(&old, &index)?;
+                self.disk.rename(&old, &index)?;
             }
-            return Ok(None);
+            return Ok(Err(if why.is_unreadable() { why } else { error }));
         }
         if old.exists() {
             self.quarantine(&old, "a damaged index")?;
         }
+        let opened = Segment::open(&self.disk, &directory, meta.clone());
         self.report(format!("{}: {error}; it was made anew, nothing is lost", index.display()));
-        Ok(Some(Segment::open(&directory, meta.clone())?))
+        Ok(opened)
     }
 
     fn drop_damaged(&mut self, catalog: &mut Catalog, meta: &SegmentMeta, error: &Error) -> Result<()> {
@@ -250,13 +307,10 @@ impl Opening<'_> {
     }
 
     fn segment_files(&self) -> Result<Vec<i64>> {
-        let mut ids: Vec<i64> = fs::read_dir(self.segments_directory())?
-            .filter_map(|entry| {
-                let name = entry.ok()?.file_name();
-                let stem = name.to_str()?;
-                stem.strip_suffix(".parquet").or_else(|| stem.strip_suffix(".idx"))?.parse().ok()
-            })
-            .collect();
+        let names = self.disk.list(&self.segments_directory())?;
+        let id =
+            |name: &String| name.strip_suffix(".parquet").or_else(|| name.strip_suffix(".idx"))?.parse().ok();
+        let mut ids: Vec<i64> = names.iter().filter_map(id).collect();
         ids.sort_unstable();
         ids.dedup();
         Ok(ids)
@@ -265,11 +319,9 @@ impl Opening<'_> {
     /// Numbers are never used twice, not even those of quarantined files.
     fn next_segment(&self, segments: &[Arc<Segment>]) -> Result<i64> {
         let known = segments.iter().map(|segment| segment.meta.id);
-        let quarantined =
-            fs::read_dir(self.directory.join("quarantine")).into_iter().flatten().filter_map(|entry| {
-                let name = entry.ok()?.file_name();
-                name.to_str()?.split('.').next()?.parse::<i64>().ok()
-            });
+        let quarantine = self.directory.join("quarantine");
+        let names = if quarantine.exists() { self.disk.list(&quarantine)? } else { Vec::new() };
+        let quarantined = names.iter().filter_map(|name| name.split('.').next()?.parse::<i64>().ok());
         Ok(known.chain(self.segment_files()?).chain(quarantined).max().unwrap_or(0) + 1)
     }
 
@@ -282,10 +334,11 @@ impl Opening<'_> {
             .into_iter()
             .map(|(source, checkpoint)| (source, checkpoint.offset))
             .collect();
-        let files = wal::files(&directory)?;
+        let files = wal::files(&*self.disk, &directory)?;
         for number in files.iter().filter(|number| **number >= floor) {
             let path = wal::file_path(&directory, *number);
-            let lost = wal::replay(&path, &mut |mut batch, origin| {
+            let disk = Arc::clone(&self.disk);
+            let replayed = wal::replay(&*disk, &path, &mut |mut batch, origin| {
                 let stored = reached.entry(batch.source.to_string()).or_default();
                 if batch.checkpoint.offset < *stored {
                     // All of it is in a segment; its checkpoint would lead the source back.
@@ -296,8 +349,8 @@ impl Opening<'_> {
                 self.recovered.replayed += batch.lines.len() as u64;
                 restore(memtable, batch, origin, decode)
             })?;
-            if lost > 0 {
-                self.torn(&path, lost, Some(number) == files.last())?;
+            if replayed.lost > 0 {
+                self.torn(&path, replayed, Some(number) == files.last())?;
             }
         }
         Ok(files.last().copied().unwrap_or(0).max(floor))
@@ -305,7 +358,8 @@ impl Opening<'_> {
 
     /// Bytes after the last good frame: at the end of the last file a write that the end of the process
     /// cut short and nobody was told of; elsewhere damage.
-    fn torn(&mut self, path: &Path, lost: u64, last: bool) -> Result<()> {
+    fn torn(&mut self, path: &Path, replayed: Replayed, last: bool) -> Result<()> {
+        let Replayed { good, lost } = replayed;
         if !last {
             let copy =
                 format!("{lost} bytes of the write-ahead log do not fit their checksums and are skipped");
@@ -314,12 +368,25 @@ impl Opening<'_> {
             tracing::info!("{}: {lost} bytes of an unfinished write are skipped", path.display());
             if self.access == Access::Write {
                 // The next start may find this file before another one, and would call it damaged.
-                let file = fs::OpenOptions::new().write(true).open(path)?;
-                file.set_len(file.metadata()?.len().saturating_sub(lost))?;
-                file.sync_all()?;
+                self.disk.cut(path, good)?;
             }
         }
         Ok(())
+    }
+
+    fn meta_of(&self, id: i64, footer: &crate::index::file::Footer) -> Result<SegmentMeta> {
+        let directory = self.segments_directory();
+        let granules = &footer.granules;
+        Ok(SegmentMeta {
+            id,
+            rows: granules.iter().map(|granule| u64::from(granule.rows)).sum(),
+            min_timestamp: granules.iter().map(|granule| granule.min_timestamp).min().unwrap_or(0),
+            max_timestamp: granules.iter().map(|granule| granule.max_timestamp).max().unwrap_or(0),
+            max_observed: footer.max_observed,
+            data_bytes: self.disk.open(&data_path(&directory, id))?.bytes()?,
+            index_bytes: self.disk.open(&index_path(&directory, id))?.bytes()?,
+            raw_bytes: footer.raw_bytes,
+        })
     }
 }
 
@@ -336,18 +403,4 @@ fn restore(memtable: &mut Memtable, batch: RawBatch, origin: &str, decode: Decod
     memtable.insert(records, raw_bytes)?;
     memtable.advance(&source, checkpoint, gaps);
     Ok(())
-}
-
-fn meta_of(directory: &Path, id: i64, footer: &crate::index::file::Footer) -> Result<SegmentMeta> {
-    let granules = &footer.granules;
-    Ok(SegmentMeta {
-        id,
-        rows: granules.iter().map(|granule| u64::from(granule.rows)).sum(),
-        min_timestamp: granules.iter().map(|granule| granule.min_timestamp).min().unwrap_or(0),
-        max_timestamp: granules.iter().map(|granule| granule.max_timestamp).max().unwrap_or(0),
-        max_observed: footer.max_observed,
-        data_bytes: fs::metadata(data_path(directory, id))?.len(),
-        index_bytes: fs::metadata(index_path(directory, id))?.len(),
-        raw_bytes: footer.raw_bytes,
-    })
 }

@@ -1,5 +1,9 @@
 //! The store's promises: what was appended is there once, whatever happens in between.
 
+mod faults;
+mod full;
+mod harness;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +15,8 @@ use taffrail_record::{
     Span, Timestamp,
 };
 
-use super::{Access, Append, Limits, Recovered, Snapshot, Store};
+use super::append::{Append, Receipt};
+use super::{Access, Limits, Recovered, Snapshot, Store};
 use crate::engine::GapTotal;
 use crate::error::Error;
 use crate::schema;
@@ -20,8 +25,12 @@ use crate::wal;
 
 const SOURCE: &str = "/var/log/a.log";
 
-/// Lines `first..first + count` of a source, one a second.
+/// Lines `first..first + count` of the source, one a second.
 fn raw(first: u64, count: u64) -> RawBatch {
+    raw_of(SOURCE, Timestamp(7), first, count)
+}
+
+fn raw_of(source: &str, observed: Timestamp, first: u64, count: u64) -> RawBatch {
     let mut bytes = Vec::new();
     let mut lines = Vec::new();
     for number in first..first + count {
@@ -35,7 +44,7 @@ fn raw(first: u64, count: u64) -> RawBatch {
         lines: first + count,
         state: format!("at {}", first + count),
     };
-    RawBatch { source: SOURCE.into(), observed: Timestamp(7), bytes, lines, gaps: Vec::new(), checkpoint }
+    RawBatch { source: source.into(), observed, bytes, lines, gaps: Vec::new(), checkpoint }
 }
 
 fn line(number: u64) -> String {
@@ -74,7 +83,7 @@ fn open(directory: &Path, limits: Limits) -> (Store, Recovered) {
     Store::open(directory, Access::Write, limits, &mut parse).unwrap()
 }
 
-fn append(store: &Store, raw: RawBatch) -> super::Receipt {
+fn append(store: &Store, raw: RawBatch) -> Receipt {
     let frame = wal::frame::encode(&raw, "note");
     let (checkpoint, gaps) = (raw.checkpoint.clone(), raw.gaps.clone());
     store.append(Append { frame: &frame, batch: parse(raw, ""), source: SOURCE, checkpoint, gaps }).unwrap()

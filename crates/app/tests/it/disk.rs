@@ -1,0 +1,169 @@
+//! A full disk is a state: questions are answered, what cannot be stored waits in its file, and when there is space
+//! the daemon goes on by itself. Where it fills the disk itself, the oldest goes.
+//!
+//! The disks are small ones in memory; mounting them takes root.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use fs_err as fs;
+use serde_json::Value;
+use taffrail_testkit::{Daemon, wait_until};
+
+use crate::program::{BINARY, Random, Site, count, eventually, found};
+
+/// Longest wait for a whole disk to be written by an unoptimised daemon.
+const LONG: Duration = Duration::from_secs(180);
+const LOG: &str = "logs/a.log";
+const CONFIG: &str = "[memory]\nmemtable = \"1 MiB\"\n\n[[source]]\npath = [\"{logs}\"]\nzone = \"UTC\"\n";
+
+/// A filesystem of its own, gone when dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where this user may not mount.
+    fn mount(site: &Site, mebibytes: u32) -> Option<Self> {
+        let path = site.path("disk");
+        fs::create_dir(&path).unwrap();
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "taffrail-test"]).arg(&path);
+        if mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+            return Some(Self(path));
+        }
+        eprintln!("SKIPPED: no tmpfs can be mounted here (not root?): a full disk is not tested");
+        None
+    }
+
+    fn data(&self) -> PathBuf {
+        self.0.join("data")
+    }
+
+    /// Takes all that is free.
+    fn fill(&self) -> PathBuf {
+        let path = self.0.join("ballast");
+        let mut ballast = fs::File::create(&path).unwrap();
+        while ballast.write_all(&[7; 4_096]).is_ok() {}
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn start(disk: &SmallDisk, config: &Path) -> Daemon {
+    Daemon::builder(BINARY, disk.data()).arg("-c").arg(config).start().unwrap()
+}
+
+fn health(daemon: &Daemon) -> Value {
+    daemon.get("/api/v1/health").unwrap().json().unwrap()
+}
+
+fn disk_of(daemon: &Daemon) -> Value {
+    daemon.get("/api/v1/stats").unwrap().json().unwrap()["disk"].clone()
+}
+
+fn stored(daemon: &Daemon) -> u64 {
+    count(daemon, "SELECT count(*) FROM logs WHERE source LIKE '%a.log'")
+}
+
+fn lines(numbers: std::ops::Range<u32>) -> String {
+    numbers.map(|number| format!("2026-11-20T10:00:00Z web-1 app[7]: number {number} here\n")).collect()
+}
+
+#[test]
+fn a_full_disk_is_waited_for_and_nothing_is_lost() {
+    let site = Site::new();
+    let Some(disk) = SmallDisk::mount(&site, 64) else { return };
+    site.write(LOG, lines(0..1_000));
+    let config = site.config(CONFIG);
+    let mut daemon = start(&disk, &config);
+    eventually("storing", || stored(&daemon) == 1_000);
+    let ballast = disk.fill();
+    for batch in 1..5 {
+        site.append(LOG, lines(batch * 1_000..(batch + 1) * 1_000));
+        eventually("telling that the disk is full", || disk_of(&daemon)["state"] == "full");
+        assert_eq!(found(&daemon, "999").len(), 1, "questions are answered");
+    }
+    refuses_pushes(&daemon);
+    assert!(daemon.is_running());
+    let told = health(&daemon)["problems"][0]["what"].as_str().unwrap().to_owned();
+    assert!(told.contains("disk full since 20") && told.contains("bytes needed"), "{told}");
+    assert!(disk_of(&daemon)["needed_bytes"].as_u64().unwrap() > 0);
+    fs::remove_file(ballast).unwrap();
+    eventually("storing what waited", || stored(&daemon) == 5_000);
+    eventually("the end of the trouble", || health(&daemon)["status"] == "ok");
+    assert_eq!(daemon.post("/api/v1/logs?source=x", "text/plain", "pushed\n").unwrap().status, 200);
+    starts_and_stops_on_a_full_disk(&site, &disk, &config, daemon);
+    let daemon = start(&disk, &config);
+    eventually("reading on", || stored(&daemon) == 6_000);
+    let disk_status = disk_of(&daemon);
+    assert_eq!((&disk_status["state"], &disk_status["dropped_records"]), (&"ok".into(), &0.into()));
+    let raw = daemon.get(&format!("/api/v1/export/raw?source={}", site.source(LOG))).unwrap();
+    assert!(raw.body == fs::read(site.path(LOG)).unwrap(), "every line once, byte for byte");
+    assert!(daemon.stop().unwrap().success());
+}
+
+fn refuses_pushes(daemon: &Daemon) {
+    for (path, body) in [("/api/v1/logs?source=x", "pushed\n"), ("/api/logs", "{\"message\":\"pushed\"}")] {
+        let refused = daemon.post(path, "application/json", body).unwrap();
+        assert_eq!(refused.status, 503, "{path}: {}", refused.text());
+        let seconds: u32 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!(seconds >= 1);
+        assert!(refused.text().contains("is full") && refused.text().contains("bytes are needed"));
+        assert!(path == "/api/logs" || refused.json().unwrap()["error"]["code"] == "disk_full");
+    }
+}
+
+/// Fills the disk again, and leaves it with space; 1,000 lines more are written.
+fn starts_and_stops_on_a_full_disk(site: &Site, disk: &SmallDisk, config: &Path, daemon: Daemon) {
+    let ballast = disk.fill();
+    daemon.kill9().unwrap();
+    let daemon = start(disk, config);
+    site.append(LOG, lines(5_000..6_000));
+    eventually("telling that the disk is full", || disk_of(&daemon)["state"] == "full");
+    assert_eq!(found(&daemon, "999").len(), 1);
+    assert!(!daemon.stdout().contains("damaged"), "{}", daemon.stdout());
+    assert!(daemon.stop().unwrap().success());
+    fs::remove_file(ballast).unwrap();
+}
+
+#[test]
+fn a_store_that_fills_the_disk_gives_up_the_oldest() {
+    let site = Site::new();
+    let Some(disk) = SmallDisk::mount(&site, 16) else { return };
+    site.write(LOG, "");
+    let mut daemon = start(&disk, &site.config(CONFIG));
+    let mut random = Random::new(8_062);
+    let mut written = 0;
+    let dropped = |daemon: &Daemon| disk_of(daemon)["dropped_records"].as_u64().unwrap();
+    while dropped(&daemon) < 20_000 {
+        assert!(written < 300_000, "nothing is deleted: {}\n{}", disk_of(&daemon), daemon.stderr());
+        let mut text = String::new();
+        for number in written..written + 5_000 {
+            // Hardly to be compressed.
+            let noise: String = (0..8).map(|_| format!("{:016x}", random.next())).collect();
+            text += &format!("number {number} {noise}\n");
+        }
+        site.append(LOG, text);
+        written += 5_000;
+        let read = || stored(&daemon) + dropped(&daemon) >= written;
+        assert!(wait_until(LONG, read), "{} of {written}: {}", stored(&daemon), disk_of(&daemon));
+    }
+    assert!(daemon.is_running());
+    eventually("the end of the trouble", || health(&daemon)["status"] == "ok");
+    let rows = daemon.sql("SELECT count(*), count(DISTINCT \"offset\") FROM logs").unwrap();
+    let (kept, distinct) = (rows[0][0].as_u64().unwrap(), rows[0][1].as_u64().unwrap());
+    assert_eq!(kept, distinct, "nothing is doubled");
+    assert_eq!(kept + dropped(&daemon), written, "what is gone is counted");
+    let newest = found(&daemon, &format!("number {}", written - 1));
+    assert_eq!(newest.len(), 1, "the newest is there");
+    assert!(found(&daemon, "\"number 17\"").is_empty(), "the oldest is gone");
+    let told = daemon.stderr();
+    assert!(told.contains("were deleted to make room"), "{told}");
+    assert!(daemon.stop().unwrap().success());
+}
