@@ -1,5 +1,5 @@
 //! What the tests and the benchmarks of all crates lean on: a clock moved by hand, a folder that goes away,
-//! and the real program, started, asked and killed.
+//! a program that logs under the real `logrotate`, and the real program, started, asked and killed.
 //!
 //! Owns: nothing that ships. Depends on: no crate of ours. Never: a dependency outside `[dev-dependencies]`,
 //! except in `xtask`. Start reading at [`Daemon`].
@@ -7,11 +7,17 @@
 mod clock;
 mod daemon;
 mod http;
+mod line_writer;
+mod logrotate;
+mod numbered;
 mod scratch;
 mod wait;
 
 pub use clock::ManualClock;
 pub use daemon::{Daemon, DaemonBuilder};
 pub use http::{Client, Response, percent_encode};
+pub use line_writer::{LineWriter, Reopens};
+pub use logrotate::Logrotate;
+pub use numbered::{Ledger, numbered_line, numbered_lines};
 pub use scratch::Scratch;
 pub use wait::wait_until;
