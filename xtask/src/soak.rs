@@ -20,7 +20,7 @@ use fs_err as fs;
 use taffrail_testkit::Scratch;
 
 use crate::workspace;
-use action::{Action, Planner};
+use action::{Action, FILES, Planner};
 use driver::Driver;
 
 /// The disk that is filled.
@@ -147,6 +147,8 @@ fn round(
             progress(tally, action, left);
             driver.act(action).with_context(|| format!("step {}, {action}", taken.len()))
         };
+        let mut first = (0..FILES).map(Action::Settle);
+        first.try_for_each(|action| step(&mut driver, action))?;
         for _ in 0..steps {
             planner.next().into_iter().try_for_each(|action| step(&mut driver, action))?;
         }

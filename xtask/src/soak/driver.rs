@@ -17,8 +17,10 @@ use super::model::Stream;
 use crate::corpus::Random;
 use crate::workspace::must_run;
 
-/// Longest wait for the daemon to have read what is there.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Longest wait for the daemon to have stored what is there.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// File systems stamp files by a clock that is up to a tick behind; files born in one tick are of one age.
+const TICK: Duration = Duration::from_millis(10);
 /// Longest wait for it to have seen how large a file is.
 const SEEN: Duration = Duration::from_secs(10);
 /// What is appended at once, to be truncated before it is read.
@@ -195,13 +197,17 @@ impl Driver {
         answer["sources"].as_array()?.iter().find(|source| source["source"] == name.as_str()).cloned()
     }
 
+    /// Waits until every whole line is stored: told as read is not enough, a kill may still come between.
     fn settle(&self, file: usize) -> Result<()> {
-        let end = self.logs[file].stream.end();
+        let log = &self.logs[file];
+        let (end, last) = (log.stream.end(), log.stream.last_line());
+        let query = format!("SELECT max(\"offset\") FROM logs WHERE source = '{}'", log.path.display());
         let settled = wait_until(PATIENCE, || {
             std::thread::sleep(Duration::from_millis(10));
-            self.source(file).is_some_and(|source| source["offset"] == end)
+            let read = self.source(file).is_some_and(|source| source["offset"] == end);
+            read && self.sql(&query).is_ok_and(|stored| stored == last)
         });
-        ensure!(settled, "{} is not read to its end, {end}: {:?}", file_name(file), self.source(file));
+        ensure!(settled, "{} is not stored to its end, {end}: {:?}", file_name(file), self.source(file));
         Ok(())
     }
 
@@ -423,6 +429,7 @@ impl Log {
 }
 
 fn open(path: &Path) -> Result<fs::File> {
+    std::thread::sleep(TICK);
     Ok(fs::OpenOptions::new().append(true).create(true).open(path)?)
 }
 
