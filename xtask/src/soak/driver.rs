@@ -297,7 +297,9 @@ impl Driver {
         let log = &mut self.logs[file];
         log.stream.tore(backlog.as_bytes());
         log.file.set_len(0)?;
-        self.begin(file)
+        self.begin(file)?;
+        // Who is killed before it noted what was lost cannot know it.
+        self.settle(file)
     }
 
     fn overwrite(&mut self, file: usize) -> Result<()> {
