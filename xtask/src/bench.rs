@@ -7,6 +7,7 @@ mod append;
 mod checks;
 mod cold;
 mod figure;
+mod follow;
 mod import;
 mod process;
 mod questions;
@@ -22,10 +23,14 @@ use taffrail_testkit::{Daemon, Scratch};
 use crate::{corpus, workspace};
 use checks::Checks;
 use figure::{Figure, Report, Unit, mib};
+use follow::Following;
 use yardstick::Yardsticks;
 
 /// How long the daemon is left alone before its memory is read.
 const IDLE: Duration = Duration::from_secs(10);
+
+/// Lines of the corpus where only following is measured.
+const FOLLOW_LINES: u64 = 1_000_000;
 
 /// `cargo xtask bench`
 #[derive(clap::Args, Debug)]
@@ -45,9 +50,50 @@ pub(crate) struct Arguments {
     /// Imports to take the median of
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     imports: u16,
+    /// Measure only this; may be repeated
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
+    /// Lines of the long run that memory is measured over
+    #[arg(long, default_value_t = 10_000_000)]
+    long_run_lines: u64,
     /// Measure only how long a cold `make run` takes until the page answers
     #[arg(long)]
     cold: bool,
+}
+
+/// What can be measured by itself.
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+enum Part {
+    /// Import, questions, memory of the daemon, appended lines found by a query
+    Store,
+    /// All that follow
+    Follow,
+    /// CPU and memory of 1,000 quiet files
+    Quiet,
+    /// 20,000 files in one glob
+    Start,
+    /// From an append to a live subscriber
+    Live,
+    /// CPU of a growing file against import
+    Sustained,
+    /// The real logrotate under 50,000 lines a second
+    Rotate,
+    /// Memory over millions of lines
+    Memory,
+}
+
+impl Part {
+    const FOLLOW: [Self; 6] =
+        [Self::Quiet, Self::Start, Self::Live, Self::Sustained, Self::Rotate, Self::Memory];
+
+    /// Those that are asked for, or all.
+    fn wanted(only: &[Self]) -> Vec<Self> {
+        let follow = only.is_empty() || only.contains(&Self::Follow);
+        let mut parts: Vec<Self> = only.iter().copied().filter(|part| *part != Self::Follow).collect();
+        parts.extend(only.is_empty().then_some(Self::Store));
+        parts.extend(Self::FOLLOW.iter().filter(|_| follow));
+        parts
+    }
 }
 
 /// What all measurements need to know.
@@ -65,7 +111,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     if arguments.cold {
         report.figures.push(cold::measure(&workspace::cache_dir()?.join("bench"))?);
     } else {
-        measure(&prepare(arguments)?, arguments.imports, &mut report)?;
+        let wanted = Part::wanted(&arguments.only);
+        let following = following(arguments, &wanted)?;
+        if wanted.contains(&Part::Store) {
+            measure(&prepare(&following)?, arguments.imports, &mut report)?;
+        }
+        follow::measure(&following, &wanted, &mut report)?;
     }
     report.print();
     if let Some(path) = &arguments.json {
@@ -74,14 +125,19 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     Ok(report.is_reached())
 }
 
-fn prepare(arguments: &Arguments) -> Result<Setting> {
+/// Finds the program and the corpus, or makes them. What needs no corpus gets along with a small one.
+fn following(arguments: &Arguments, wanted: &[Part]) -> Result<Following> {
     let folder = workspace::cache_dir()?.join("bench");
+    let lines = match wanted.contains(&Part::Store) {
+        true => arguments.lines,
+        false => arguments.lines.min(FOLLOW_LINES),
+    };
     let corpus = match &arguments.corpus {
         Some(path) => path.clone(),
         None => {
-            let path = folder.join(format!("corpus-{}.log", arguments.lines));
-            say(&format!("corpus: {} lines of our own kind in {}", arguments.lines, path.display()));
-            corpus::ensure(&path, arguments.lines)?;
+            let path = folder.join(format!("corpus-{lines}.log"));
+            say(&format!("corpus: {lines} lines of our own kind in {}", path.display()));
+            corpus::ensure(&path, lines)?;
             path
         }
     };
@@ -90,10 +146,15 @@ fn prepare(arguments: &Arguments) -> Result<Setting> {
         Some(path) => fs::canonicalize(path)?,
         None => workspace::build("release")?,
     };
-    let scratch = Scratch::inside(&folder)?;
+    Ok(Following { binary, folder, corpus, long_run_lines: arguments.long_run_lines })
+}
+
+fn prepare(following: &Following) -> Result<Setting> {
+    let Following { binary, folder, corpus, .. } = following;
+    let scratch = Scratch::inside(folder)?;
     say("yardsticks: zstd, grep");
-    let yardsticks = Yardsticks::take(&corpus, scratch.path())?;
-    Ok(Setting { binary, corpus, scratch, yardsticks })
+    let yardsticks = Yardsticks::take(corpus, scratch.path())?;
+    Ok(Setting { binary: binary.clone(), corpus: corpus.clone(), scratch, yardsticks })
 }
 
 fn measure(setting: &Setting, imports: u16, report: &mut Report) -> Result<()> {
@@ -115,7 +176,7 @@ fn measure(setting: &Setting, imports: u16, report: &mut Report) -> Result<()> {
     daemon.stop()?;
     say("export, compared byte by byte");
     checks.export(setting, &data)?;
-    report.checks = checks.done;
+    report.checks.extend(checks.done);
     Ok(())
 }
 

@@ -17,7 +17,7 @@ use fs_err as fs;
 use taffrail_record::{Civil, Timestamp};
 
 use access::Access;
-use random::Random;
+pub(crate) use random::Random;
 use template::{Pool, Template, push_number, push_padded};
 
 /// The word that `--needle` hides in exactly one line, at 61% of the corpus.
@@ -81,7 +81,8 @@ fn write(arguments: &Arguments, out: &mut impl Write) -> Result<()> {
     Ok(())
 }
 
-struct Generator {
+/// Makes lines for ever.
+pub(crate) struct Generator {
     random: Random,
     pool: Pool,
     access: Access,
@@ -92,7 +93,7 @@ struct Generator {
 }
 
 impl Generator {
-    fn new(seed: u64) -> Result<Self> {
+    pub(crate) fn new(seed: u64) -> Result<Self> {
         let mut random = Random::new(seed);
         let pool = Pool::new(&mut random);
         let (mut messages, mut draws) = (Vec::new(), Vec::new());
@@ -105,7 +106,8 @@ impl Generator {
         Ok(Self { random, pool, access: Access::new()?, messages, draws, stamp: Stamp::new(START_MS) })
     }
 
-    fn fill_line(&mut self, line: &mut Vec<u8>) {
+    /// Adds the next line, without its end.
+    pub(crate) fn fill_line(&mut self, line: &mut Vec<u8>) {
         let random = &mut self.random;
         self.stamp.advance(random.below(41));
         self.stamp.fill(line);

@@ -1,9 +1,10 @@
-//! The chores of this workspace: `cargo xtask tidy|gen-docs|bench|corpus|dist`.
+//! The chores of this workspace: `cargo xtask tidy|gen-docs|bench|corpus|soak|dist`.
 
 mod bench;
 mod corpus;
 mod dist;
 mod docs;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -28,6 +29,8 @@ enum Chore {
     Bench(bench::Arguments),
     /// Write a log corpus to measure with
     Corpus(corpus::Arguments),
+    /// Rotate, truncate, kill and fill at random, and look whether a line is lost or doubled
+    Soak(soak::Arguments),
     /// Build the archive that is handed out
     Dist,
 }
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         Chore::GenDocs => docs::run().map(|()| true),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Corpus(arguments) => corpus::run(&arguments).map(|()| true),
+        Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Dist => dist::run().map(|()| true),
     };
     match done {

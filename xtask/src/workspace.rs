@@ -44,5 +44,7 @@ pub(crate) fn must_run(command: &mut Command) -> Result<()> {
 /// Builds the program with `profile` and returns its path.
 pub(crate) fn build(profile: &str) -> Result<PathBuf> {
     must_run(cargo().args(["build", "--package", "taffrail-app", "--profile", profile]))?;
-    Ok(target_dir()?.join(profile).join("taffrail"))
+    // Cargo's folder for the profile `dev` has another name.
+    let folder = if profile == "dev" { "debug" } else { profile };
+    Ok(target_dir()?.join(folder).join("taffrail"))
 }

@@ -1,5 +1,6 @@
 //! What the tests and the benchmarks of all crates lean on: a clock moved by hand, a folder that goes away,
-//! a strict reader of metrics, and the real program, started, asked and killed.
+//! a strict reader of metrics, a program that logs under the real `logrotate`, and the real program, started,
+//! asked and killed.
 //!
 //! Owns: nothing that ships. Depends on: no crate of ours. Never: a dependency outside `[dev-dependencies]`,
 //! except in `xtask`. Start reading at [`Daemon`].
@@ -8,6 +9,9 @@ mod clock;
 mod daemon;
 mod exposition;
 mod http;
+mod line_writer;
+mod logrotate;
+mod numbered;
 mod scratch;
 mod wait;
 
@@ -15,5 +19,8 @@ pub use clock::ManualClock;
 pub use daemon::{Daemon, DaemonBuilder};
 pub use exposition::{Sample, Samples};
 pub use http::{Client, Response, percent_encode};
+pub use line_writer::{LineWriter, Reopens};
+pub use logrotate::Logrotate;
+pub use numbered::{Ledger, numbered_line, numbered_lines};
 pub use scratch::Scratch;
 pub use wait::wait_until;

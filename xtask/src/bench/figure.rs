@@ -10,8 +10,12 @@ pub(super) enum Unit {
     /// Ours divided by the yardstick.
     Ratio,
     MiB,
+    KiB,
     Milliseconds,
+    Seconds,
     Minutes,
+    Percent,
+    Lines,
 }
 
 /// One row of the table; less is better in all of them.
@@ -168,7 +172,11 @@ fn render(value: f64, unit: Unit) -> String {
         Unit::Ratio if value < 0.1 => format!("{value:.4}"),
         Unit::Ratio => format!("{value:.2}"),
         Unit::MiB => format!("{value:.1} MiB"),
+        Unit::KiB => format!("{value:.1} KiB"),
         Unit::Milliseconds => format!("{value:.1} ms"),
+        Unit::Seconds => format!("{value:.1} s"),
+        Unit::Percent => format!("{value:.2}%"),
+        Unit::Lines => format!("{value:.0}"),
         Unit::Minutes => format!("{value:.1} min"),
     }
 }

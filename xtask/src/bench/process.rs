@@ -59,6 +59,33 @@ pub(super) fn status_bytes(pid: u32, name: &str) -> Result<u64> {
     Ok(kilobytes.with_context(|| format!("no {name} in the status of process {pid}"))? * 1024)
 }
 
+/// User and system time of a process so far, of all its threads.
+pub(super) fn cpu(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let fields = fields_of_stat(&stat).with_context(|| format!("cannot read the stat of process {pid}"))?;
+    // As proc(5) counts them: utime is field 14, stime 15; the state, field 3, is the first here.
+    let ticks: Option<u64> =
+        fields.get(11..13).and_then(|both| both.iter().map(|text| text.parse::<u64>().ok()).sum());
+    let ticks = ticks.with_context(|| format!("no times in the stat of process {pid}"))?;
+    Ok(Duration::from_secs(ticks) / ticks_per_second()?)
+}
+
+/// Whether a process has ended and was not waited for yet.
+pub(super) fn is_zombie(pid: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    fields_of_stat(&stat).is_some_and(|fields| fields.first() == Some(&"Z"))
+}
+
+/// What comes after the name of the program, which may hold anything.
+fn fields_of_stat(stat: &str) -> Option<Vec<&str>> {
+    Some(stat.rsplit_once(')')?.1.split_whitespace().collect())
+}
+
+fn ticks_per_second() -> Result<u32> {
+    let output = Command::new("getconf").arg("CLK_TCK").output().context("start getconf")?;
+    String::from_utf8_lossy(&output.stdout).trim().parse().context("getconf CLK_TCK gives no number")
+}
+
 /// The middle of `values`, which are not empty: for an even count the upper of the two.
 pub(super) fn median<T: Copy + PartialOrd>(values: &[T]) -> T {
     percentile(values, 50)
@@ -98,6 +125,17 @@ mod tests {
         let peak = status_bytes(std::process::id(), "VmHWM:").unwrap();
         assert!(peak >= 500_000, "{peak}");
         assert!(status_bytes(std::process::id(), "VmNothing:").is_err());
+    }
+
+    #[test]
+    fn reads_the_cpu_of_a_process_that_has_ended() {
+        let busy = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done";
+        let mut child = Command::new("sh").args(["-c", busy]).spawn().unwrap();
+        assert!(taffrail_testkit::wait_until(Duration::from_secs(60), || is_zombie(child.id())));
+        let cpu = cpu(child.id()).unwrap();
+        child.wait().unwrap();
+        assert!((Duration::from_millis(10)..Duration::from_secs(60)).contains(&cpu), "{cpu:?}");
+        assert!(!is_zombie(std::process::id()));
     }
 
     #[test]

@@ -47,13 +47,15 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let pipeline = Pipeline { store: Arc::clone(&store), live: live.clone(), stopping };
     let followers = Arc::new(Followers::spawn(&config, &pipeline)?);
     announce(&config, &store, &server, &recovered)?;
+    // Before anyone learns where it answers: who stops it at once is to see it end in order.
+    let stop = runtime.block_on(async { stop_signal() })?;
     let daemon_file = store.lend_reserve(|| DaemonFile::write(&config.data_dir, &server))?;
     // Held here too: its runtime must not end inside of the server's.
     let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
     let engine = Arc::new(StoreEngine::new(Arc::clone(&store), sql_memory)?);
     let standing = Standing::spawn(Arc::clone(&followers), config.stall_after, now)?;
     let services = services(&config, &pipeline, Arc::clone(&engine), live, standing, &server)?;
-    runtime.block_on(server.run(services, stop_signal()));
+    runtime.block_on(server.run(services, stop));
     tracing::info!("stopping: what was read is being stored");
     pipeline.stopping.set();
     drop((demo, daemon_file));
@@ -74,16 +76,15 @@ fn start_demo(config: &mut Config) -> anyhow::Result<Demo> {
     Ok(demo)
 }
 
-async fn stop_signal() {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
+/// From now on SIGINT and SIGTERM end what is given back, and no longer the process.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
 }
 
 fn now() -> Timestamp {

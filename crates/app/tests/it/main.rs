@@ -10,6 +10,8 @@ mod files;
 mod import;
 mod leveredge;
 mod live;
+mod logrotate;
+mod odd;
 mod program;
 mod refuse;
 mod search;

@@ -1,0 +1,321 @@
+//! Files in odd places: no permission, no folder, no mount, no end, no readable name. Each has a clear state, and
+//! none of them is another file's trouble.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use fs_err as fs;
+use taffrail_testkit::{Daemon, Ledger, LineWriter, Reopens, wait_until};
+
+use crate::program::{BINARY, PATIENCE, Site, assert_alive, count, eventually, found, source};
+
+/// Memory that no oddity may drive the unoptimised daemon above.
+const MEMORY_MIB: u64 = 400;
+
+#[track_caller]
+fn has(daemon: &Daemon, name: &str, lines: u64) {
+    let query = format!("SELECT count(*) FROM logs WHERE source = '{name}'");
+    let all = wait_until(PATIENCE, || count(daemon, &query) >= lines);
+    let stored = count(daemon, &query);
+    let told = daemon.get("/api/v1/sources").unwrap().text();
+    assert!(all && stored == lines, "{stored} of {lines} lines of {name}: {told}\n{}", daemon.stderr());
+}
+
+/// The neighbour is read within the time that is promised, more or less.
+#[track_caller]
+fn neighbour_is_read(site: &Site, daemon: &Daemon, word: &str) {
+    site.append("logs/neighbour.log", format!("neighbour {word}\n"));
+    eventually("reading the neighbour", || found(daemon, &format!("\"neighbour {word}\"")).len() == 1);
+    assert_eq!(source(daemon, &site.path("logs/neighbour.log")).unwrap()["state"], "following");
+}
+
+fn state(daemon: &Daemon, path: &Path) -> String {
+    source(daemon, path).map_or_else(|| "gone".to_owned(), |told| told["state"].as_str().unwrap().to_owned())
+}
+
+fn peak_memory_mib(daemon: &Daemon) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.pid())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.split_whitespace().next().unwrap().parse::<u64>().unwrap() / 1024
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// A script that starts the program with `before`, which ends in what runs it.
+fn program(site: &Site, before: &str) -> PathBuf {
+    let script = site.write("program", format!("#!/bin/sh\n{before} '{BINARY}' \"$@\"\n"));
+    set_mode(&script, 0o755);
+    script
+}
+
+/// The program as somebody whom permissions bind: not as root is.
+fn bound_by_permissions(site: &Site) -> PathBuf {
+    match rustix::process::geteuid().is_root() {
+        true => program(site, "exec setpriv --bounding-set=-dac_override,-dac_read_search --"),
+        false => PathBuf::from(BINARY),
+    }
+}
+
+fn follow(program: PathBuf, site: &Site) -> Daemon {
+    Daemon::builder(program, site.data()).arg(site.path("logs/*.log")).start().unwrap()
+}
+
+#[test]
+fn permissions_taken_away_and_given_back() {
+    let site = Site::new();
+    let (log, name) = (site.write("logs/a.log", "a 1\n"), site.source("logs/a.log"));
+    let program = bound_by_permissions(&site);
+    set_mode(&log, 0o000);
+    let daemon = follow(program.clone(), &site);
+    eventually("telling that a file cannot be read", || state(&daemon, &log) == "failed");
+    let told = source(&daemon, &log).unwrap();
+    assert!(told["error"].as_str().unwrap().to_lowercase().contains("permission denied"), "{told}");
+    neighbour_is_read(&site, &daemon, "first");
+    set_mode(&log, 0o644);
+    has(&daemon, &name, 1);
+    eventually("following", || state(&daemon, &log) == "following");
+    // Taken away under a daemon that has read it: what comes then is read when it is given back, and once.
+    set_mode(&log, 0o000);
+    assert!(daemon.stop().unwrap().success());
+    set_mode(&log, 0o644);
+    site.append("logs/a.log", "a 2\n");
+    set_mode(&log, 0o000);
+    let daemon = follow(program, &site);
+    eventually("telling it again", || state(&daemon, &log) == "failed");
+    neighbour_is_read(&site, &daemon, "second");
+    set_mode(&log, 0o644);
+    has(&daemon, &name, 2);
+    eventually("following again", || state(&daemon, &log) == "following");
+}
+
+#[test]
+fn a_folder_locked_and_opened_again() {
+    let site = Site::new();
+    site.write("locked/a.log", "a 1\n");
+    let (folder, log, name) = (site.path("locked"), site.path("locked/a.log"), site.source("locked/a.log"));
+    let patterns = [site.path("locked/*.log"), site.path("logs/*.log")];
+    let start = || {
+        let [locked, logs] = patterns.clone();
+        Daemon::builder(bound_by_permissions(&site), site.data()).arg(locked).arg(logs).start().unwrap()
+    };
+    let daemon = start();
+    has(&daemon, &name, 1);
+    assert!(daemon.stop().unwrap().success());
+    site.append("locked/a.log", "a 2\n");
+    set_mode(&folder, 0o000);
+    let daemon = start();
+    neighbour_is_read(&site, &daemon, "first");
+    let told = daemon.get("/api/v1/sources").unwrap().text();
+    assert!(told.to_lowercase().contains("permission denied"), "the folder's trouble is told: {told}");
+    set_mode(&folder, 0o755);
+    has(&daemon, &name, 2);
+    eventually("following again", || state(&daemon, &log) == "following");
+}
+
+#[test]
+fn a_folder_removed_and_made_again() {
+    let site = Site::new();
+    let (log, name) = (site.write("coming/a.log", "a 1\na 2\n"), site.source("coming/a.log"));
+    let [coming, logs] = [site.path("coming/*.log"), site.path("logs/*.log")];
+    let daemon = Daemon::builder(BINARY, site.data()).arg(coming).arg(logs).start().unwrap();
+    has(&daemon, &name, 2);
+    for round in 1..4 {
+        fs::remove_dir_all(site.path("coming")).unwrap();
+        eventually("telling that it is gone", || matches!(state(&daemon, &log).as_str(), "missing" | "gone"));
+        neighbour_is_read(&site, &daemon, &format!("round {round}"));
+        site.write("coming/a.log", format!("a {round} of another life\n"));
+        has(&daemon, &name, 2 + 2 * round - 1);
+        site.append("coming/a.log", "and more\n");
+        has(&daemon, &name, 2 + 2 * round);
+        eventually("following again", || state(&daemon, &log) == "following");
+    }
+}
+
+#[test]
+fn a_mount_lost_and_found_again() {
+    let site = Site::new();
+    fs::create_dir(site.path("disk")).unwrap();
+    let (disk, log, name) = (site.path("disk"), site.path("disk/a.log"), site.source("disk/a.log"));
+    // In mounts of its own, so that nothing is left of them.
+    let unshare = match rustix::process::geteuid().is_root() {
+        true => "unshare --mount",
+        false => "unshare --user --map-root-user --mount",
+    };
+    let mount = format!("mount -t tmpfs taffrail '{}'", disk.display());
+    let may = Command::new("sh").args(["-c", &format!("{unshare} {mount}")]).stderr(Stdio::null()).status();
+    if !may.unwrap().success() {
+        return println!("this system lets nobody mount: nothing is tested");
+    }
+    let script = program(
+        &site,
+        &format!("exec {unshare} -- sh -ec '{}\nexec \"$0\" \"$@\"'", mount.replace('\'', "")),
+    );
+    let [pattern, logs] = [site.path("disk/*.log"), site.path("logs/*.log")];
+    let daemon = Daemon::builder(script, site.data()).arg(pattern).arg(logs).start().unwrap();
+    // Inside of its mounts, as we see them.
+    let inside = PathBuf::from(format!("/proc/{}/root", daemon.pid())).join(log.strip_prefix("/").unwrap());
+    let enter = |command: &str| {
+        let mut nsenter = Command::new("nsenter");
+        if !rustix::process::geteuid().is_root() {
+            nsenter.args(["--user", "--preserve-credentials"]);
+        }
+        nsenter.args(["--mount", "--target", &daemon.pid().to_string(), "sh", "-ec", command]);
+        assert!(nsenter.status().unwrap().success(), "{command}");
+    };
+    fs::write(&inside, "a 1\n").unwrap();
+    has(&daemon, &name, 1);
+    enter(&format!("umount -l '{}'", disk.display()));
+    eventually("telling that it is gone", || matches!(state(&daemon, &log).as_str(), "missing" | "gone"));
+    neighbour_is_read(&site, &daemon, "first");
+    enter(&mount);
+    fs::write(&inside, "a 2 on another disk\n").unwrap();
+    has(&daemon, &name, 2);
+    eventually("following again", || state(&daemon, &log) == "following");
+}
+
+#[test]
+fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
+    let site = Site::new();
+    let library = ["lib/x86_64-linux-gnu", "lib/aarch64-linux-gnu", "lib64", "lib"]
+        .map(|folder| PathBuf::from(format!("/usr/{folder}/faketime/libfaketimeMT.so.1")))
+        .into_iter()
+        .find(|path| path.exists())
+        .expect("libfaketime is installed: scripts/setup test");
+    let clock = |offset: &str| site.write("clock", format!("{offset}\n"));
+    let start = || {
+        Daemon::builder(BINARY, site.data())
+            .arg(site.path("logs/*.log"))
+            .env("LD_PRELOAD", &library)
+            .env("FAKETIME_TIMESTAMP_FILE", site.path("clock"))
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+            .start()
+            .unwrap()
+    };
+    clock("+0");
+    site.write("logs/a.log", "a line at the right time\n");
+    let name = site.source("logs/a.log");
+    let mut daemon = start();
+    has(&daemon, &name, 1);
+    let mut lines = 1;
+    for (round, offset) in ["-1h", "-10y", "+0", "-10y"].into_iter().enumerate() {
+        clock(offset);
+        site.append("logs/a.log", format!("appended at {offset}, {round}\n"));
+        has(&daemon, &name, lines + 1);
+        fs::rename(site.path("logs/a.log"), site.path(&format!("logs/a.log.{round}"))).unwrap();
+        site.write("logs/a.log", format!("after a rotation at {offset}, {round}\n"));
+        has(&daemon, &name, lines + 2);
+        assert!(daemon.stop().unwrap().success());
+        site.append("logs/a.log", format!("while it was stopped at {offset}, {round}\n"));
+        fs::rename(site.path("logs/a.log"), site.path(&format!("logs/a.log-{round}"))).unwrap();
+        site.write("logs/a.log", format!("after a rotation while it was stopped at {offset}, {round}\n"));
+        daemon = start();
+        has(&daemon, &name, lines + 4);
+        lines += 4;
+        neighbour_is_read(&site, &daemon, &format!("round {round}"));
+        assert_eq!(state(&daemon, &site.path("logs/a.log")), "following");
+    }
+    let years = "SELECT count(DISTINCT extract(year FROM observed_timestamp)) FROM logs";
+    assert!(count(&daemon, years) > 1, "the clock was not set back: nothing was tested");
+}
+
+/// A file with 200 lines, then nothing up to 100 GB, and one more line.
+fn hole(site: &Site) -> PathBuf {
+    let path = site.write("logs/hole.log", "before the hole\n".repeat(200));
+    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(100 << 30).unwrap();
+    site.append("logs/hole.log", "\nafter the hole\n");
+    path
+}
+
+#[test]
+fn only_the_end_of_a_hundred_gigabytes() {
+    let site = Site::new();
+    let hole = hole(&site);
+    let daemon = site.daemon_with("[[source]]\npath = [\"{logs}\"]\nstart_at = \"end\"\n");
+    eventually("following", || state(&daemon, &hole) == "following");
+    site.append("logs/hole.log", "appended\n");
+    has(&daemon, &site.source("logs/hole.log"), 1);
+    assert_eq!(found(&daemon, "appended").len(), 1);
+    let peak = peak_memory_mib(&daemon);
+    assert!(peak < MEMORY_MIB, "{peak} MiB");
+}
+
+#[test]
+fn a_pattern_that_means_too_many_files() {
+    const FILES: u64 = 100_000;
+    let site = Site::new();
+    fs::create_dir(site.path("many")).unwrap();
+    for number in 0..FILES {
+        fs::File::create(site.path(&format!("many/{number:06}.log"))).unwrap();
+    }
+    let [many, logs] = [site.path("many/*.log"), site.path("logs/*.log")];
+    let config = format!("[[source]]\npath = [{many:?}]\n\n[[source]]\npath = [{logs:?}]\n");
+    let daemon = site.daemon_with(&config);
+    neighbour_is_read(&site, &daemon, "first");
+    let followed = || daemon.get("/api/v1/sources").unwrap().text().matches("\"following\"").count() as u64;
+    let says_so = || daemon.stderr().contains("files");
+    let told = wait_until(Duration::from_secs(60), || followed() > FILES || says_so());
+    assert!(told, "{} of {FILES} files are followed, and nothing is said:\n{}", followed(), daemon.stderr());
+    neighbour_is_read(&site, &daemon, "second");
+    assert_alive(&daemon, "too many files");
+    let peak = peak_memory_mib(&daemon);
+    assert!(peak < MEMORY_MIB, "{peak} MiB");
+}
+
+#[test]
+fn two_files_with_the_same_first_lines() {
+    let site = Site::new();
+    for head in ["# short\n".to_owned(), "# a long head, the same in both\n".repeat(100)] {
+        let [a, b] = ["logs/a.log", "logs/b.log"];
+        let (of_a, of_b) = (site.source(a), site.source(b));
+        [a, b].iter().for_each(|name| drop(site.write(name, &head)));
+        let heads = head.lines().count() as u64;
+        let daemon = site.daemon();
+        let before =
+            |name: &str| count(&daemon, &format!("SELECT count(*) FROM logs WHERE source = '{name}'"));
+        eventually("reading both heads", || before(&of_a) >= heads && before(&of_b) >= heads);
+        let (in_a, in_b) = (before(&of_a), before(&of_b));
+        site.append(a, "only in a\n");
+        has(&daemon, &of_a, in_a + 1);
+        has(&daemon, &of_b, in_b);
+        assert!(daemon.stop().unwrap().success());
+        // The new a.log begins as the old one did, and b.log has not grown.
+        fs::rename(site.path(a), site.path(&format!("{a}.1"))).unwrap();
+        site.write(a, format!("{head}only in the new a\n"));
+        site.append(b, "only in b\n");
+        let daemon = site.daemon();
+        has(&daemon, &of_a, in_a + 1 + heads + 1);
+        has(&daemon, &of_b, in_b + 1);
+        assert!(daemon.stop().unwrap().success());
+    }
+}
+
+#[test]
+fn ten_rotations_a_second_disturb_nobody() {
+    const ROTATIONS: u64 = 50;
+    let site = Site::new();
+    let log = site.path("logs/a.log");
+    let writer = LineWriter::start(&log, &site.path("asks"), 5_000, Reopens::AtOnce).unwrap();
+    let daemon = site.daemon();
+    let reopen = writer.reopen_script();
+    for rotation in 1..=ROTATIONS {
+        writer.wait_for(writer.written() + 500).unwrap();
+        fs::rename(&log, site.path(&format!("logs/a.log-{rotation:08}"))).unwrap();
+        assert!(Command::new("sh").args(["-ec", &reopen]).status().unwrap().success());
+        eventually("the writer's new file", || log.exists());
+        if rotation % 10 == 0 {
+            neighbour_is_read(&site, &daemon, &format!("rotation {rotation}"));
+        }
+    }
+    let written = writer.stop().unwrap();
+    has(&daemon, &site.source("logs/a.log"), written);
+    assert_eq!(state(&daemon, &log), "following");
+    assert_eq!(count(&daemon, "SELECT count(*) FROM gaps"), 0);
+    assert!(daemon.stop().unwrap().success());
+    let ledger = Ledger::of(&site.export(&site.source("logs/a.log")), written);
+    assert!(ledger.is_whole(), "{ledger}");
+}
