@@ -11,6 +11,8 @@ pub enum SourceState {
     Missing,
     /// What is at its path is not to be followed, with the reason.
     Refused(String),
+    /// It has come to its end: nothing more will be read.
+    Ended,
     /// The system does not let us read it, with its words; tried again at every scan.
     Failed(String),
 }

@@ -7,11 +7,13 @@
 mod clock;
 mod daemon;
 mod http;
+mod journal;
 mod scratch;
 mod wait;
 
 pub use clock::ManualClock;
 pub use daemon::{Daemon, DaemonBuilder};
 pub use http::{Client, Response, percent_encode};
+pub use journal::{JournalEntry, append_journal};
 pub use scratch::Scratch;
 pub use wait::wait_until;

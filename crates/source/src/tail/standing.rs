@@ -68,7 +68,7 @@ impl Tail {
                 let latest = self.next.back().map(|opened| opened.identity).or(self.identity());
                 inode == latest.map(|identity| identity.ino)
             }
-            SourceState::Refused(_) | SourceState::Failed(_) => true,
+            SourceState::Refused(_) | SourceState::Failed(_) | SourceState::Ended => true,
         }
     }
 
