@@ -182,8 +182,11 @@ mod tests {
     /// Lines with their offsets and whether a newline follows.
     type Lines = Vec<(String, u64, bool)>;
 
-    /// Feeds `text` in pieces of `size` bytes and gives the cursors, the lines, the gaps and what is no entry.
-    fn cut(text: &str, size: usize, max: usize) -> (Vec<String>, Lines, Vec<(u64, u64)>, Vec<String>) {
+    /// Cursors, lines, gaps, and what is no entry.
+    type Cut = (Vec<String>, Lines, Vec<(u64, u64)>, Vec<String>);
+
+    /// Feeds `text` in pieces of `size` bytes.
+    fn cut(text: &str, size: usize, max: usize) -> Cut {
         let mut entries = Entries::new(max, 100, 0);
         let (mut cursors, mut others) = (Vec::new(), Vec::new());
         let (mut lines, mut gaps) = (Vec::new(), Vec::new());
