@@ -57,6 +57,13 @@ impl Default for JournalConfig {
 }
 
 impl JournalConfig {
+    /// Whether the program that reads journals is there.
+    pub fn can_run(&self) -> bool {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        self.program.components().count() > 1 && self.program.is_file()
+            || std::env::split_paths(&path).any(|directory| directory.join(&self.program).is_file())
+    }
+
     /// Whether not all entries are wanted.
     fn is_filtered(&self) -> bool {
         !self.units.is_empty() || !self.identifiers.is_empty() || self.priority.is_some()

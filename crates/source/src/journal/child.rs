@@ -7,12 +7,9 @@ use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::fd::{AsFd, BorrowedFd};
 use rustix::io::ioctl_fionbio;
-use rustix::pipe::fcntl_setpipe_size;
 
 /// What one read takes at most.
 const READ_BYTES: usize = 64 * 1024;
-/// The pipe between us: room for what comes while a batch is stored.
-const PIPE_BYTES: usize = 1 << 20;
 /// What it says on stderr is kept up to here; the rest is read and forgotten.
 const SAID_MAX: usize = 4 * 1024;
 
@@ -40,8 +37,6 @@ impl Journalctl {
             return Err(io::Error::other("the system gave no pipe"));
         };
         let running = Self { child, stdout, stderr, said: Vec::new(), buffer: vec![0; READ_BYTES] };
-        // A smaller pipe is only slower.
-        let _ = fcntl_setpipe_size(&running.stdout, PIPE_BYTES);
         ioctl_fionbio(&running.stdout, true)?;
         if let Some(stderr) = &running.stderr {
             ioctl_fionbio(stderr, true)?;

@@ -60,9 +60,14 @@ impl JournalPlace {
         }
     }
 
-    /// Whether there is a journal now.
-    pub fn has_files(&self) -> bool {
-        self.look().is_ok_and(|look| look.files > 0)
+    /// Whether there is a journal that we may read now.
+    pub fn is_readable(&self) -> bool {
+        self.look().is_ok_and(|look| look.files > look.unreadable)
+    }
+
+    /// Journal files that are there now.
+    pub fn files(&self) -> usize {
+        self.look().map_or(0, |look| look.files)
     }
 
     /// How `journalctl` is told.
@@ -152,7 +157,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         let directory = JournalPlace::Directory(path("j"));
-        assert!(!directory.has_files());
+        assert!(directory.files() == 0);
         let nothing = directory.look().unwrap();
         fs::create_dir_all(path("j/machine")).unwrap();
         let empty = directory.look().unwrap();
@@ -164,7 +169,7 @@ mod tests {
         }
         let full = directory.look().unwrap();
         assert!(!full.needs_restart(&empty), "journalctl watches directories itself");
-        assert_eq!((full.files, directory.has_files()), (3, true));
+        assert_eq!((full.files, directory.files(), directory.is_readable()), (3, 3, true));
         let files = JournalPlace::Files(vec![path("j/*.journal").display().to_string()]);
         let one = files.look().unwrap();
         assert_eq!(one.files, 1);
