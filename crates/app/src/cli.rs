@@ -91,6 +91,7 @@ pub(crate) enum Command {
     taffrail run                              follow this machine's logs\n  \
     taffrail run --demo                       the same, with lively made-up traffic beside it\n  \
     taffrail run '/srv/app/**/*.log'          follow these files only\n  \
+    app 2>&1 | taffrail run -                 follow what a program writes\n  \
     taffrail run -c /etc/taffrail.toml        take everything from a file")]
 pub(crate) struct RunArgs {
     /// Address of UI and API [default: 127.0.0.1:8062]
@@ -99,7 +100,7 @@ pub(crate) struct RunArgs {
     /// Add a source of realistic made-up traffic
     #[arg(long)]
     pub demo: bool,
-    /// Files or globs to follow, in place of the config's
+    /// Files or globs to follow, named pipes, or - for stdin, in place of the config's
     #[arg(value_name = "PATH or GLOB")]
     pub paths: Vec<String>,
 }
@@ -108,7 +109,7 @@ pub(crate) struct RunArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
     taffrail import /var/log/syslog.2.gz\n  \
-    journalctl -o short-iso | taffrail import --source journal -")]
+    journalctl -o json --all | taffrail import --source old-journal -")]
 pub(crate) struct ImportArgs {
     /// Name the source; needs a single FILE [default: the file's path, `stdin` for -]
     #[arg(long, value_name = "NAME")]

@@ -8,6 +8,7 @@ mod document;
 mod key;
 mod listen;
 mod problem;
+mod source;
 pub(crate) mod unit;
 mod value;
 
@@ -20,9 +21,11 @@ use fs_err as fs;
 
 pub(crate) use docs::markdown;
 pub(crate) use problem::Problem;
+pub(crate) use source::{SourceConfig, SourceKind, StartAt, ZoneChoice};
 use value::Value;
 
-/// What `run` follows where neither config nor flags name files.
+/// What `run` follows where neither config nor flags name files; and the journal where the first of the system's
+/// own logs are not there.
 pub(crate) const DEFAULT_PATHS: [&str; 4] =
     ["/var/log/**/*.log", "/var/log/syslog", "/var/log/messages", "./logs/*.log"];
 
@@ -86,21 +89,6 @@ pub(crate) struct Memory {
     pub memtable_bytes: u64,
 }
 
-/// Files that are followed in the same way.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct SourceConfig {
-    /// Paths and globs.
-    pub paths: Vec<String>,
-    /// Paths and globs to leave out.
-    pub exclude: Vec<String>,
-    /// Where reading starts in a file that is new.
-    pub start_at: StartAt,
-    /// The service of lines that name none; `None`: from the file's name.
-    pub service: Option<String>,
-    /// The zone of timestamps that name none.
-    pub zone: ZoneChoice,
-}
-
 /// Who named the sources.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Origin {
@@ -110,58 +98,6 @@ pub(crate) enum Origin {
     File,
     /// The command line.
     Flags,
-}
-
-/// Where reading starts in a file that is seen for the first time.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum StartAt {
-    /// At its first byte.
-    Beginning,
-    /// After what it holds already.
-    End,
-    /// With the first whole line of its last bytes, so many.
-    Last(u64),
-}
-
-impl StartAt {
-    fn from_text(text: &str) -> Result<Self, String> {
-        match (text, text.strip_prefix("last ")) {
-            ("beginning", _) => Ok(Self::Beginning),
-            ("end", _) => Ok(Self::End),
-            (_, Some(size)) => unit::bytes(size).map(Self::Last),
-            _ => Err(format!(
-                "`{text}` is unknown; \"beginning\", \"end\" or a size as in \"last 1 MiB\" is possible"
-            )),
-        }
-    }
-}
-
-/// The zone of timestamps that are written without one.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ZoneChoice {
-    /// The machine's, at the moment of the timestamp.
-    Local,
-    /// Minutes east of UTC.
-    Offset(i16),
-}
-
-impl ZoneChoice {
-    fn from_text(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("`{text}` is no zone; \"local\", \"UTC\" or an offset as \"+02:00\" is possible");
-        match text.to_ascii_lowercase().as_str() {
-            "local" => return Ok(Self::Local),
-            "utc" | "z" => return Ok(Self::Offset(0)),
-            _ => {}
-        }
-        let (hours, minutes) = text.get(1..).and_then(|rest| rest.split_once(':')).ok_or_else(wrong)?;
-        let two_digits = |part: &str| (part.len() == 2).then(|| part.parse::<i16>().ok()).flatten();
-        match (text.as_bytes().first(), two_digits(hours), two_digits(minutes)) {
-            (Some(b'+'), Some(h @ 0..=18), Some(m @ 0..=59)) => Ok(Self::Offset(h * 60 + m)),
-            (Some(b'-'), Some(h @ 0..=18), Some(m @ 0..=59)) => Ok(Self::Offset(-(h * 60 + m))),
-            _ => Err(wrong()),
-        }
-    }
 }
 
 /// How much the program says about itself on stderr.
@@ -215,7 +151,12 @@ pub(crate) struct Host {
     pub root: bool,
     /// The host name.
     pub name: String,
+    /// Whether its journal is the only place of its system's messages, and may be read.
+    pub journal: bool,
 }
+
+/// Where programs that write the system's messages into files put them.
+const SYSTEM_LOGS: [&str; 2] = ["/var/log/syslog", "/var/log/messages"];
 
 impl Host {
     /// The machine this runs on.
@@ -223,7 +164,9 @@ impl Host {
         let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
         let root = fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0);
-        Self { root, name: name.unwrap_or_else(|| "localhost".to_owned()) }
+        let written = SYSTEM_LOGS.iter().any(|path| Path::new(path).exists());
+        let journal = !written && taffrail_source::JournalPlace::Machine.is_readable();
+        Self { root, name: name.unwrap_or_else(|| "localhost".to_owned()), journal }
     }
 }
 
@@ -289,7 +232,10 @@ impl Config {
             document::apply(file.path, file.text, &mut config, &mut problems);
         }
         config.apply_environment(env, &mut problems);
-        config.apply_flags(overrides, &mut problems);
+        config.apply_flags(overrides, host, &mut problems);
+        if problems.is_empty() {
+            problems.extend(source::same_name(&config.sources));
+        }
         if problems.is_empty() {
             problems.extend(listen::check(config.listen, config.allow_anonymous).err());
         }
@@ -331,7 +277,7 @@ impl Config {
         }
     }
 
-    fn apply_flags(&mut self, overrides: &Overrides, problems: &mut Vec<Problem>) {
+    fn apply_flags(&mut self, overrides: &Overrides, host: &Host, problems: &mut Vec<Problem>) {
         if let Some(data_dir) = &overrides.data_dir {
             data_dir.clone_into(&mut self.data_dir);
         }
@@ -352,26 +298,11 @@ impl Config {
         } else if self.sources.is_empty() {
             let paths = DEFAULT_PATHS.map(str::to_owned).to_vec();
             self.sources = vec![SourceConfig { paths, ..SourceConfig::with_defaults() }];
-        }
-    }
-}
-
-impl SourceConfig {
-    /// A source whose keys have their defaults; it names no path yet.
-    pub(crate) fn with_defaults() -> Self {
-        let mut source = Self {
-            paths: Vec::new(),
-            exclude: Vec::new(),
-            start_at: StartAt::Beginning,
-            service: None,
-            zone: ZoneChoice::Local,
-        };
-        for key in key::KEYS {
-            if let (key::Default::Text(text), key::Target::Source(set)) = (&key.default, &key.target) {
-                set(&mut source, &Value::untyped(*text)).expect("a test reads every default");
+            if host.journal {
+                let kind = SourceKind::Journal;
+                self.sources.push(SourceConfig { kind, ..SourceConfig::with_defaults() });
             }
         }
-        source
     }
 }
 

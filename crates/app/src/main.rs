@@ -6,6 +6,7 @@ mod commands;
 mod config;
 mod demo;
 mod exit;
+mod followers;
 mod pipeline;
 mod pushes;
 mod standing;

@@ -9,8 +9,8 @@ use taffrail_serve::api::{self, Problem};
 use taffrail_serve::{Health, Sources};
 use taffrail_source::{Behind, Glance, Identity, Now, SourceState, SourceStatus, Watchdog};
 
-use crate::commands::run::Followers;
 use crate::config::unit::human_bytes;
+use crate::followers::Followers;
 
 /// Parts of a source's patience in which the watchdog shows itself: it wakes up so often.
 const TICKS: u32 = 30;

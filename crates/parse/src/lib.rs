@@ -5,10 +5,12 @@
 //! empty renders the raw line again, byte for byte. Start reading at [`Parser`]; `formats` holds one file a
 //! family of formats, and `draft` what they fill in.
 
+mod byte_list;
 mod class;
 mod clock;
 mod draft;
 mod formats;
+mod journal;
 mod key_cache;
 mod layout_cache;
 mod member;

@@ -3,13 +3,20 @@
 use taffrail_record::{AttributeKind, Severity};
 
 use crate::clock::{Clock, Stamp};
-use crate::draft::{Draft, DraftAttribute, LayoutChoice, Name, Place};
-use crate::quoted;
+use crate::draft::{Draft, DraftAttribute, Known, LayoutChoice, Name, Place};
+use crate::{byte_list, journal, quoted};
 
 /// Members of one line at most; the rest stays in the raw line.
 const MEMBERS_MAX: usize = 256;
 /// Bytes of a service or node name at most.
 const NAME_MAX: usize = 128;
+
+/// The rank of the member that every journal entry has, and no other JSON.
+const JOURNAL_TIME: u8 = 7;
+/// The rank of a journal entry's message, which may be a list: of bytes, or of several messages.
+const MESSAGE: u8 = 3;
+/// The rank of the unit as a service; it is an attribute as well.
+const UNIT: u8 = 7;
 
 /// What a member's value is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,7 +67,8 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"@timestamp" => (Role::Time, 3),
         b"t" => (Role::Time, 4),
         b"date" => (Role::Time, 5),
-        b"__REALTIME_TIMESTAMP" => (Role::Time, 6),
+        b"_SOURCE_REALTIME_TIMESTAMP" => (Role::Time, 6),
+        b"__REALTIME_TIMESTAMP" => (Role::Time, JOURNAL_TIME),
         b"level" => (Role::Level, 0),
         b"severity" => (Role::Level, 1),
         b"lvl" => (Role::Level, 2),
@@ -71,7 +79,7 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"msg" => (Role::Message, 0),
         b"message" => (Role::Message, 1),
         b"log" => (Role::Message, 2),
-        b"MESSAGE" => (Role::Message, 3),
+        b"MESSAGE" => (Role::Message, MESSAGE),
         b"event" => (Role::Message, 4),
         b"service" => (Role::Service, 0),
         b"agent" => (Role::Service, 1),
@@ -80,6 +88,8 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"logger" => (Role::Service, 4),
         b"service.name" => (Role::Service, 5),
         b"SYSLOG_IDENTIFIER" => (Role::Service, 6),
+        b"_SYSTEMD_UNIT" => (Role::Service, UNIT),
+        b"_COMM" => (Role::Service, 8),
         b"host" => (Role::Node, 0),
         b"hostname" => (Role::Node, 1),
         b"node" => (Role::Node, 2),
@@ -94,6 +104,8 @@ struct Cast {
     chosen: [Option<(usize, u8)>; 5],
     stamp: Option<Stamp>,
     severity: Option<Severity>,
+    /// Whether the line is an entry of journald's journal.
+    journal: bool,
 }
 
 impl Cast {
@@ -150,6 +162,7 @@ impl Members {
             let Some((role, rank)) = role(name_of(member, line, names)) else {
                 continue;
             };
+            cast.journal |= role == Role::Time && rank == JOURNAL_TIME;
             if cast.chosen[role as usize].is_some_and(|(_, best)| best <= rank) {
                 continue;
             }
@@ -161,7 +174,10 @@ impl Members {
                 Role::Level => {
                     level(member.value, text).inspect(|found| cast.severity = Some(*found)).is_some()
                 }
-                Role::Message => is_text(member.value) && !text.is_empty(),
+                Role::Message => {
+                    (is_text(member.value) && !text.is_empty())
+                        || (rank == MESSAGE && is_list(member.value, text))
+                }
                 Role::Service | Role::Node => is_text(member.value) && is_name(text),
             };
             if fits {
@@ -189,13 +205,20 @@ impl Members {
         } else if cast.has(Role::Message, index) {
             self.fill_body(member, line, draft);
         } else if cast.has(Role::Service, index) {
+            let unit =
+                cast.chosen[Role::Service as usize].is_some_and(|(_, rank)| cast.journal && rank == UNIT);
+            let end = if unit { end - unit_suffix(&line[start..end]) } else { end };
             draft.cut(line, start, end, hole(b"{service}", b"{service|j}"));
             draft.service = Some(Place::line(start, end));
+            if unit {
+                draft.attribute(Known::Unit, AttributeKind::Text, start, member.end);
+            }
         } else if cast.has(Role::Node, index) {
             draft.cut(line, start, end, hole(b"{node}", b"{node|j}"));
             draft.node = Some(Place::line(start, end));
         } else {
-            attribute(member, line, draft);
+            let known = journal_field(cast, member, line, &draft.names);
+            attribute(member, known, line, draft);
         }
     }
 
@@ -215,6 +238,14 @@ impl Members {
     fn fill_body(&self, member: &Member, line: &[u8], draft: &mut Draft) {
         let mut end = member.end;
         let text = &line[member.start..end];
+        if member.value == Value::Json {
+            // What the list stands for cannot tell how it was written.
+            draft.keep_whole();
+            let from = draft.scratch.len();
+            byte_list::decode(text, &mut draft.scratch);
+            draft.body = Place::scratch(from, draft.scratch.len());
+            return;
+        }
         let escaped = match member.value {
             Value::Quoted { escaped: true } => {
                 let newline = text.ends_with(b"\\n")
@@ -236,6 +267,10 @@ fn name_of<'a>(member: &Member, line: &'a [u8], names: &'a [u8]) -> &'a [u8] {
         Name::Line(start, end) => &line[start..end],
         Name::Built(start, end) => &names[start..end],
     }
+}
+
+fn is_list(value: Value, text: &[u8]) -> bool {
+    value == Value::Json && text.first() == Some(&b'[')
 }
 
 fn is_text(value: Value) -> bool {
@@ -279,10 +314,31 @@ fn numeric_level(text: &[u8]) -> Option<Severity> {
     }
 }
 
-fn attribute(member: &Member, line: &[u8], draft: &mut Draft) {
+/// A journal entry's field that has a name of ours, and what its value is.
+fn journal_field(cast: &Cast, member: &Member, line: &[u8], names: &[u8]) -> Option<(Known, AttributeKind)> {
+    if !cast.journal || !matches!(member.value, Value::Quoted { .. }) {
+        return None;
+    }
+    let (known, number) = journal::known(name_of(member, line, names))?;
+    let text = &line[member.start..member.end];
+    Some((
+        known,
+        if number { AttributeKind::of_number(text, AttributeKind::Text) } else { AttributeKind::Text },
+    ))
+}
+
+/// Bytes of the ending that every service's unit has.
+fn unit_suffix(text: &[u8]) -> usize {
+    const SUFFIX: &[u8] = b".service";
+    if text.len() > SUFFIX.len() && text.ends_with(SUFFIX) { SUFFIX.len() } else { 0 }
+}
+
+fn attribute(member: &Member, known: Option<(Known, AttributeKind)>, line: &[u8], draft: &mut Draft) {
     let Member { name, start, end, value } = *member;
+    let name = known.map_or(name, |(known, _)| Name::Known(known));
     let text = &line[start..end];
     let kind = match value {
+        _ if let Some((_, kind)) = known => kind,
         Value::Quoted { .. } => AttributeKind::Text,
         Value::Number => AttributeKind::of_number(text, AttributeKind::Json),
         Value::Json => AttributeKind::Json,
@@ -291,7 +347,7 @@ fn attribute(member: &Member, line: &[u8], draft: &mut Draft) {
     let quoted = matches!(value, Value::Quoted { .. });
     // The names are lent out while the layout is written.
     let names = std::mem::take(&mut draft.names);
-    draft.cut_named(line, start, end, name_of(member, line, &names), quoted);
+    draft.cut_named(line, start, end, name_of(&Member { name, ..*member }, line, &names), quoted);
     draft.names = names;
     let value = decode(line, start, end, value == Value::Quoted { escaped: true }, draft);
     draft.attributes.push(DraftAttribute { name, kind, value });

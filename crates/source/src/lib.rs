@@ -2,7 +2,7 @@
 //!
 //! Owns: discovery, file identity, cutting bytes into lines, checkpoints' content. Depends on: record.
 //! Never: parses a line, stores anything, runs async code. Start reading at [`Tail`], which follows one path;
-//! [`Follower`] is the thin thread around many of them.
+//! [`Follower`] is the thin thread around many of them. [`Journal`] and [`Pipe`] are sources that are no files.
 
 mod config;
 mod cut;
@@ -10,10 +10,13 @@ mod discover;
 mod error;
 mod follower;
 mod identity;
+mod journal;
 mod mark;
 mod open_file;
+mod own_thread;
 mod packing;
 mod pattern;
+mod pipe;
 mod reader;
 mod refusal;
 mod rotated;
@@ -27,8 +30,10 @@ pub use discover::{Discovery, discover};
 pub use error::{Error, Stopped};
 pub use follower::{Follower, Sink};
 pub use identity::Identity;
+pub use journal::{Journal, JournalConfig, JournalPlace};
 pub use packing::{MAGIC_BYTES, Packing};
 pub use pattern::source_name;
+pub use pipe::{Pipe, PipeConfig, PipePlace, STDIN};
 pub use reader::{Fill, Reading, read_lines};
 pub use status::{SourceKind, SourceState, SourceStatus, StoppedAt};
 pub use tail::{Now, Tail};

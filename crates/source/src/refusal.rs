@@ -93,7 +93,9 @@ pub(crate) fn refused_kind(kind: &std::fs::FileType) -> Option<&'static str> {
     match kind {
         kind if kind.is_file() => None,
         kind if kind.is_dir() => Some("is a directory: follow `DIR/*` or `DIR/**/*.log` instead"),
-        kind if kind.is_fifo() => Some("is a FIFO: pipe it into `taffrail import -` instead"),
+        kind if kind.is_fifo() => {
+            Some("is a FIFO: name its path without a glob, and start again, to read it")
+        }
         kind if kind.is_socket() => Some("is a socket, not a file"),
         kind if kind.is_char_device() || kind.is_block_device() => Some("is a device, not a file"),
         _ => Some("is not a regular file"),

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use fs_err as fs;
@@ -24,6 +24,7 @@ pub struct DaemonBuilder {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     folder: Option<PathBuf>,
+    stdin: bool,
 }
 
 impl DaemonBuilder {
@@ -38,6 +39,13 @@ impl DaemonBuilder {
     #[must_use]
     pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Gives the daemon a pipe as standard input, see [`Daemon::take_stdin`]; else it has none.
+    #[must_use]
+    pub fn stdin(mut self) -> Self {
+        self.stdin = true;
         self
     }
 
@@ -62,7 +70,7 @@ impl DaemonBuilder {
         }
         command.args(&self.arguments).envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.current_dir(self.folder.as_deref().unwrap_or(output.path()));
-        command.stdin(Stdio::null());
+        command.stdin(if self.stdin { Stdio::piped() } else { Stdio::null() });
         command.stdout(fs::File::create(output.join("stdout"))?.into_parts().0);
         command.stderr(fs::File::create(output.join("stderr"))?.into_parts().0);
         let child = command.spawn().map_err(|err| {
@@ -98,6 +106,7 @@ impl Daemon {
             arguments: Vec::new(),
             environment: Vec::new(),
             folder: None,
+            stdin: false,
         }
     }
 
@@ -109,6 +118,11 @@ impl Daemon {
     /// Its data directory.
     pub fn data(&self) -> &Path {
         &self.data
+    }
+
+    /// The other end of its standard input; it ends when that is dropped.
+    pub fn take_stdin(&mut self) -> Option<ChildStdin> {
+        self.child.stdin.take()
     }
 
     /// Its process id.

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use rustix::fs::Access;
 use serde::Serialize;
+use taffrail_source::{JournalConfig, PipePlace};
 
 use crate::cli::{CheckArgs, GlobalArgs};
 use crate::client::Client;
 use crate::config::{Config, Origin, Overrides, Problem, unit};
 use crate::exit::Outcome;
+use crate::followers::Parts;
 use crate::terminal::{Terminal, escape};
 
 /// Files that are listed by name.
@@ -34,9 +36,14 @@ struct Report {
 }
 
 /// What one source of the config means.
-#[derive(Serialize, Debug)]
+#[derive(Serialize, Default, Debug)]
 struct Followed {
+    #[serde(rename = "type")]
+    kind: &'static str,
     paths: Vec<String>,
+    /// What a journal or a pipe is, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    what: Option<String>,
     files: Vec<PathBuf>,
     refused: Vec<Refused>,
     missing: Vec<PathBuf>,
@@ -107,9 +114,15 @@ impl Report {
         };
         let mut report = Self { config_file: config.file.clone(), sources_from, ..Self::default() };
         for source in &config.sources {
-            report.source(&source.paths, &source.exclude);
+            let parts = Parts::of(source, &[]);
+            parts.journal.iter().for_each(|journal| report.journal(journal));
+            parts.pipes.iter().for_each(|pipe| report.pipe(pipe));
+            if !parts.patterns.is_empty() {
+                report.files(&parts.patterns, &source.exclude);
+            }
         }
-        if report.problems.is_empty() && report.sources.iter().all(|source| source.files.is_empty()) {
+        let waits = |source: &Followed| source.kind == "files" && source.files.is_empty();
+        if report.problems.is_empty() && report.sources.iter().all(waits) {
             report.warnings.push("no file matches now; `run` waits for files to appear".to_owned());
         }
         report.place(config);
@@ -117,7 +130,42 @@ impl Report {
         report
     }
 
-    fn source(&mut self, paths: &[String], exclude: &[String]) {
+    fn journal(&mut self, journal: &JournalConfig) {
+        let place = journal.place.describe();
+        let count = journal.place.files();
+        let plural = if count == 1 { "" } else { "s" };
+        let filter: String = [("units", &journal.units), ("identifiers", &journal.identifiers)]
+            .into_iter()
+            .filter(|(_, list)| !list.is_empty())
+            .map(|(name, list)| format!(", {name} {}", list.join(" ")))
+            .chain(journal.priority.map(|priority| format!(", priority {priority} or worse")))
+            .collect();
+        if !journal.can_run() {
+            self.warnings.push(format!("{place}: `journalctl` is not in PATH; `run` waits for it"));
+        } else if count == 0 {
+            self.warnings.push(format!("{place}: there is no journal file now; `run` waits for one"));
+        } else if !journal.place.is_readable() {
+            self.warnings.push(format!(
+                "{place}: its files may not be read; run as root or as a member of the group systemd-journal"
+            ));
+        }
+        let what = format!("{place}: {count} journal file{plural}{filter}, as `{}`", journal.source);
+        self.sources.push(Followed { kind: "journal", what: Some(what), ..Followed::default() });
+    }
+
+    fn pipe(&mut self, pipe: &PipePlace) {
+        let (paths, what) = match pipe {
+            PipePlace::Stdin => (vec!["-".to_owned()], "standard input, until it ends".to_owned()),
+            PipePlace::Fifo(path) => {
+                let later = if path.exists() { "" } else { " (not there yet)" };
+                let path = path.display().to_string();
+                (vec![path.clone()], format!("{path}: a pipe{later}"))
+            }
+        };
+        self.sources.push(Followed { kind: "pipe", paths, what: Some(what), ..Followed::default() });
+    }
+
+    fn files(&mut self, paths: &[String], exclude: &[String]) {
         let found = match taffrail_source::discover(paths, exclude, FILES_MAX) {
             Ok(found) => found,
             Err(error) => return self.problems.push(error.to_string()),
@@ -130,7 +178,8 @@ impl Report {
         }
         let refused = found.refused.into_iter().map(|(path, reason)| Refused { path, reason });
         let (files, missing) = (found.files, found.missing);
-        self.sources.push(Followed { paths: paths.to_vec(), files, refused: refused.collect(), missing });
+        let (paths, refused) = (paths.to_vec(), refused.collect());
+        self.sources.push(Followed { kind: "files", paths, what: None, files, refused, missing });
     }
 
     fn place(&mut self, config: &Config) {
@@ -218,6 +267,9 @@ impl Report {
 
 impl Followed {
     fn lines(&self) -> Vec<String> {
+        if let Some(what) = &self.what {
+            return vec![format!("follows   {what}")];
+        }
         let plural = if self.files.len() == 1 { "" } else { "s" };
         let mut lines =
             vec![format!("follows   {}: {} file{plural}", self.paths.join(", "), self.files.len())];
@@ -244,10 +296,10 @@ impl Followed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Host;
+    use crate::config::{ConfigText, Host};
 
     fn report(overrides: Overrides) -> (Report, String) {
-        let host = Host { root: false, name: "n".into() };
+        let host = Host { root: false, name: "n".into(), journal: false };
         let config = Config::load(None, &|_| None, &host, &overrides).unwrap();
         let report = Report::of(&config);
         let text = report.text(Terminal { stdout: false, color: false, hints: false, notes: false });
@@ -273,6 +325,37 @@ mod tests {
             assert!(text.contains(part), "{part} in\n{text}");
         }
         assert!(!dir.path().join("new").exists());
+    }
+
+    #[test]
+    fn journals_and_pipes_are_explained() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        let text = format!(
+            "data_dir = \"{0}/data\"\nlisten = \"127.0.0.1:0\"\n[[source]]\ntype = \"journal\"\n\
+             path = \"{0}\"\nunits = [\"a.service\"]\npriority = \"err\"\n\
+             [[source]]\npath = [\"-\", \"{0}/fifo\"]\n[[source]]\ntype = \"pipe\"\npath = \"{0}/later\"\n",
+            dir.path().display()
+        );
+        let host = Host { root: false, name: "n".into(), journal: false };
+        let file = ConfigText { path: Path::new("t.toml"), text: &text };
+        let config = Config::load(Some(file), &|_| None, &host, &Overrides::default()).unwrap();
+        let report = Report::of(&config);
+        let text = report.text(Terminal { stdout: false, color: false, hints: false, notes: false });
+        let dir = dir.path().display();
+        for part in [
+            &format!(
+                "follows   {dir}: 0 journal files, units a.service, priority 3 or worse, as `journal:{dir}`\n"
+            ),
+            "follows   standard input, until it ends\n",
+            &format!("follows   {dir}/fifo: a pipe\n"),
+            &format!("follows   {dir}/later: a pipe (not there yet)\n"),
+            "there is no journal file now",
+            "no problem found",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
     }
 
     #[test]

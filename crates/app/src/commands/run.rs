@@ -8,18 +8,18 @@ use fs_err as fs;
 use taffrail_query::StoreEngine;
 use taffrail_record::Timestamp;
 use taffrail_serve::{Hosts, Info, Limits, LiveHub, Server, Services};
-use taffrail_source::{Follower, SourceStatus};
 use taffrail_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::RunArgs;
 use crate::client::DAEMON_FILE;
-use crate::config::{Config, Origin as SourcesFrom, SourceConfig, StartAt, unit};
+use crate::config::{Config, unit};
 use crate::demo::Demo;
 use crate::exit::Outcome;
-use crate::pipeline::{Origin, Pipeline, PipelineSink};
+use crate::followers::{self, Followers};
+use crate::pipeline::Pipeline;
 use crate::pushes::Pushes;
-use crate::standing::{Place, Standing};
+use crate::standing::Standing;
 use crate::store_access;
 use crate::terminal::escape;
 
@@ -27,8 +27,6 @@ use crate::terminal::escape;
 const LIVE_CAPACITY: usize = 256;
 /// Seed of the demo's traffic: every demo looks the same.
 const DEMO_SEED: u64 = 8062;
-/// Followed files that the start-up message names.
-const NAMED_FILES: usize = 6;
 
 /// Runs the command until SIGINT or SIGTERM.
 pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome> {
@@ -45,7 +43,7 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let live = LiveHub::new(LIVE_CAPACITY);
     let stopping = Arc::default();
     let pipeline = Pipeline { store: Arc::clone(&store), live: live.clone(), stopping };
-    let followers = Arc::new(Followers::spawn(&config, &pipeline)?);
+    let followers = Arc::new(Followers::spawn(&config, &pipeline, now)?);
     announce(&config, &store, &server, &recovered)?;
     // Before anyone learns where it answers: who stops it at once is to see it end in order.
     let stop = runtime.block_on(async { stop_signal() })?;
@@ -120,73 +118,6 @@ fn services(
     })
 }
 
-/// What is followed: one follower a configured source.
-pub(crate) struct Followers {
-    followers: std::sync::Mutex<Vec<Follower>>,
-}
-
-impl Followers {
-    fn spawn(config: &Config, pipeline: &Pipeline) -> anyhow::Result<Self> {
-        let checkpoints = pipeline.store.checkpoints()?;
-        let mut followers = Vec::new();
-        let mut taken: Vec<String> = vec![format!("{}/**", config.data_dir.display())];
-        for source in &config.sources {
-            let origin = Origin::of(source);
-            let sink = PipelineSink::new(pipeline.clone(), origin, &config.node);
-            let follow = follow(config, source, &taken);
-            // A file that two sources name is read once, by the first.
-            taken.extend(source.paths.iter().cloned());
-            followers.push(Follower::spawn(follow, checkpoints.clone(), Box::new(sink), now)?);
-        }
-        Ok(Self { followers: std::sync::Mutex::new(followers) })
-    }
-
-    /// Every source of every follower.
-    pub(crate) fn status(&self) -> Vec<SourceStatus> {
-        self.locked().iter().flat_map(Follower::status).collect()
-    }
-
-    /// The next `count` sources behind `place`, which moves on; fewer at the end.
-    pub(crate) fn status_after(&self, place: &mut Place, count: usize) -> Vec<SourceStatus> {
-        place.next(&self.locked(), count, |follower, after, count| follower.status_after(after, count))
-    }
-
-    /// The patterns of followers whose thread has ended by itself.
-    pub(crate) fn ended(&self) -> Vec<String> {
-        let followers = self.locked();
-        let ended = followers.iter().filter(|follower| !follower.is_running());
-        ended.map(|follower| follower.patterns().join(" ")).collect()
-    }
-
-    fn locked(&self) -> std::sync::MutexGuard<'_, Vec<Follower>> {
-        self.followers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
-    fn stop(&self) {
-        let followers = std::mem::take(&mut *self.locked());
-        followers.into_iter().for_each(Follower::stop);
-    }
-}
-
-fn follow(config: &Config, source: &SourceConfig, taken: &[String]) -> taffrail_source::Config {
-    // The demo writes into the data directory, where nothing else is to be followed.
-    let is_demo = *source == Demo::source(&config.data_dir);
-    let taken = if is_demo { &[] } else { taken };
-    let max_line_bytes = config.max_line_bytes as usize;
-    let limits = taffrail_source::Limits { max_line_bytes, ..taffrail_source::Limits::default() };
-    taffrail_source::Config {
-        patterns: source.paths.clone(),
-        exclude: source.exclude.iter().chain(taken).cloned().collect(),
-        start_at: match source.start_at {
-            StartAt::Beginning => taffrail_source::StartAt::Beginning,
-            StartAt::End => taffrail_source::StartAt::End,
-            StartAt::Last(bytes) => taffrail_source::StartAt::Last(bytes),
-        },
-        limits,
-        ..taffrail_source::Config::default()
-    }
-}
-
 /// Says where things are, in a few lines.
 #[expect(clippy::print_stdout, reason = "the first words of the daemon are for the person who started it")]
 fn announce(
@@ -205,35 +136,12 @@ fn announce(
     for report in &recovered.reports {
         println!("  damaged  {}", escape(report));
     }
-    for line in followed(config)? {
+    for line in followers::announcement(config)? {
         println!("  follows  {line}");
     }
     println!("  answers  http://{}", server.address());
     println!("Stop with Ctrl-C.");
     Ok(())
-}
-
-fn followed(config: &Config) -> anyhow::Result<Vec<String>> {
-    let mut lines = Vec::new();
-    if config.sources_from == SourcesFrom::Default {
-        lines.push("this machine's logs (neither paths nor a config were given):".to_owned());
-    }
-    for source in &config.sources {
-        let found = taffrail_source::discover(&source.paths, &source.exclude, 10_000)?;
-        let patterns = source.paths.join(" ");
-        let mut names: Vec<String> =
-            found.files.iter().take(NAMED_FILES).map(|path| path.display().to_string()).collect();
-        if found.files.len() > NAMED_FILES {
-            names.push(format!("and {} more", found.files.len() - NAMED_FILES));
-        }
-        let names =
-            if names.is_empty() { "nothing yet, waits for them".to_owned() } else { names.join(", ") };
-        lines.push(format!("{}: {}", escape(&patterns), escape(&names)));
-        lines.extend(found.refused.iter().take(NAMED_FILES).map(|(path, reason)| {
-            format!("  not {}: {}", escape(&path.display().to_string()), escape(&reason.to_string()))
-        }));
-    }
-    Ok(lines)
 }
 
 /// `daemon.json`: tells commands where the daemon answers; gone when it has ended.

@@ -29,6 +29,10 @@ path = [\"/srv/shop/log/*.log\"]
 exclude = [\"/srv/shop/log/debug.log\"]
 service = \"shop\"
 zone = \"+02:00\"
+
+[[source]]
+type = \"journal\"
+units = [\"shop.service\"]
 ```
 
 Durations: a whole number and `ms`, `s`, `m`, `h`, `d` or `w`. Sizes: a whole number and `B`, `kB`, `MB`, `GB`,
@@ -56,8 +60,9 @@ fn heading(table: Option<&str>) -> String {
         Some("source") => {
             let paths = DEFAULT_PATHS.map(|path| format!("`{path}`")).join(", ");
             format!(
-                "\n## `[[source]]`\n\nOne table for each set of files that are followed alike. Without any, and without \
-                 paths on the command line,\n`run` follows {paths}.\n"
+                "\n## `[[source]]`\n\nOne table for each set of files that are followed alike, for each journal, and for pipes. \
+                 Without any, and without\npaths on the command line, `run` follows {paths};\nand this machine's journal, \
+                 where there is one that may be read and neither `/var/log/syslog` nor `/var/log/messages`.\n"
             )
         }
         Some(table) => format!("\n## `[{table}]`\n"),

@@ -111,11 +111,8 @@ impl Reader<'_> {
             for (member, value) in members {
                 self.source_key(member, value, &mut source);
             }
-            if source.paths.is_empty() && self.problems.len() == before {
-                self.report(
-                    line,
-                    "this [[source]] names no file; add path = [\"/var/log/example/*.log\"]".to_owned(),
-                );
+            if let Some(problem) = source.problem().filter(|_| self.problems.len() == before) {
+                self.report(line, problem);
             }
             config.sources.push(source);
         }

@@ -4,8 +4,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::source::priority;
 use super::value::Value;
-use super::{Config, LogLevel, SourceConfig, StartAt, ZoneChoice, listen, unit};
+use super::{Config, LogLevel, SourceConfig, SourceKind, StartAt, ZoneChoice, listen, unit};
 
 /// Smallest `max_line`: shorter limits would cut ordinary lines.
 const MAX_LINE_MIN: u64 = 1 << 10;
@@ -244,10 +245,32 @@ pub(crate) static KEYS: &[Key] = &[
         }),
     },
     Key {
+        name: "source.type",
+        form: "\"files\", \"journal\" or \"pipe\"",
+        default: Default::Text("files"),
+        doc: "What is followed: files; journald's journal, read by systemd's `journalctl`; or named pipes that need not be \
+              there yet.",
+        target: Target::Source(|source, value| {
+            source.kind = match value.text()? {
+                "files" => SourceKind::Files,
+                "journal" | "journald" => SourceKind::Journal,
+                "pipe" => SourceKind::Pipe,
+                other => {
+                    return Err(format!(
+                        "`{other}` is unknown; \"files\", \"journal\" or \"pipe\" is possible"
+                    ));
+                }
+            };
+            Ok(())
+        }),
+    },
+    Key {
         name: "source.path",
         form: "list of paths or globs",
-        default: Default::Found("needed in every `[[source]]`"),
-        doc: "The files to follow. `*` and `?` stay within a directory, `**` goes through directories, `{a,b}` is either.",
+        default: Default::Found("needed, but for a journal: this machine's"),
+        doc: "The files to follow. `*` and `?` stay within a directory, `**` goes through directories, `{a,b}` is either. \
+              `-` is standard input. A named pipe is read when its path is written out: reading takes the lines away from \
+              others, so no glob does. For a journal: a directory of journal files, or files and globs of files.",
         target: Target::Source(|source, value| {
             source.paths.extend(non_empty(value)?);
             Ok(())
@@ -267,7 +290,7 @@ pub(crate) static KEYS: &[Key] = &[
         name: "source.start_at",
         form: "\"beginning\", \"end\" or \"last SIZE\"",
         default: Default::Text("beginning"),
-        doc: "Where reading starts in files that are there at the first start; \"last 1 MiB\" begins with the first whole \
+        doc: "Where reading starts in files and journals that are there at the first start; \"last 1 MiB\" begins with the first whole \
               line of the last MiB. For huge old files that are not worth reading. Files that appear later are read whole.",
         target: Target::Source(|source, value| {
             source.start_at = StartAt::from_text(value.text()?)?;
@@ -285,6 +308,47 @@ pub(crate) static KEYS: &[Key] = &[
         }),
     },
     Key {
+        name: "source.name",
+        form: "name",
+        default: Default::Found("`journal`, or `journal:DIRECTORY`"),
+        doc: "What a journal's source is called. For two sources that read one journal with different filters.",
+        target: Target::Source(|source, value| {
+            source.name = Some(value.text()?.to_owned()).filter(|name| !name.is_empty());
+            Ok(())
+        }),
+    },
+    Key {
+        name: "source.units",
+        form: "list of unit names",
+        default: Default::Found("all"),
+        doc: "Entries of these systemd units only, with systemd's own words about them: `nginx.service`. For journals of \
+              which little is wanted.",
+        target: Target::Source(|source, value| {
+            source.units = names(value)?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "source.identifiers",
+        form: "list of names",
+        default: Default::Found("all"),
+        doc: "Journal entries of these programs only, as `SYSLOG_IDENTIFIER` has them: `sshd`, `kernel`.",
+        target: Target::Source(|source, value| {
+            source.identifiers = names(value)?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "source.priority",
+        form: "\"emerg\", \"alert\", \"crit\", \"err\", \"warning\", \"notice\", \"info\" or \"debug\"",
+        default: Default::Found("all"),
+        doc: "Journal entries that are at least this bad only.",
+        target: Target::Source(|source, value| {
+            source.priority = Some(priority(value.text()?)?);
+            Ok(())
+        }),
+    },
+    Key {
         name: "source.zone",
         form: "\"local\", \"UTC\" or an offset as \"+02:00\"",
         default: Default::Text("local"),
@@ -298,6 +362,12 @@ pub(crate) static KEYS: &[Key] = &[
 
 fn at_least(bytes: u64, smallest: u64, name: &str) -> Result<u64, String> {
     if bytes < smallest { Err(format!("the smallest is {name}")) } else { Ok(bytes) }
+}
+
+fn names(value: &Value) -> Result<Vec<String>, String> {
+    let names = value.names()?;
+    let odd = names.iter().find(|name| name.chars().any(char::is_control));
+    odd.map_or(Ok(names.clone()), |odd| Err(format!("{odd:?} is no name")))
 }
 
 fn non_empty(value: &Value) -> Result<Vec<String>, String> {

@@ -3,7 +3,7 @@
 use super::*;
 
 fn host() -> Host {
-    Host { root: true, name: "web-06".to_owned() }
+    Host { root: true, name: "web-06".to_owned(), journal: false }
 }
 
 fn load(text: &str, env: &[(&str, &str)], overrides: &Overrides) -> Result<Config, Vec<String>> {
@@ -75,6 +75,69 @@ zone = "+02:00"
     assert_eq!(second.paths, ["/b", "/c"]);
     assert_eq!((second.start_at, second.zone), (StartAt::End, ZoneChoice::Offset(120)));
     assert_eq!((second.exclude.len(), second.service.as_deref()), (1, Some("s")));
+}
+
+#[test]
+fn a_journal_is_followed_where_it_is_the_only_place_of_the_systems_messages() {
+    let with_journal = Host { journal: true, ..host() };
+    let load =
+        |overrides: &Overrides| Config::load(None, &|_| None, &with_journal, overrides).unwrap().sources;
+    let kinds = |sources: &[SourceConfig]| sources.iter().map(|source| source.kind).collect::<Vec<_>>();
+    let sources = load(&Overrides::default());
+    assert_eq!(kinds(&sources), [SourceKind::Files, SourceKind::Journal]);
+    assert_eq!((sources[1].journal_name().as_str(), sources[1].paths.len()), ("journal", 0));
+    let named = load(&Overrides { paths: vec!["/a".into()], ..Overrides::default() });
+    assert_eq!(kinds(&named), [SourceKind::Files]);
+}
+
+#[test]
+fn journals_and_pipes_have_keys_of_their_own() {
+    let config = file(
+        r#"
+[[source]]
+type = "journal"
+units = ["nginx.service", "php.service"]
+identifiers = "sshd"
+priority = "warning"
+start_at = "end"
+[[source]]
+type = "journald"
+name = "kernel"
+identifiers = ["kernel"]
+[[source]]
+type = "journal"
+path = "/var/log/journal/remote"
+[[source]]
+type = "pipe"
+path = "/run/app.fifo"
+[[source]]
+path = ["-", "/var/log/x.log"]
+"#,
+    )
+    .unwrap();
+    let names: Vec<String> = config.sources[..3].iter().map(SourceConfig::journal_name).collect();
+    assert_eq!(names, ["journal", "kernel", "journal:/var/log/journal/remote"]);
+    let journal = &config.sources[0];
+    assert_eq!((journal.units.len(), journal.identifiers.len(), journal.priority), (2, 1, Some(4)));
+    assert_eq!(config.sources[3].kind, SourceKind::Pipe);
+    for (text, want) in [
+        (
+            "type = \"syslog\"",
+            "`source.type`: `syslog` is unknown; \"files\", \"journal\" or \"pipe\" is possible",
+        ),
+        ("type = \"pipe\"", "names no pipe"),
+        ("type = \"pipe\"\npath = \"/run/*.fifo\"", "a glob finds no pipe"),
+        ("type = \"journal\"\nexclude = \"/x\"", "`source.exclude` is for files"),
+        ("type = \"journal\"\npath = \"-\"", "cannot be read from standard input"),
+        ("path = \"/a\"\nunits = \"x\"", "`source.units` is for journals"),
+        ("type = \"journal\"\npriority = \"loud\"", "`loud` is unknown; \"emerg\", "),
+        ("type = \"journal\"\nunits = \"a\\u0000b\"", "is no name"),
+        ("type = \"journal\"\n[[source]]\ntype = \"journal\"", "two journals are called `journal`"),
+        ("path = \"-\"\n[[source]]\npath = \"-\"", "read once only"),
+    ] {
+        let problems = file(&format!("[[source]]\n{text}")).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].contains(want), "{text}: {problems:?}");
+    }
 }
 
 #[test]
@@ -164,7 +227,7 @@ fn an_open_listener_is_refused_with_the_reason() {
 
 #[test]
 fn data_directories_by_user() {
-    let user = Host { root: false, name: String::new() };
+    let user = Host { root: false, name: String::new(), journal: false };
     for (env, want) in [
         (vec![("HOME", "/h")], "/h/.local/share/taffrail"),
         (vec![("HOME", "/h"), ("XDG_DATA_HOME", "/x")], "/x/taffrail"),

@@ -10,6 +10,7 @@ const SAMPLES: &[&str] = &[
     r#"{"time":"2026-11-01T00:00:00Z","level":"INFO","msg":"hi\n","n":5,"x":0.120,"o":{"a":[1,"b"]}}"#,
     r#"{"level":30,"time":1793491200006,"pid":7,"hostname":"web","msg":"a\u001bb","e":{},"d":null}"#,
     r#"{"log":"ERROR boom\n","stream":"stderr","time":"2026-11-01T00:00:00.123456789Z"}"#,
+    r#"{"MESSAGE":"a\"b","PRIORITY":"3","_PID":"12","_SYSTEMD_UNIT":"x.service","__REALTIME_TIMESTAMP":"1793491200006000"}"#,
     "2016-10-06T00:17:09.669794202Z stdout F hello",
     "2026-11-01T00:00:00.006000+00:00 web-06 sshd[23165]: Failed password",
     "Nov  1 00:00:00 web-06 sshd[23165]: Failed password",

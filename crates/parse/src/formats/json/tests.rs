@@ -52,6 +52,45 @@ fn journal_entries_name_their_fields_in_capitals() {
 }
 
 #[test]
+fn journal_entries_are_records_of_their_programs() {
+    // As a source hands them over, their fields in order.
+    for (line, want, layout) in [
+        (
+            r#"{"MESSAGE":"m","PRIORITY":"6","_COMM":"sh","_HOSTNAME":"h","_PID":"17","_SOURCE_REALTIME_TIMESTAMP":"1793491200006000","_SYSTEMD_UNIT":"a.service","__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1793491200007000"}"#,
+            "2026-11-01T00:00:00.006000000Z INFO a@h | m | level=6i comm=sh pid=17i unit=a.service cursor=s=1 received_us=1793491200007000i",
+            r#"{{"MESSAGE":"{body|j}","PRIORITY":"{level|j}","_COMM":"{.comm|j}","_HOSTNAME":"{node|j}","_PID":"{.pid|j}","_SOURCE_REALTIME_TIMESTAMP":"{ts:epoch6}","_SYSTEMD_UNIT":"{service|j}.service","__CURSOR":"{.cursor|j}","__REALTIME_TIMESTAMP":"{.received_us|j}"}}"#,
+        ),
+        (
+            r#"{"MESSAGE":"m","MY_FIELD":"x","UNIT":"b.service","SYSLOG_IDENTIFIER":"systemd","_PID":"+1","_SYSTEMD_UNIT":"init.scope","__REALTIME_TIMESTAMP":"1793491200006000"}"#,
+            "2026-11-01T00:00:00.006000000Z INFO systemd | m | MY_FIELD=x UNIT=b.service pid=+1 unit=init.scope",
+            r#"{{"MESSAGE":"{body|j}","MY_FIELD":"{.MY_FIELD|j}","UNIT":"{.UNIT|j}","SYSLOG_IDENTIFIER":"{service|j}","_PID":"{.pid|j}","_SYSTEMD_UNIT":"{.unit|j}","__REALTIME_TIMESTAMP":"{ts:epoch6}"}}"#,
+        ),
+        (
+            r#"{"MESSAGE":[27,91,109,195,169],"_COMM":"sh","__REALTIME_TIMESTAMP":"1793491200006000"}"#,
+            "2026-11-01T00:00:00.006000000Z INFO sh | \u{1b}[m\u{e9}",
+            "",
+        ),
+        (
+            r#"{"MESSAGE":["one","two"],"TAG":["a",[255]],"_SYSTEMD_UNIT":".service","__REALTIME_TIMESTAMP":"1793491200006000"}"#,
+            "2026-11-01T00:00:00.006000000Z INFO .service | one\ntwo | TAG=[\"a\",[255]]j unit=.service",
+            "",
+        ),
+        (
+            r#"{"MESSAGE":"m","pid":"1","_PID":"2","__REALTIME_TIMESTAMP":"1793491200006000"}"#,
+            "2026-11-01T00:00:00.006000000Z INFO | m | pid=1",
+            "",
+        ),
+        (
+            r#"{"MESSAGE":"m","_PID":"2","_CMDLINE":"a \"b\""}"#,
+            r#"observed INFO | m | _PID=2 _CMDLINE=a "b""#,
+            r#"{{"MESSAGE":"{body|j}","_PID":"{._PID|j}","_CMDLINE":"{._CMDLINE|j}"}}"#,
+        ),
+    ] {
+        check(line, want, layout);
+    }
+}
+
+#[test]
 fn keeps_whole_what_it_cannot_write_again() {
     for (line, want) in [
         (r#"{"msg":"a\u003cb"}"#, "observed INFO | a<b"),
