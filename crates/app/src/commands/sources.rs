@@ -6,7 +6,7 @@ use std::path::Path;
 
 use taffrail_record::Checkpoint;
 use taffrail_serve::api::{SOURCES_LIMIT_MAX, Source, SourcesAnswer, is_named};
-use taffrail_source::{Glance, StoppedAt};
+use taffrail_source::{Glance, SourceKind, StoppedAt};
 use taffrail_store::Store;
 use taffrail_store::engine::GAPS_NEWEST;
 
@@ -84,7 +84,7 @@ fn stopped(name: String, checkpoint: &Checkpoint) -> Source {
         (_, None) => (known_size, known_size.saturating_sub(position)),
     };
     Source {
-        kind: if path.is_some() { "file" } else { name.split(':').next().unwrap_or_default() }.to_owned(),
+        kind: kind(&name, &checkpoint.state).to_owned(),
         state: NOT_RUNNING.to_owned(),
         path,
         identity: place.map(|place| standing::identity(place.identity)),
@@ -96,6 +96,17 @@ fn stopped(name: String, checkpoint: &Checkpoint) -> Source {
         source: name,
         ..Source::default()
     }
+}
+
+/// What the checkpoint's first word says it is.
+fn kind(name: &str, state: &str) -> &'static str {
+    let kind = match state.split(' ').next() {
+        Some("journal") => SourceKind::Journal,
+        Some("pipe") if name.starts_with('/') => SourceKind::Fifo,
+        Some("pipe") => SourceKind::Stdin,
+        _ => SourceKind::File,
+    };
+    kind.name()
 }
 
 fn table(sources: &[Source], width: usize, terminal: Terminal) -> String {
@@ -151,6 +162,19 @@ mod tests {
 
     fn source(name: &str, state: &str) -> Source {
         Source { source: name.to_owned(), state: state.to_owned(), ..Source::default() }
+    }
+
+    #[test]
+    fn checkpoints_say_what_a_source_is() {
+        for (name, state, want) in [
+            ("/a", "v1 dev=1 ino=2", "file"),
+            ("/a", "v1 between", "file"),
+            ("/a", "pipe v1", "fifo"),
+            ("stdin", "pipe v1", "stdin"),
+            ("journal", "journal v1 s=1", "journal"),
+        ] {
+            assert_eq!(kind(name, state), want, "{name} {state}");
+        }
     }
 
     #[test]
