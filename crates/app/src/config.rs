@@ -52,6 +52,8 @@ pub(crate) struct Config {
     pub sources_from: Origin,
     /// The longest line that is stored whole, without its newline.
     pub max_line_bytes: u64,
+    /// Files of one `[[source]]` that are followed, at most.
+    pub max_files: usize,
     /// What is deleted when.
     pub retention: Retention,
     /// Limits of queries.
@@ -254,6 +256,7 @@ impl Config {
             sources: Vec::new(),
             sources_from: Origin::Default,
             max_line_bytes: 0,
+            max_files: 0,
             retention: Retention { max_age: Duration::ZERO, max_size_bytes: 0 },
             query: Query { timeout: Duration::ZERO, memory_bytes: 0, concurrent: 0 },
             memory: Memory { memtable_bytes: 0 },

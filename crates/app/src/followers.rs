@@ -211,6 +211,7 @@ fn follow(
         exclude: source.exclude.iter().chain(taken).cloned().collect(),
         start_at: start_at(source),
         limits: limits(config),
+        max_files: config.max_files,
         ..taffrail_source::Config::default()
     }
 }

@@ -24,7 +24,7 @@ pub struct Config {
     pub exclude: Vec<String>,
     /// Where files that exist at start and have no checkpoint are read from. Default: the beginning.
     pub start_at: StartAt,
-    /// Files followed at most. Default 100,000.
+    /// Files followed at most. Default 50,000.
     pub max_files: usize,
     /// Bytes of deleted files that are held open until they are read; above it the largest are given up, and become
     /// gaps. Default 1 GiB.
@@ -41,7 +41,7 @@ impl Default for Config {
             patterns: Vec::new(),
             exclude: Vec::new(),
             start_at: StartAt::Beginning,
-            max_files: 100_000,
+            max_files: 50_000,
             max_deleted_bytes: 1 << 30,
             poll_interval: Duration::from_millis(250),
             limits: Limits::default(),

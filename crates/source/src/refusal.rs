@@ -85,7 +85,9 @@ pub(crate) fn open_rotated(path: &Path, identity: &Identity) -> Result<Opened, C
     }
     let len = MAGIC_BYTES.min(usize::try_from(opened.size).unwrap_or(MAGIC_BYTES));
     let packing = read_exactly(&opened.file, 0, len)?.and_then(|head| Packing::of(&head));
-    Ok(Opened { packing, ..opened })
+    // How large its content is shows when it has been read.
+    let size = if packing.is_some() { 0 } else { opened.size };
+    Ok(Opened { packing, size, ..opened })
 }
 
 /// Why a kind of file is not followed; `None` for regular files.

@@ -62,13 +62,28 @@ pub(crate) fn find(path: &Path, identity: &Identity) -> Option<PathBuf> {
 
 /// The rotated files of `path`, oldest first; of a compressed file and its original, the original.
 pub(crate) fn files(path: &Path) -> Vec<Rotated> {
-    let mut all: Vec<Rotated> = places(path).iter().flat_map(|place| rotated(place)).collect();
-    // Counted names grow with age, dated ones the other way.
-    all.sort_by_key(|file| (Reverse(file.generation.min(MAX_COUNT)), file.generation, file.packed));
-    all.dedup_by(|next, file| {
-        next.generation == file.generation && next.packed && next.packed != file.packed
-    });
+    let all = places(path).into_iter().flat_map(|place| rotated(&place));
+    let (mut counted, mut all): (Vec<Rotated>, Vec<Rotated>) =
+        all.partition(|file| file.generation <= MAX_COUNT);
+    all.sort_by_key(|file| (file.generation, file.packed, file.modified));
+    counted.sort_by_key(|file| (Reverse(file.generation), file.packed, file.modified));
+    if counts_up(&counted) {
+        counted.sort_by_key(|file| (file.generation, file.packed, file.modified));
+    }
+    all.append(&mut counted);
+    all.dedup_by(|next, file| next.generation == file.generation && next.packed && !file.packed);
     all
+}
+
+/// Whether the newest of files has the largest number: logrotate counts the other way, others do not. When they
+/// were written to decides; some of those times may mislead, for clocks are set.
+fn counts_up(falling: &[Rotated]) -> bool {
+    let with = |up: bool| {
+        falling.windows(2).filter(|pair| pair[0].generation > pair[1].generation).filter(move |pair| {
+            if up { pair[0].modified > pair[1].modified } else { pair[0].modified < pair[1].modified }
+        })
+    };
+    with(true).count() > with(false).count()
 }
 
 /// The names under which `path` may have been followed before it was rotated: `x.log` for `x.log.1`.
@@ -82,7 +97,7 @@ pub(crate) fn origins(path: &Path) -> Vec<PathBuf> {
 fn places(path: &Path) -> Vec<PathBuf> {
     let mut places = vec![path.to_owned()];
     if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
-        places.extend(fs::canonicalize(path).ok().filter(|target| target.parent() != path.parent()));
+        places.extend(fs::canonicalize(path));
     }
     places
 }
@@ -138,6 +153,7 @@ fn generation_after(suffix: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
 
     #[test]
     fn names_that_a_rotation_gives() {
@@ -196,6 +212,19 @@ mod tests {
             .map(|file| file.path.file_name().unwrap().to_string_lossy().into_owned())
             .collect();
         assert_eq!(found, ["x.log.20261119.gz", "x.log.20261120", "x.log.10.gz", "x.log.2", "x.log.1"]);
+    }
+
+    #[test]
+    fn numbers_count_up_where_time_says_so() {
+        for (first, second, expected) in [(1, 2, ["x.log.1", "x.log.2"]), (2, 1, ["x.log.2", "x.log.1"])] {
+            let dir = tempfile::tempdir().unwrap();
+            for (number, seconds) in [(first, 1_000), (second, 2_000)] {
+                let file = fs::File::create(dir.path().join(format!("x.log.{number}"))).unwrap();
+                file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+            }
+            let found: Vec<_> = files(&dir.path().join("x.log")).into_iter().map(|file| file.path).collect();
+            assert_eq!(found, expected.map(|name| dir.path().join(name)));
+        }
     }
 
     #[test]

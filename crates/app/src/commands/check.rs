@@ -18,8 +18,6 @@ use crate::terminal::{Terminal, escape};
 
 /// Files that are listed by name.
 const FILES_SHOWN: usize = 20;
-/// Files that are looked for in one source; as many as `run` follows.
-const FILES_MAX: usize = 10_000;
 /// Less free space than this deserves a warning.
 const FREE_BYTES_WARNING: u64 = 1 << 30;
 
@@ -118,7 +116,7 @@ impl Report {
             parts.journal.iter().for_each(|journal| report.journal(journal));
             parts.pipes.iter().for_each(|pipe| report.pipe(pipe));
             if !parts.patterns.is_empty() {
-                report.files(&parts.patterns, &source.exclude);
+                report.files(&parts.patterns, &source.exclude, config.max_files);
             }
         }
         let waits = |source: &Followed| source.kind == "files" && source.files.is_empty();
@@ -165,15 +163,15 @@ impl Report {
         self.sources.push(Followed { kind: "pipe", paths, what: Some(what), ..Followed::default() });
     }
 
-    fn files(&mut self, paths: &[String], exclude: &[String]) {
-        let found = match taffrail_source::discover(paths, exclude, FILES_MAX) {
+    fn files(&mut self, paths: &[String], exclude: &[String], max_files: usize) {
+        let found = match taffrail_source::discover(paths, exclude, max_files) {
             Ok(found) => found,
             Err(error) => return self.problems.push(error.to_string()),
         };
         if found.truncated {
             let paths = paths.join(", ");
             self.warnings.push(format!(
-                "{paths}: more than {FILES_MAX} files match, the rest is left out; narrow the glob"
+                "{paths}: more than {max_files} files match, the rest is left out; narrow the glob or raise max_files"
             ));
         }
         let refused = found.refused.into_iter().map(|(path, reason)| Refused { path, reason });

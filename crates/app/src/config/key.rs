@@ -161,6 +161,17 @@ pub(crate) static KEYS: &[Key] = &[
         }),
     },
     Key {
+        name: "max_files",
+        form: "number",
+        default: Default::Text("50000"),
+        doc: "Files of one `[[source]]` that are followed at most; what a pattern means beyond is left out, and that is said. \
+              For machines with very many logs: each costs some kilobytes of memory.",
+        target: Target::Config(|config, value| {
+            config.max_files = value.count()?;
+            Ok(())
+        }),
+    },
+    Key {
         name: "retention.max_age",
         form: "duration",
         default: Default::Text("30d"),

@@ -20,7 +20,7 @@ pub(crate) fn announcement(config: &Config) -> anyhow::Result<Vec<String>> {
         lines.extend(parts.journal.iter().map(journal));
         lines.extend(parts.pipes.iter().map(pipe));
         if !parts.patterns.is_empty() {
-            files(source, &parts.patterns, &mut lines)?;
+            lines.extend(files(source, &parts.patterns, config.max_files)?);
         }
     }
     if config.sources_from == Origin::Default {
@@ -52,8 +52,9 @@ fn pipe(place: &PipePlace) -> String {
     }
 }
 
-fn files(source: &SourceConfig, patterns: &[String], lines: &mut Vec<String>) -> anyhow::Result<()> {
-    let found = taffrail_source::discover(patterns, &source.exclude, 10_000)?;
+fn files(source: &SourceConfig, patterns: &[String], max_files: usize) -> anyhow::Result<Vec<String>> {
+    let found = taffrail_source::discover(patterns, &source.exclude, max_files)?;
+    let mut lines = Vec::new();
     let patterns = patterns.join(" ");
     let mut names: Vec<String> =
         found.files.iter().take(NAMED_FILES).map(|path| path.display().to_string()).collect();
@@ -65,7 +66,7 @@ fn files(source: &SourceConfig, patterns: &[String], lines: &mut Vec<String>) ->
     lines.extend(found.refused.iter().take(NAMED_FILES).map(|(path, reason)| {
         format!("  not {}: {}", escape(&path.display().to_string()), escape(&reason.to_string()))
     }));
-    Ok(())
+    Ok(lines)
 }
 
 /// Why the journal is left out where nobody said what to follow.
