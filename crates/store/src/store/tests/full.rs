@@ -75,7 +75,7 @@ fn a_disk_that_others_fill_costs_nothing_but_time() {
     assert_eq!(store.disk_status(), Default::default());
     let taken = sender.taken;
     drop(store);
-    check(directory.path(), &nothing().into_iter().chain(taken).collect(), "space came back");
+    check(directory.path(), &nothing().into_iter().chain(taken).collect(), true, "space came back");
 }
 
 /// A store with records in memory, whose catalog is about to refuse.
@@ -115,7 +115,7 @@ fn a_full_catalog_is_waited_for() {
     sender.flush().unwrap();
     store.shared.catalog().connection.execute_batch("DROP TRIGGER fat").unwrap();
     drop(store);
-    check(directory.path(), &nothing().into_iter().chain([(KEPT, 50)]).collect(), "a full catalog");
+    check(directory.path(), &nothing().into_iter().chain([(KEPT, 50)]).collect(), true, "a full catalog");
 }
 
 #[test]
@@ -136,5 +136,5 @@ fn a_catalog_that_somebody_holds_is_waited_for() {
     sender.flush().unwrap();
     eventually("the end of the trouble", || store.disk_status().trouble.is_none());
     drop(store);
-    check(directory.path(), &nothing().into_iter().chain([(KEPT, 100)]).collect(), "a held catalog");
+    check(directory.path(), &nothing().into_iter().chain([(KEPT, 100)]).collect(), true, "a held catalog");
 }
