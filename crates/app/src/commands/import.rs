@@ -121,12 +121,23 @@ fn import(
         read
     });
     if let Some(error) = failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
-        return Err(error.into());
+        return Err(explained(error));
     }
     // What was read before a failure is kept.
-    bulk.finish()?;
+    bulk.finish().map_err(explained)?;
     report.done(&input, read.err());
     Ok(())
+}
+
+fn explained(error: taffrail_store::Error) -> anyhow::Error {
+    let full = error.is_full();
+    let error = anyhow::Error::from(error);
+    match full {
+        true => error.context(
+            "the disk is full; free some space and run the import again: it goes on after its last segment",
+        ),
+        false => error,
+    }
 }
 
 fn take(receiver: &Mutex<Receiver<Job>>) -> Option<Job> {

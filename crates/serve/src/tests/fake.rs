@@ -38,6 +38,7 @@ pub(super) struct Fake {
     pub(super) running: AtomicUsize,
     /// Queries that were.
     pub(super) cancelled: AtomicUsize,
+    pub(super) disk: Mutex<DiskStatus>,
 }
 
 pub(super) fn hit(body: &str, severity: Severity) -> Hit {
@@ -275,8 +276,13 @@ impl Engine for Fake {
             groups: hits.iter().map(group).collect(),
             oldest: hits.iter().map(|hit| hit.timestamp).min(),
             newest: hits.iter().map(|hit| hit.timestamp).max(),
+            disk: self.disk(),
             ..Stats::default()
         })
+    }
+
+    fn disk(&self) -> DiskStatus {
+        self.disk.lock().unwrap().clone()
     }
 }
 

@@ -6,8 +6,9 @@ use axum::body::Body;
 use axum::http::{Method, Request};
 use serde_json::{Value, json};
 use taffrail_record::Severity;
+use taffrail_store::engine::{DiskStatus, DiskTrouble};
 
-use super::fake::{Fake, get, get_text, hit, post, read, send};
+use super::fake::{Fake, NOW, get, get_text, hit, post, read, send};
 use crate::api::{
     ContextAnswer, FacetsAnswer, HistogramAnswer, Record, SearchAnswer, SqlAnswer, StatsAnswer,
 };
@@ -141,6 +142,19 @@ async fn the_program_tells_what_it_holds() {
     assert_eq!(sources["sources"][0]["source"], "/var/log/app.log");
     let healthy = json!({"status": "ok", "version": "0.1.0", "problems": [], "warnings": []});
     assert_eq!(get(&services, "/api/v1/health").await, (200, healthy));
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_with_what_it_takes() {
+    let (fake, services) = filled();
+    let trouble = DiskTrouble { since: NOW, full: true, needed_bytes: 4_711, cause: "no space".to_owned() };
+    *fake.disk.lock().unwrap() = DiskStatus { trouble: Some(trouble), dropped_records: 3, dropped_bytes: 77 };
+    let stats: StatsAnswer = answer(&services, "/api/v1/stats").await;
+    let since = stats.disk.since.clone().unwrap();
+    assert_eq!((stats.disk.state.as_str(), stats.disk.needed_bytes), ("full", 4_711));
+    assert_eq!((stats.disk.dropped_records, stats.disk.dropped_bytes), (3, 77));
+    let (_, _, health) = get_text(&services, "/api/v1/health").await;
+    assert!(health.contains(&format!("disk full since {since}, 4711 bytes needed")), "{health}");
 }
 
 #[tokio::test]

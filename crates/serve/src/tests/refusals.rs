@@ -88,6 +88,16 @@ async fn wrong_requests_are_named_and_told_the_way_out() {
 }
 
 #[tokio::test]
+async fn a_push_that_is_refused_for_now_says_when_to_come_back() {
+    let (_fake, services) = services();
+    for (source, seconds) in [("full", "10"), ("failing", "1"), ("stopped", "1")] {
+        let request = Request::post(format!("/api/v1/logs?source={source}")).body(Body::from("x")).unwrap();
+        let (status, headers, _) = read(send(&services, request).await).await;
+        assert_eq!((status.as_u16(), headers["retry-after"].to_str().unwrap()), (503, seconds), "{source}");
+    }
+}
+
+#[tokio::test]
 async fn strangers_are_refused() {
     let (_fake, services) = services();
     for (method, host, origin, status) in [

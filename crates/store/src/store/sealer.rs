@@ -160,6 +160,7 @@ impl Sealer<'_> {
             if self.shared.reserve.hold(needed).is_err() {
                 // Better the reserve alone than nothing for the next attempt.
                 let _ = self.shared.reserve.hold(0);
+                self.shared.tell(&mut self.shared.writer());
                 return false;
             }
         }

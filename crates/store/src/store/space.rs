@@ -81,8 +81,9 @@ impl Store {
 }
 
 impl Shared {
+    /// `None` where the filesystem does not tell.
     fn space(&self) -> Option<Space> {
-        self.disk.space(&self.directory).ok()
+        self.disk.space(&self.directory).ok().filter(|space| space.total > 0)
     }
 
     /// Removes what retention says, then the oldest segments, until `needed` bytes are free or too little of

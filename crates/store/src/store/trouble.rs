@@ -25,6 +25,8 @@ pub(super) struct Trouble {
     cause: String,
     /// Only the log failed: its next success ends it.
     of_log: bool,
+    /// Whether the program's own log has it.
+    told: bool,
 }
 
 impl Shared {
@@ -42,30 +44,42 @@ impl Shared {
                 }
             }
             other => {
-                let directory = self.directory.display();
-                if full {
-                    tracing::warn!(
-                        "the disk under {directory} is full, {needed_bytes} bytes are needed: storing waits ({cause})"
-                    );
-                } else {
+                let told = !full;
+                if told {
+                    let directory = self.directory.display();
                     tracing::error!("the disk under {directory} fails, will try again: {cause}");
                 }
                 let since = other.as_ref().map_or_else(now, |known| known.since);
-                *other = Some(Trouble { since, full, needed_bytes, cause, of_log });
+                *other = Some(Trouble { since, full, needed_bytes, cause, of_log, told });
             }
         }
         writer.failures += 1;
         self.changed.notify_all();
     }
 
+    /// Says that the disk is full, once, when room cannot be made at once.
+    pub(super) fn tell(&self, writer: &mut Writer) {
+        let Some(trouble) = writer.trouble.as_mut().filter(|trouble| !trouble.told) else { return };
+        trouble.told = true;
+        tracing::warn!(
+            "the disk under {} is full, {} bytes are needed: storing waits ({})",
+            self.directory.display(),
+            trouble.needed_bytes,
+            trouble.cause
+        );
+    }
+
     /// It works again: all of it, or only the log.
     pub(super) fn clear(&self, writer: &mut Writer, is_over: impl FnOnce(&Trouble) -> bool) {
         let Some(trouble) = writer.trouble.take_if(|trouble| is_over(trouble)) else { return };
+        self.changed.notify_all();
+        if !trouble.told {
+            return;
+        }
         let seconds = now().0.saturating_sub(trouble.since.0) / Timestamp::SECOND;
         let what = if trouble.full { "has space again" } else { "works again" };
         let directory = self.directory.display();
         tracing::info!("the disk under {directory} {what} after {seconds} s: storing goes on");
-        self.changed.notify_all();
     }
 
     /// The error that callers see.

@@ -89,7 +89,9 @@ fn run(case: Case, from: u64) -> u64 {
         disk.cut_power(loss);
     }
     let want: BTreeMap<_, _> = nothing().into_iter().chain(want).collect();
-    check(directory.path(), &want, &context);
+    // Sending what is missing takes as long as all the rest.
+    let goes_on = from.is_multiple_of(3);
+    check(directory.path(), &want, goes_on, &context);
     count
 }
 
@@ -102,11 +104,6 @@ fn everywhere(case: Case) {
         run(case, from);
     }
     println!("{case:?}: {whole} operations");
-}
-
-#[test]
-fn a_failing_operation_is_survived_without_a_restart() {
-    everywhere(Case::passing(Fault::Io, 1));
 }
 
 #[test]
@@ -145,7 +142,7 @@ fn a_power_cut_that_leaves_halves_loses_nothing_that_was_waited_for() {
 }
 
 #[test]
-fn a_power_cut_after_a_failure_loses_nothing_that_was_waited_for() {
+fn a_failure_is_survived_without_a_restart_and_a_power_cut_later_loses_nothing_waited_for() {
     everywhere(Case { cut: Some(Loss::All), ..Case::passing(Fault::Io, 1) });
 }
 
@@ -217,7 +214,7 @@ fn a_start_that_fails_at_any_operation_loses_nothing() {
             let context = format!("{case:?} from {from} on: {:?}", disk.failed());
             // The lost index is told of, once.
             drop(open_on(Arc::new(RealDisk), directory.path(), limits(), tuning).unwrap());
-            check(directory.path(), &want, &context);
+            check(directory.path(), &want, from.is_multiple_of(4), &context);
             from += 1;
         }
         assert!(whole > 3, "only {whole} operations are counted");
