@@ -137,6 +137,23 @@ fn every_entry_comes_once_over_boots_rotations_and_restarts() {
 }
 
 #[test]
+fn files_of_a_glob_are_followed_through_rotation() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    write(&path("other.journal"), 100..101);
+    let (config, stored) = (config(&path("x*.journal")), Stored::default());
+    let journal = start(&config, &stored);
+    for round in 0..3u64 {
+        write(&path("x.journal"), round * 10..round * 10 + 5);
+        has(&stored, &journal, &numbers(0..round * 10 + 5));
+        fs::rename(path("x.journal"), path(&format!("x@{round}.journal"))).unwrap();
+        write(&path("x.journal"), round * 10 + 5..round * 10 + 10);
+        has(&stored, &journal, &numbers(0..round * 10 + 10));
+    }
+    assert_eq!(stored.gaps(), []);
+}
+
+#[test]
 fn entries_that_are_gone_before_they_were_read_are_a_gap() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);

@@ -69,8 +69,10 @@ pub(super) struct Worker {
     last_filter: u64,
     /// The first entry of this `journalctl` is still to come.
     fresh: bool,
-    /// This `journalctl` reads from the oldest entry on, though entries were read before.
+    /// The next `journalctl` reads from the oldest entry on, though entries were read before.
     scan: bool,
+    /// This one does.
+    scanning: bool,
     /// The entry behind which a second `journalctl` found entries missing too.
     confirmed: Option<Cursor>,
     since_us: u64,
@@ -118,6 +120,7 @@ impl Worker {
             clock,
             fresh: true,
             scan: false,
+            scanning: false,
             confirmed: None,
             start_at,
             unsaved: false,
@@ -173,7 +176,8 @@ impl Worker {
     fn follow(&mut self, child: &mut Journalctl, look: &Look) -> Result<End, Stopped> {
         let mut first: Option<Instant> = None;
         let mut look_at = Instant::now() + LOOK_INTERVAL;
-        let seeks = self.last.is_some() && self.last_filter == self.filter && !std::mem::take(&mut self.scan);
+        self.scanning = std::mem::take(&mut self.scan);
+        let seeks = self.last.is_some() && self.last_filter == self.filter && !self.scanning;
         let seek_until = seeks.then(|| Instant::now() + SEEK_TIME);
         if self.unsaved {
             self.hand_over()?;
@@ -250,7 +254,7 @@ impl Worker {
         self.retry = RETRY_MIN;
         let observed = (self.clock)();
         if let Some(last) = &self.last {
-            if last.is(&cursor) || self.fresh && cursor.is_before(last) {
+            if last.is(&cursor) || self.fresh && self.scanning && cursor.is_before(last) {
                 // Where it goes on, or comes from: it was handed over before.
                 self.fresh &= !last.is(&cursor);
                 self.entries.pass_over();
