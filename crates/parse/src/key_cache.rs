@@ -30,11 +30,17 @@ impl KeyCache {
     }
 
     pub(crate) fn known(&mut self, known: Known, batch: &mut LogBatch) -> Option<u16> {
-        let slot = &mut self.known[known as usize];
-        if *slot == UNSET {
-            *slot = batch.key(known.name())?;
+        match self.known[known as usize] {
+            UNSET => self.first_use(known, batch),
+            index => Some(index),
         }
-        Some(*slot)
+    }
+
+    #[cold]
+    fn first_use(&mut self, known: Known, batch: &mut LogBatch) -> Option<u16> {
+        let index = batch.key(known.name())?;
+        self.known[known as usize] = index;
+        Some(index)
     }
 
     /// As [`KeyCache::named`] for a name that stands in the batch's arena.

@@ -138,6 +138,8 @@ impl Members {
     }
 
     /// Writes the members into the draft: those with a role as fields, all others as attributes.
+    // Inlined it would be in the way of the formats that have no members.
+    #[inline(never)]
     pub(crate) fn fill(&self, line: &[u8], clock: &mut Clock, draft: &mut Draft) {
         let cast = self.cast(line, clock, &draft.names);
         draft.timestamp = cast.stamp.map(|stamp| stamp.timestamp);

@@ -3,6 +3,9 @@
 use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use fs_err as fs;
 use taffrail_testkit::Daemon;
@@ -94,30 +97,40 @@ fn a_kill_costs_a_pipe_one_read_at_most_and_doubles_nothing() {
     let hold = fs::OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
     let start = || Daemon::builder(BINARY, site.data()).arg(&fifo).start().unwrap();
     let mut daemon = start();
+    let stop = Arc::new(AtomicBool::new(false));
     let writer = std::thread::spawn({
+        let stop = Arc::clone(&stop);
         let mut fifo = fs::OpenOptions::new().write(true).open(&fifo).unwrap();
         move || {
-            for number in 0..60_000 {
-                writeln!(fifo, "line {number:06}").unwrap();
+            let mut written = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let lines: String =
+                    (written..written + 100).map(|number| format!("line {number:06}\n")).collect();
+                fifo.write_all(lines.as_bytes()).unwrap();
+                written += 100;
+                std::thread::sleep(Duration::from_millis(2));
             }
+            written
         }
     });
     const KILLS: usize = 4;
-    for kill in 0..KILLS {
+    for _ in 0..KILLS {
         let stored = count(&daemon, "SELECT count(*) FROM logs");
-        eventually("reading on", || count(&daemon, "SELECT count(*) FROM logs") > stored + 500 * kill as u64);
+        eventually("reading on", || count(&daemon, "SELECT count(*) FROM logs") > stored + 1_000);
         daemon.kill9().unwrap();
         daemon = start();
     }
-    writer.join().unwrap();
+    stop.store(true, Ordering::Relaxed);
+    let written = writer.join().unwrap();
     drop(hold);
-    eventually("the last line", || found(&daemon, "\"line 059999\"").len() == 1);
+    let last = format!("\"line {:06}\"", written - 1);
+    eventually("the last line", || found(&daemon, &last).len() == 1);
     assert!(daemon.stop().unwrap().success());
     let mut numbers: Vec<u64> =
         site.bodies("").iter().filter_map(|body| body.strip_prefix("line ")?.parse().ok()).collect();
     numbers.sort_unstable();
     assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "a line is stored twice");
-    let lost = 60_000 - numbers.len();
+    let lost = written - numbers.len();
     let window = WINDOW_BYTES.div_ceil("line 000000\n".len()) + 1;
     assert!(lost <= KILLS * window, "{lost} lines are lost, a kill may cost {window}");
 }

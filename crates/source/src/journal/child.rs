@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, Read};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 
@@ -31,7 +32,8 @@ impl Journalctl {
         command.env("LC_ALL", "C.UTF-8").env("SYSTEMD_COLORS", "0");
         // Damage in the middle of a file is only told to those who want to know everything.
         command.env("SYSTEMD_LOG_LEVEL", "debug").env("SYSTEMD_LOG_TARGET", "console");
-        let mut child = command.spawn()?;
+        // Ctrl-C in our terminal is for us: we end it.
+        let mut child = command.process_group(0).spawn()?;
         let pipes = (child.stdout.take(), child.stderr.take());
         let (Some(stdout), stderr) = pipes else {
             return Err(io::Error::other("the system gave no pipe"));

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -32,6 +33,9 @@ const NEWEST_TIME: Duration = Duration::from_secs(30);
 /// What `journalctl` says of files that it cannot read to their end; it goes on without them, and exits 0.
 const DAMAGE: [&str; 6] =
     ["is bad, skipping", "unexpected type", "orrupted", "Bad message", "is truncated", "unsupported feature"];
+
+const SIGINT: i32 = 2;
+const SIGTERM: i32 = 15;
 
 /// Why a `journalctl` is not read any more.
 enum End {
@@ -65,8 +69,10 @@ pub(super) struct Worker {
     last_filter: u64,
     /// The first entry of this `journalctl` is still to come.
     fresh: bool,
-    /// This `journalctl` reads from the oldest entry on, though entries were read before.
+    /// The next `journalctl` reads from the oldest entry on, though entries were read before.
     scan: bool,
+    /// This one does.
+    scanning: bool,
     /// The entry behind which a second `journalctl` found entries missing too.
     confirmed: Option<Cursor>,
     since_us: u64,
@@ -114,6 +120,7 @@ impl Worker {
             clock,
             fresh: true,
             scan: false,
+            scanning: false,
             confirmed: None,
             start_at,
             unsaved: false,
@@ -169,7 +176,8 @@ impl Worker {
     fn follow(&mut self, child: &mut Journalctl, look: &Look) -> Result<End, Stopped> {
         let mut first: Option<Instant> = None;
         let mut look_at = Instant::now() + LOOK_INTERVAL;
-        let seeks = self.last.is_some() && self.last_filter == self.filter && !std::mem::take(&mut self.scan);
+        self.scanning = std::mem::take(&mut self.scan);
+        let seeks = self.last.is_some() && self.last_filter == self.filter && !self.scanning;
         let seek_until = seeks.then(|| Instant::now() + SEEK_TIME);
         if self.unsaved {
             self.hand_over()?;
@@ -246,7 +254,7 @@ impl Worker {
         self.retry = RETRY_MIN;
         let observed = (self.clock)();
         if let Some(last) = &self.last {
-            if last.is(&cursor) || self.fresh && cursor.is_before(last) {
+            if last.is(&cursor) || self.fresh && self.scanning && cursor.is_before(last) {
                 // Where it goes on, or comes from: it was handed over before.
                 self.fresh &= !last.is(&cursor);
                 self.entries.pass_over();
@@ -375,9 +383,15 @@ impl Worker {
         for line in said {
             self.heard(line);
         }
-        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
         let said = self.said.take().map(|said| format!(": {said}")).unwrap_or_default();
-        self.failed(&format!("journalctl ended ({status}){said}; it is started again"));
+        let text = match status {
+            // Whoever stops a service stops all of its processes; we may be next.
+            Ok(status) if matches!(status.signal(), Some(SIGINT | SIGTERM)) => return self.rest(),
+            Ok(status) if status.code().is_some() => format!("journalctl ended ({status}){said}"),
+            Ok(status) => format!("journalctl ended ({status})"),
+            Err(error) => format!("journalctl cannot be read: {error}"),
+        };
+        self.failed(&format!("{text}; it is started again"));
     }
 
     fn cannot_start(&mut self, error: &io::Error) {
@@ -398,6 +412,11 @@ impl Worker {
             warn!("{}: {text}", self.source);
         }
         self.post.error(Some(state), text.to_owned());
+        self.rest();
+    }
+
+    /// Waits before the next try, longer each time.
+    fn rest(&mut self) {
         let until = Instant::now() + self.retry;
         while !self.post.stopping() && Instant::now() < until {
             self.post.wait(&[], until.saturating_duration_since(Instant::now()));
