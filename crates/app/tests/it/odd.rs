@@ -255,7 +255,8 @@ fn a_pattern_that_means_too_many_files() {
         fs::File::create(site.path(&format!("many/{number:06}.log"))).unwrap();
     }
     let [many, logs] = [site.path("many/*.log"), site.path("logs/*.log")];
-    let config = format!("max_files = 1000\n\n[[source]]\npath = [{many:?}]\n\n[[source]]\npath = [{logs:?}]\n");
+    let config =
+        format!("max_files = 1000\n\n[[source]]\npath = [{many:?}]\n\n[[source]]\npath = [{logs:?}]\n");
     let daemon = site.daemon_with(&config);
     neighbour_is_read(&site, &daemon, "first");
     let followed = || daemon.get("/api/v1/sources").unwrap().text().matches("\"following\"").count() as u64;
