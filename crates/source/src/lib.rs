@@ -8,6 +8,7 @@ mod config;
 mod cut;
 mod discover;
 mod error;
+mod fault;
 mod follower;
 mod identity;
 mod journal;

@@ -125,7 +125,8 @@ fn mark_of(checkpoint: &Checkpoint) -> Option<Mark> {
         position,
         size: size?,
         skip,
-        modified: modified?,
+        // Written by earlier releases without it.
+        modified: modified.unwrap_or(Timestamp(i64::MIN)),
         prefix,
         edge,
         previous,

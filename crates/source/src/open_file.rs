@@ -13,6 +13,7 @@ use rustix::io::{Errno, pread};
 use taffrail_record::Timestamp;
 
 use crate::cut::Cutter;
+use crate::fault;
 use crate::identity::{Fingerprint, Identity, modified};
 use crate::mark::{Mark, Past};
 use crate::packing::{self, Packing};
@@ -169,6 +170,7 @@ impl OpenFile {
             self.size = self.size.max(self.read_to);
             return Ok(Block::Bytes { arena, start, scanned, more });
         }
+        fault::check()?;
         let metadata = self.file.metadata()?;
         let size = metadata.len();
         if size < self.read_to {
@@ -279,15 +281,11 @@ impl OpenFile {
     }
 
     /// Whether what follows begins with `bytes`. Reads them.
-    pub(crate) fn goes_on_with(&mut self, bytes: &[u8]) -> bool {
-        match self.read_block(bytes.len()) {
-            Ok(Block::Bytes { arena, start, .. }) => {
-                let same = arena[start..].starts_with(bytes);
-                self.advance(arena, start, start);
-                same
-            }
-            _ => false,
-        }
+    pub(crate) fn goes_on_with(&mut self, bytes: &[u8]) -> io::Result<bool> {
+        let Block::Bytes { arena, start, .. } = self.read_block(bytes.len())? else { return Ok(false) };
+        let same = arena[start..].starts_with(bytes);
+        self.advance(arena, start, start);
+        Ok(same)
     }
 
     /// The bytes of the unfinished last line.
@@ -296,20 +294,21 @@ impl OpenFile {
     }
 
     /// Whether nothing follows what was read.
-    pub(crate) fn ends_here(&mut self) -> bool {
+    pub(crate) fn ends_here(&mut self) -> io::Result<bool> {
         let read_to = self.read_to;
-        self.read_block(1).is_ok() && self.read_to == read_to
+        self.read_block(1)?;
+        Ok(self.read_to == read_to)
     }
 
     /// Where reading will stand at the end of this file, if that can be told without reading it.
-    pub(crate) fn end_mark(&self) -> Option<Mark> {
-        if self.packed.is_some() { None } else { Self::end_of(&self.file, self.identity) }
+    pub(crate) fn end_mark(&self) -> io::Result<Option<Mark>> {
+        if self.packed.is_some() { Ok(None) } else { Self::end_of(&self.file, self.identity).map(Some) }
     }
 
     /// The same for a file that is only held open.
-    pub(crate) fn end_of(file: &File, identity: Identity) -> Option<Mark> {
-        let size = file.metadata().ok()?.len();
-        Some(Self::from_middle(file.try_clone().ok()?, identity, size).ok()?.mark(&Cutter::default()))
+    pub(crate) fn end_of(file: &File, identity: Identity) -> io::Result<Mark> {
+        let size = file.metadata()?.len();
+        Ok(Self::from_middle(file.try_clone()?, identity, size)?.mark(&Cutter::default()))
     }
 
     /// What is remembered of it when another file is read.
@@ -400,6 +399,7 @@ fn reopened(file: &File) -> io::Result<File> {
 
 /// Reads into the spare capacity of `out`.
 fn read_at(file: &File, out: &mut Vec<u8>, position: u64) -> io::Result<usize> {
+    fault::check()?;
     loop {
         match pread(file, spare_capacity(out), position) {
             Err(Errno::INTR) => {}

@@ -9,6 +9,7 @@ use fs_err::{self as fs, File};
 use rustix::fs::OFlags;
 use taffrail_record::Timestamp;
 
+use crate::fault;
 use crate::identity::{Identity, modified};
 use crate::open_file::{PREFIX_BYTES, first_data, read_exactly};
 use crate::packing::{MAGIC_BYTES, Packing};
@@ -59,6 +60,7 @@ impl From<io::Error> for Closed {
 
 /// Opens a regular file. Never blocks, whatever the path leads to.
 pub(crate) fn open(path: &Path) -> Result<Opened, Closed> {
+    fault::check()?;
     if let Some(reason) = refused_kind(&fs::metadata(path)?.file_type()) {
         return Err(Closed::Refused(reason.to_owned()));
     }
@@ -77,17 +79,22 @@ pub(crate) fn open(path: &Path) -> Result<Opened, Closed> {
     }
 }
 
-/// Opens what was rotated, compressed or not, if it still is the file of `identity`.
-pub(crate) fn open_rotated(path: &Path, identity: &Identity) -> Result<Opened, Closed> {
-    let opened = open(path)?;
-    if !opened.identity.is(identity) {
-        return Err(Closed::Missing);
-    }
+/// Opens what was rotated, compressed or not; `None` if it no longer is the file of `identity`, or not ours to read.
+///
+/// # Errors
+/// What may be over soon: too many open files, a disk that fails. To take the file for lost then would lose it.
+pub(crate) fn open_rotated(path: &Path, identity: &Identity) -> io::Result<Option<Opened>> {
+    let opened = match open(path) {
+        Ok(opened) if opened.identity.is(identity) => opened,
+        Ok(_) | Err(Closed::Missing | Closed::Refused(_)) => return Ok(None),
+        Err(Closed::Failed(error)) if error.kind() == ErrorKind::PermissionDenied => return Ok(None),
+        Err(Closed::Failed(error)) => return Err(error),
+    };
     let len = MAGIC_BYTES.min(usize::try_from(opened.size).unwrap_or(MAGIC_BYTES));
     let packing = read_exactly(&opened.file, 0, len)?.and_then(|head| Packing::of(&head));
     // How large its content is shows when it has been read.
     let size = if packing.is_some() { 0 } else { opened.size };
-    Ok(Opened { packing, size, ..opened })
+    Ok(Some(Opened { packing, size, ..opened }))
 }
 
 /// Why a kind of file is not followed; `None` for regular files.

@@ -1,12 +1,14 @@
 //! Where a log went when it was rotated: the files beside its path, and their order.
 
 use std::cmp::Reverse;
+use std::io::{self, ErrorKind};
 use std::os::unix::ffi::{OsStrExt, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use taffrail_record::Timestamp;
 
+use crate::fault;
 use crate::identity::{Identity, modified};
 use crate::mark::Past;
 
@@ -52,17 +54,25 @@ impl Rotated {
 }
 
 /// The file of this identity beside `path`, whatever it is called.
-pub(crate) fn find(path: &Path, identity: &Identity) -> Option<PathBuf> {
-    places(path)
-        .iter()
-        .flat_map(|place| beside(place))
-        .find(|(_, id, ..)| id.may_be(identity))
-        .map(|found| found.0)
+///
+/// # Errors
+/// A directory that cannot be listed now.
+pub(crate) fn find(path: &Path, identity: &Identity) -> io::Result<Option<PathBuf>> {
+    for place in places(path) {
+        if let Some(found) = beside(&place)?.into_iter().find(|(_, other, ..)| other.may_be(identity)) {
+            return Ok(Some(found.0));
+        }
+    }
+    Ok(None)
 }
 
 /// The rotated files of `path`, oldest first; of a compressed file and its original, the original.
-pub(crate) fn files(path: &Path) -> Vec<Rotated> {
-    let all = places(path).into_iter().flat_map(|place| rotated(&place));
+///
+/// # Errors
+/// A directory that cannot be listed now.
+pub(crate) fn files(path: &Path) -> io::Result<Vec<Rotated>> {
+    let all: io::Result<Vec<Vec<Rotated>>> = places(path).iter().map(|place| rotated(place)).collect();
+    let all = all?.into_iter().flatten();
     let (mut counted, mut all): (Vec<Rotated>, Vec<Rotated>) =
         all.partition(|file| file.generation <= MAX_COUNT);
     all.sort_by_key(|file| (file.generation, file.packed, file.modified));
@@ -72,7 +82,7 @@ pub(crate) fn files(path: &Path) -> Vec<Rotated> {
     }
     all.append(&mut counted);
     all.dedup_by(|next, file| next.generation == file.generation && next.packed && !file.packed);
-    all
+    Ok(all)
 }
 
 /// Whether the newest of files has the largest number: logrotate counts the other way, others do not. When they
@@ -83,7 +93,9 @@ fn counts_up(falling: &[Rotated]) -> bool {
             if up { pair[0].modified > pair[1].modified } else { pair[0].modified < pair[1].modified }
         })
     };
-    with(true).count() > with(false).count()
+    let up = with(true).count();
+    // Two files prove little: people copy them.
+    up >= 2 && up > 2 * with(false).count()
 }
 
 /// The names under which `path` may have been followed before it was rotated: `x.log` for `x.log.1`.
@@ -104,24 +116,34 @@ fn places(path: &Path) -> Vec<PathBuf> {
 
 type Beside = (PathBuf, Identity, u64, Timestamp);
 
-fn beside(path: &Path) -> impl Iterator<Item = Beside> + use<> {
-    let own = path.to_owned();
-    let entries = path.parent().and_then(|dir| fs::read_dir(dir).ok()).into_iter().flatten();
-    entries.take(MAX_SIBLINGS).filter_map(Result::ok).filter_map(move |entry| {
-        let metadata = entry.metadata().ok()?;
+fn beside(path: &Path) -> io::Result<Vec<Beside>> {
+    fault::check()?;
+    let Some(dir) = path.parent() else { return Ok(Vec::new()) };
+    let entries = match fs::read_dir(dir) {
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied) => {
+            return Ok(Vec::new());
+        }
+        entries => entries?,
+    };
+    let mut found = Vec::new();
+    for entry in entries.take(MAX_SIBLINGS) {
+        let entry = entry?;
         let sibling = entry.path();
-        let modified = modified(&metadata);
-        (metadata.is_file() && sibling != own)
-            .then(|| (sibling, Identity::of(&metadata), metadata.len(), modified))
-    })
+        // What is gone meanwhile has another name now, or none.
+        let Ok(metadata) = entry.metadata() else { continue };
+        if metadata.is_file() && sibling != path {
+            found.push((sibling, Identity::of(&metadata), metadata.len(), modified(&metadata)));
+        }
+    }
+    Ok(found)
 }
 
-fn rotated(path: &Path) -> impl Iterator<Item = Rotated> + use<> {
-    let own = path.to_owned();
-    beside(path).filter_map(move |(path, identity, size, modified)| {
-        let (generation, packed) = generation(&own, &path)?;
-        Some(Rotated { path, identity, size, modified, generation, packed })
-    })
+fn rotated(path: &Path) -> io::Result<Vec<Rotated>> {
+    let found = beside(path)?.into_iter().filter_map(|(sibling, identity, size, modified)| {
+        let (generation, packed) = generation(path, &sibling)?;
+        Some(Rotated { path: sibling, identity, size, modified, generation, packed })
+    });
+    Ok(found.collect())
 }
 
 /// The number in the name that a rotation gave, and whether the file is compressed; `None` for any other name.
@@ -147,7 +169,10 @@ fn generation_after(suffix: &[u8]) -> Option<u64> {
         return None;
     }
     let number = digits.iter().filter(|b| b.is_ascii_digit());
-    Some(number.fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0'))))
+    let number = number.fold(0u64, |n, b| n.saturating_mul(10).saturating_add(u64::from(b - b'0')));
+    // Who pads with zeros counts up, as dates do.
+    let padded = digits.len() > 1 && digits[0] == b'0';
+    Some(if padded { number.saturating_add(MAX_COUNT + 1) } else { number })
 }
 
 #[cfg(test)]
@@ -208,6 +233,7 @@ mod tests {
             fs::write(dir.path().join(name), "").unwrap();
         }
         let found: Vec<String> = files(&dir.path().join("x.log"))
+            .unwrap()
             .iter()
             .map(|file| file.path.file_name().unwrap().to_string_lossy().into_owned())
             .collect();
@@ -216,13 +242,18 @@ mod tests {
 
     #[test]
     fn numbers_count_up_where_time_says_so() {
-        for (first, second, expected) in [(1, 2, ["x.log.1", "x.log.2"]), (2, 1, ["x.log.2", "x.log.1"])] {
+        for expected in [
+            ["x.log.1", "x.log.2", "x.log.3"],
+            ["x.log.3", "x.log.2", "x.log.1"],
+            ["x.log-001", "x.log-002", "x.log-003"],
+        ] {
             let dir = tempfile::tempdir().unwrap();
-            for (number, seconds) in [(first, 1_000), (second, 2_000)] {
-                let file = fs::File::create(dir.path().join(format!("x.log.{number}"))).unwrap();
-                file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds)).unwrap();
+            for (seconds, name) in expected.iter().enumerate() {
+                let file = fs::File::create(dir.path().join(name)).unwrap();
+                file.set_modified(UNIX_EPOCH + Duration::from_secs(seconds as u64)).unwrap();
             }
-            let found: Vec<_> = files(&dir.path().join("x.log")).into_iter().map(|file| file.path).collect();
+            let found: Vec<_> =
+                files(&dir.path().join("x.log")).unwrap().into_iter().map(|file| file.path).collect();
             assert_eq!(found, expected.map(|name| dir.path().join(name)));
         }
     }
@@ -236,8 +267,8 @@ mod tests {
         fs_err::os::unix::fs::symlink(&file, &path).unwrap();
         fs::rename(&file, target.path().join("0.log.20261120")).unwrap();
         fs::write(&file, "b").unwrap();
-        assert_eq!(find(&path, &identity), Some(target.path().join("0.log.20261120")));
-        assert_eq!(files(&path).len(), 1);
-        assert_eq!(find(&path, &Identity { ino: identity.ino + 1_000_000, ..identity }), None);
+        assert_eq!(find(&path, &identity).unwrap(), Some(target.path().join("0.log.20261120")));
+        assert_eq!(files(&path).unwrap().len(), 1);
+        assert_eq!(find(&path, &Identity { ino: identity.ino + 1_000_000, ..identity }).unwrap(), None);
     }
 }

@@ -8,6 +8,7 @@ mod standing;
 mod successors;
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +25,6 @@ use crate::refusal::{self, Closed, Opened};
 use crate::status::{SourceState, SourceStatus};
 use crate::{Error, Limits, StartAt};
 
-use self::beginning::Place;
 use self::standing::Lag;
 
 /// Successors held open at once; one that comes when as many wait is found again on disk.
@@ -82,6 +82,8 @@ pub struct Tail {
     last_error: Option<String>,
     /// Whether only the first file counts: the path is one that rotation gives another log's files.
     is_archive: bool,
+    /// Whether the checkpoint tells how far reading was, but not in which file.
+    is_lost: bool,
 }
 
 /// The file that is read now.
@@ -100,17 +102,13 @@ impl Tail {
         let limits = limits.checked();
         let source: Arc<str> = crate::source_name(&path).into();
         let mut cutter = Cutter { max_line_bytes: limits.max_line_bytes, ..Cutter::default() };
-        let (mut front, mut previous) = (Front::None, None);
+        let (mut front, mut previous, mut is_lost) = (Front::None, None, false);
         if let Some(checkpoint) = checkpoint {
             (cutter.offset, cutter.lines) = (checkpoint.offset, checkpoint.lines);
             match Resume::decode(checkpoint) {
                 Resume::In(mark) => front = Front::Parked(mark),
                 Resume::Between(past) => previous = past,
-                Resume::Unknown => warn!(
-                    "the checkpoint of {source} is not readable: its file is read again from its first byte, \
-                     as offset {} and following",
-                    checkpoint.offset
-                ),
+                Resume::Unknown => is_lost = checkpoint.offset > 0,
             }
         }
         let start_at = if checkpoint.is_some() { StartAt::Beginning } else { start_at };
@@ -134,6 +132,7 @@ impl Tail {
             last_read: None,
             last_error: None,
             is_archive: false,
+            is_lost,
         }
     }
 
@@ -193,7 +192,7 @@ impl Tail {
                 }
                 None => match refusal::open(&self.path) {
                     Ok(opened) if self.previous.is_some() => {
-                        self.start_after_previous(opened);
+                        self.start_after_previous(opened)?;
                         self.open_front(now)
                     }
                     Ok(opened) => self.start_first(opened, now),
@@ -209,20 +208,31 @@ impl Tail {
 
     /// Begins with a file's first byte, or where it was left if it was in front before.
     fn start(&mut self, opened: Opened, now: Now) -> Result<bool, Error> {
-        let mark = self.mark_of(&opened);
-        let Opened { file, identity, size, packing, .. } = opened;
+        let identity = opened.identity;
+        let mut file = match self.opened(&opened) {
+            Ok(file) => file,
+            Err(error) => {
+                // It is the next one still.
+                self.next.push_front(opened);
+                return Err(error.into());
+            }
+        };
         self.unsaved = true;
         self.left.retain(|mark| !mark.identity.is(&identity));
-        let mut file = match packing {
-            Some(packing) => OpenFile::packed(file, packing, identity, self.cutter.offset)?,
-            None => match OpenFile::resume(file, identity, &mark)? {
-                Ok(file) => file,
-                Err(file) => OpenFile::fresh(file, identity, self.cutter.offset, size),
-            },
-        };
         file.previous = self.previous;
         self.put_front(file, now);
         Ok(true)
+    }
+
+    fn opened(&self, opened: &Opened) -> io::Result<OpenFile> {
+        let (mark, base, identity) = (self.mark_of(opened), self.cutter.offset, opened.identity);
+        let file = opened.file.try_clone()?;
+        match opened.packing {
+            Some(packing) => OpenFile::packed(file, packing, identity, base),
+            None if mark.position == 0 => Ok(OpenFile::fresh(file, identity, base, opened.size)),
+            None => Ok(OpenFile::resume(file, identity, &mark)?
+                .unwrap_or_else(|file| OpenFile::fresh(file, identity, base, opened.size))),
+        }
     }
 
     /// Where the reading of `opened` will begin, as the next of the stream.
@@ -246,25 +256,6 @@ impl Tail {
             Some(left) => Mark { base: base - left.position, skip: None, previous, ..*left },
             None => fresh,
         }
-    }
-
-    /// Begins with the first file of the stream, where `start_at` says.
-    fn start_first(&mut self, opened: Opened, now: Now) -> Result<bool, Error> {
-        if self.cutter.offset == 0 && refusal::is_binary(&opened)? {
-            return self.closed(Closed::Refused(refusal::BINARY.to_owned()));
-        }
-        let place =
-            beginning::place(&opened, std::mem::take(&mut self.start_at), self.limits.max_line_bytes)?;
-        let position = match place {
-            Place::Line(0) => return self.start(opened, now),
-            Place::Line(position) | Place::Amid(position) => position,
-        };
-        let Opened { file, identity, .. } = opened;
-        self.put_front(OpenFile::from_middle(file, identity, position)?, now);
-        self.cutter.offset = position;
-        self.cutter.skip = (place == Place::Amid(position)).then_some(position);
-        self.unsaved = true;
-        Ok(true)
     }
 
     fn put_front(&mut self, file: OpenFile, now: Now) {
@@ -306,7 +297,7 @@ impl Tail {
             }
             let block = file.read_block(self.limits.batch_bytes).map_err(failed)?;
             let Block::Bytes { arena, start, scanned, more } = block else {
-                if self.goes_on_in_copy(now) {
+                if self.goes_on_in_copy(now).map_err(Error::Open)? {
                     continue;
                 }
                 return Ok(self.rewritten(now));
@@ -398,9 +389,11 @@ impl Tail {
                     if self.next.is_empty() {
                         self.quiet_since = now.uptime;
                     }
-                    self.line_up(&latest, &mark, opened);
-                    self.state = SourceState::Following;
-                    return;
+                    match self.line_up(&latest, &mark, opened) {
+                        Ok(_) => return self.state = SourceState::Following,
+                        // It stands there still when it is looked at again.
+                        Err(error) => Closed::Failed(error),
+                    }
                 }
                 Err(closed) => closed,
             },

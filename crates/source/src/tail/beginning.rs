@@ -1,23 +1,63 @@
-//! Where the reading of an existing file begins when only its end is wanted.
+//! Where the first file of a stream is begun with: its start, its end, or where an unreadable checkpoint says.
 
 use memchr::memchr;
 
-use super::last_line_end;
-use crate::open_file::read_exactly;
-use crate::refusal::Opened;
-use crate::{Error, StartAt};
+use super::*;
 
 /// A place in a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Place {
+enum Place {
     /// The first byte of a line.
     Line(u64),
     /// Amid a line that is longer than the limit: what is left of it is passed over, as a gap.
     Amid(u64),
 }
 
+impl Tail {
+    /// Begins with the first file of the stream, where `start_at` says.
+    pub(super) fn start_first(&mut self, opened: Opened, now: Now) -> Result<bool, Error> {
+        if self.cutter.offset == 0 && refusal::is_binary(&opened)? {
+            return self.closed(Closed::Refused(refusal::BINARY.to_owned()));
+        }
+        if self.is_lost {
+            return self.start_at_offset(opened, now);
+        }
+        let place = place(&opened, self.start_at, self.limits.max_line_bytes)?;
+        self.start_at = StartAt::Beginning;
+        let position = match place {
+            Place::Line(0) => return self.start(opened, now),
+            Place::Line(position) | Place::Amid(position) => position,
+        };
+        let Opened { file, identity, .. } = opened;
+        self.put_front(OpenFile::from_middle(file, identity, position)?, now);
+        self.cutter.offset = position;
+        self.cutter.skip = (place == Place::Amid(position)).then_some(position);
+        self.unsaved = true;
+        Ok(true)
+    }
+
+    /// Goes on where a file of the stream's length stands between two lines: what is stored is not read again. Else
+    /// the file is read whole.
+    fn start_at_offset(&mut self, opened: Opened, now: Now) -> Result<bool, Error> {
+        let offset = self.cutter.offset;
+        let fits = is_between_lines(&opened, offset)?;
+        self.is_lost = false;
+        warn!(
+            "the checkpoint of {} is not readable: its file is read on {}",
+            self.source,
+            if fits { "where it was stored to" } else { "from its first byte, for it is another one" }
+        );
+        if !fits {
+            return self.start(opened, now);
+        }
+        self.put_front(OpenFile::from_middle(opened.file, opened.identity, offset)?, now);
+        self.unsaved = true;
+        Ok(true)
+    }
+}
+
 /// Where `start_at` is in the file.
-pub(super) fn place(opened: &Opened, start_at: StartAt, max_line_bytes: usize) -> Result<Place, Error> {
+fn place(opened: &Opened, start_at: StartAt, max_line_bytes: usize) -> Result<Place, Error> {
     match start_at {
         StartAt::Last(bytes) if bytes < opened.size => {
             line_after(opened, opened.size - bytes, max_line_bytes)
@@ -25,6 +65,14 @@ pub(super) fn place(opened: &Opened, start_at: StartAt, max_line_bytes: usize) -
         StartAt::Beginning | StartAt::Last(_) => Ok(Place::Line(0)),
         StartAt::End => last_line_end(opened, max_line_bytes).map(Place::Line),
     }
+}
+
+/// Whether a line ends right before `offset`.
+fn is_between_lines(opened: &Opened, offset: u64) -> Result<bool, Error> {
+    if offset == 0 || opened.size < offset {
+        return Ok(offset == 0);
+    }
+    Ok(read_exactly(&opened.file, offset - 1, 1)?.as_deref() == Some(b"\n"))
 }
 
 /// The first line that begins at or after `from`; if none does, the last one, which is being written.

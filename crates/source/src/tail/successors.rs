@@ -27,7 +27,11 @@ impl Tail {
             }
             other => other,
         };
-        if let Some((path, file)) = self.renamed(mark).or_else(|| self.copied(mark, b"")) {
+        let elsewhere = match self.renamed(mark)? {
+            None => self.copied(mark, b"")?,
+            renamed => renamed,
+        };
+        if let Some((path, file)) = elsewhere {
             info!("{} goes on in {}, where rotation has put it", self.source, path.display());
             self.resume(file, mark, now);
             return Ok(true);
@@ -39,7 +43,7 @@ impl Tail {
                 self.closed(Closed::Refused(ARCHIVED.to_owned()))
             }
             Ok(opened) => {
-                self.replaced(mark, opened, now);
+                self.replaced(mark, opened, now)?;
                 self.open_front(now)
             }
             Err(closed) => self.closed(closed),
@@ -47,8 +51,8 @@ impl Tail {
     }
 
     /// Something stands at the path again after it was empty for long; others may have come and gone in between.
-    pub(super) fn start_after_previous(&mut self, opened: Opened) {
-        let Some(Past { identity, modified }) = self.previous else { return };
+    pub(super) fn start_after_previous(&mut self, opened: Opened) -> io::Result<()> {
+        let Some(Past { identity, modified }) = self.previous else { return Ok(()) };
         let (base, none) = (self.cutter.offset, Fingerprint::EMPTY);
         let previous = self.previous;
         let mark = Mark {
@@ -62,16 +66,18 @@ impl Tail {
             edge: none,
             previous,
         };
-        self.line_up(&identity, &mark, opened);
+        self.line_up(&identity, &mark, opened)?;
+        Ok(())
     }
 
     /// The content of `mark` is gone; `opened` stands in its place, and perhaps others in between.
-    fn replaced(&mut self, mark: &Mark, opened: Opened, now: Now) {
-        let same = opened.identity.may_be(&mark.identity);
+    fn replaced(&mut self, mark: &Mark, opened: Opened, now: Now) -> io::Result<()> {
+        let identity = opened.identity;
+        let same = identity.may_be(&mark.identity);
+        let missed = self.line_up(&mark.identity, mark, opened)?;
         self.front = Front::None;
         self.previous = mark.previous;
-        self.left.retain(|left| !left.identity.is(&opened.identity));
-        let missed = self.line_up(&mark.identity, mark, opened);
+        self.left.retain(|left| !left.identity.is(&identity));
         // What nothing was read of is the first of those, or the same file still.
         if mark.position > 0 || !missed && !same {
             warn!("{} was replaced or truncated while it was not open: its new content is read", self.source);
@@ -79,52 +85,58 @@ impl Tail {
             self.cutter.lose(mark.base + mark.size, now.observed, &mut self.lost);
             self.rotations += 1;
         }
+        Ok(())
     }
 
     /// The same file under another name.
-    fn renamed(&self, mark: &Mark) -> Option<(PathBuf, OpenFile)> {
-        let path = rotated::find(&self.path, &mark.identity)?;
-        let identity = Identity::of(&fs::metadata(&path).ok()?);
-        let opened = open_rotated(&path, &identity).ok()?;
-        Some((path, resumed(opened, mark)?))
+    fn renamed(&self, mark: &Mark) -> io::Result<Option<(PathBuf, OpenFile)>> {
+        let Some(path) = rotated::find(&self.path, &mark.identity)? else { return Ok(None) };
+        let Ok(metadata) = fs::metadata(&path) else { return Ok(None) };
+        let Some(opened) = open_rotated(&path, &Identity::of(&metadata))? else { return Ok(None) };
+        Ok(resumed(opened, mark)?.map(|file| (path, file)))
     }
 
     /// A copy of what was read, and of what follows it, that rotation made since: whole or compressed.
     /// `partial` is what is known to follow.
-    fn copied(&self, mark: &Mark, partial: &[u8]) -> Option<(PathBuf, OpenFile)> {
+    fn copied(&self, mark: &Mark, partial: &[u8]) -> io::Result<Option<(PathBuf, OpenFile)>> {
         if mark.position == 0 && partial.is_empty() {
-            return None;
+            return Ok(None);
         }
-        let candidates = rotated::files(&self.path).into_iter().filter(|file| {
+        let candidates = rotated::files(&self.path)?.into_iter().filter(|file| {
             !file.identity.may_be(&mark.identity)
                 && file.is_born_after(mark.modified)
                 && (file.packed || file.size >= mark.position)
         });
-        candidates.take(MAX_PROBES).find_map(|file| {
-            let mut copy = resumed(open_rotated(&file.path, &file.identity).ok()?, mark)?;
+        for file in candidates.take(MAX_PROBES) {
+            let Some(opened) = open_rotated(&file.path, &file.identity)? else { continue };
+            let Some(mut copy) = resumed(opened, mark)? else { continue };
             copy.is_static = true;
-            copy.goes_on_with(partial).then_some((file.path, copy))
-        })
+            if copy.goes_on_with(partial)? {
+                return Ok(Some((file.path, copy)));
+            }
+        }
+        Ok(None)
     }
 
     /// The content was truncated: reads on in the copy that was made before, if there is one.
-    pub(super) fn goes_on_in_copy(&mut self, now: Now) -> bool {
-        let Front::Open(file) = &self.front else { return false };
+    pub(super) fn goes_on_in_copy(&mut self, now: Now) -> io::Result<bool> {
+        let Front::Open(file) = &self.front else { return Ok(false) };
+        if file.is_static {
+            return Ok(false);
+        }
         let (mark, identity) = (file.mark(&self.cutter), file.identity);
-        let Some((path, copy)) = self.copied(&mark, file.partial()).filter(|_| !file.is_static) else {
-            return false;
-        };
+        let Some((path, copy)) = self.copied(&mark, file.partial())? else { return Ok(false) };
         info!("{} was truncated: the rest is read from {}", self.source, path.display());
         self.left.retain(|left| !left.identity.is(&identity));
         self.rotations += 1;
         self.resume(copy, &mark, now);
         self.unsaved = true;
-        true
+        Ok(true)
     }
 
     /// Puts `opened` behind what stood at the path after `older` and was rotated away before anyone looked.
     /// Returns whether there was something.
-    pub(super) fn line_up(&mut self, older: &Identity, front: &Mark, opened: Opened) -> bool {
+    pub(super) fn line_up(&mut self, older: &Identity, front: &Mark, opened: Opened) -> io::Result<bool> {
         let known = |identity: &Identity| {
             identity.is(&opened.identity)
                 || self.next.iter().any(|next| next.identity.is(identity))
@@ -141,37 +153,44 @@ impl Tail {
             missed.retain(|file| !known(&file.identity));
             missed.truncate(room);
             missed
-        });
-        let in_front = match &self.front {
-            Front::Open(file) => file.end_mark(),
-            _ => None,
-        };
-        let waiting = self.next.iter().filter(|next| next.packing.is_none());
-        let waiting = waiting.filter_map(|next| OpenFile::end_of(&next.file, next.identity));
-        let held: Vec<Mark> = in_front.into_iter().chain(waiting).collect();
-        let before = self.next.len();
+        })?;
+        let mut held = Vec::new();
+        if let Front::Open(file) = &self.front {
+            held.extend(file.end_mark()?);
+        }
+        for next in self.next.iter().filter(|next| next.packing.is_none()) {
+            held.push(OpenFile::end_of(&next.file, next.identity)?);
+        }
+        let mut new = Vec::new();
         for (path, missed) in missed {
-            let copied = self.left.iter().chain([front]).chain(&held).any(|mark| is_copy(&path, mark));
-            let readable = missed.packing.is_some() || !is_packed(&path);
-            if !copied && readable {
-                info!("{} goes on in {}, rotated before it was read", self.source, path.display());
-                self.next.push_back(missed);
-            } else if !readable {
+            if missed.packing.is_none() && is_packed(&path) {
                 warn!("{}: {} cannot be read: only .gz and .zst are", self.source, path.display());
+                continue;
+            }
+            let mut copied = false;
+            for mark in self.left.iter().chain([front]).chain(&held) {
+                copied |= is_copy(&path, mark)?;
+            }
+            if !copied {
+                info!("{} goes on in {}, rotated before it was read", self.source, path.display());
+                new.push(missed);
             }
         }
+        let any = !new.is_empty();
+        self.next.extend(new);
         self.next.push_back(opened);
-        self.next.len() > before + 1
+        Ok(any)
     }
 }
 
 /// The file, if it holds what was read up to `mark`.
-fn resumed(opened: Opened, mark: &Mark) -> Option<OpenFile> {
+fn resumed(opened: Opened, mark: &Mark) -> io::Result<Option<OpenFile>> {
     let Opened { file, identity, packing, .. } = opened;
-    match packing {
-        Some(packing) => OpenFile::resume_packed(file, packing, identity, mark).ok()?,
-        None => OpenFile::resume(file, identity, mark).ok()?.ok(),
-    }
+    Ok(match packing {
+        // What does not unpack does not hold it.
+        Some(packing) => OpenFile::resume_packed(file, packing, identity, mark).unwrap_or_default(),
+        None => OpenFile::resume(file, identity, mark)?.ok(),
+    })
 }
 
 /// Of rotated files, oldest first, those that stood at the path after what `is_read`, `older` last, and before
@@ -197,35 +216,36 @@ fn after(
 }
 
 /// Opens the files that `choose` takes, and makes sure that rotation did not go on meanwhile.
-fn hold(path: &Path, choose: &dyn Fn(&[Rotated]) -> Vec<Rotated>) -> Vec<(PathBuf, Opened)> {
+fn hold(path: &Path, choose: &dyn Fn(&[Rotated]) -> Vec<Rotated>) -> io::Result<Vec<(PathBuf, Opened)>> {
     let identities = |files: &[Rotated]| files.iter().map(|file| file.identity).collect::<Vec<_>>();
-    let mut chosen = choose(&rotated::files(path));
-    for _ in 0..MAX_LISTINGS {
-        let open = |file: &Rotated| Some((file.path.clone(), open_rotated(&file.path, &file.identity).ok()?));
-        let opened: Vec<_> = chosen.iter().filter_map(open).collect();
-        let again = choose(&rotated::files(path));
-        if opened.len() == chosen.len() && identities(&again) == identities(&chosen) {
-            return opened;
+    let mut chosen = choose(&rotated::files(path)?);
+    for listing in 1.. {
+        let mut opened = Vec::new();
+        for file in &chosen {
+            opened.extend(open_rotated(&file.path, &file.identity)?.map(|held| (file.path.clone(), held)));
+        }
+        let again = choose(&rotated::files(path)?);
+        if identities(&again) == identities(&chosen) || listing == MAX_LISTINGS {
+            return Ok(opened);
         }
         chosen = again;
     }
-    warn!("{} is rotated faster than it can be looked at", path.display());
-    chosen
-        .iter()
-        .filter_map(|file| Some((file.path.clone(), open_rotated(&file.path, &file.identity).ok()?)))
-        .collect()
+    Ok(Vec::new())
 }
 
 /// Whether the file at `path` holds what was read up to `mark`: `logrotate` and people make copies. A short
 /// beginning proves nothing, many logs start with the same header; a compressed file of just that is a copy.
-fn is_copy(path: &Path, mark: &Mark) -> bool {
-    let identity = fs::metadata(path).map(|metadata| Identity::of(&metadata));
-    let opened = identity.ok().and_then(|identity| open_rotated(path, &identity).ok());
-    opened.is_some_and(|opened| {
-        let packed = opened.packing.is_some();
-        let file = if mark.edge.len == EDGE_BYTES || packed { resumed(opened, mark) } else { None };
-        file.is_some_and(|mut file| mark.edge.len == EDGE_BYTES || file.ends_here())
-    })
+fn is_copy(path: &Path, mark: &Mark) -> io::Result<bool> {
+    let Ok(metadata) = fs::metadata(path) else { return Ok(false) };
+    let Some(opened) = open_rotated(path, &Identity::of(&metadata))? else { return Ok(false) };
+    let strong = mark.edge.len == EDGE_BYTES;
+    if !strong && opened.packing.is_none() {
+        return Ok(false);
+    }
+    match resumed(opened, mark)? {
+        Some(mut file) => Ok(strong || file.ends_here()?),
+        None => Ok(false),
+    }
 }
 
 /// Whether a name says that the file is compressed.

@@ -26,6 +26,8 @@ enum Act {
     Swap,
     Read(usize),
     Park,
+    /// The access to the file system after so many others fails.
+    Fail(u64),
     /// Back to the last checkpoint that was stored.
     Restart,
 }
@@ -43,6 +45,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => Just(Act::Swap),
         6 => (1usize..6).prop_map(Act::Read),
         1 => Just(Act::Park),
+        2 => (0u64..12).prop_map(Act::Fail),
         2 => Just(Act::Restart),
     ];
     prop::collection::vec(act, 1..40)
@@ -82,6 +85,12 @@ impl Model {
         self.bench.append(&text);
         self.total += text.len() as u64;
         self.written.last_mut().unwrap().bytes.extend_from_slice(text.as_bytes());
+    }
+
+    /// Reads all there is; what happens next destroys what was not read, and nothing fails meanwhile.
+    fn settle(&mut self) {
+        crate::fault::fail_after(None);
+        self.bench.drain();
     }
 
     /// Files born in the same tick of the file system's clock cannot be told apart by age.
@@ -147,7 +156,7 @@ impl Model {
             Act::Compress { zstd } => self.compress(*zstd),
             Act::CopyTruncate => {
                 // Content of which nothing was seen before it was truncated is nobody's.
-                self.bench.drain();
+                self.settle();
                 self.append(&"copied\n".repeat(40));
                 self.bench.step();
                 self.next_tick();
@@ -155,20 +164,20 @@ impl Model {
                 fs::copy(self.target(), &copy).unwrap();
                 self.truncate();
                 self.plain.push(copy);
-                self.bench.drain();
+                self.settle();
             }
             Act::Truncate => {
                 self.destroy();
                 self.truncate();
-                self.bench.drain();
+                self.settle();
             }
             Act::DeleteAndCreate => {
-                self.bench.drain();
+                self.settle();
                 self.next_tick();
                 fs::remove_file(self.target()).unwrap();
                 self.append("anew\n");
                 // Only who holds a deleted file can read it: here, the unfinished line.
-                self.bench.drain();
+                self.settle();
             }
             Act::Swap => self.swap(),
             Act::Read(count) => {
@@ -177,6 +186,7 @@ impl Model {
                 }
             }
             Act::Park => drop(self.bench.tail.park()),
+            Act::Fail(count) => crate::fault::fail_after(Some(*count)),
             Act::Restart => self.bench.restart(),
         }
     }
@@ -204,7 +214,7 @@ impl Model {
     /// What was not handed over yet of the file that stands there is about to be lost. One read has seen how much
     /// there is.
     fn destroy(&mut self) {
-        self.bench.drain();
+        self.settle();
         self.append(&"doomed\n".repeat(40));
         self.bench.step();
         let unread = (self.total - self.bench.saved.as_ref().unwrap().offset) as usize;
@@ -216,7 +226,7 @@ impl Model {
 
     fn swap(&mut self) {
         // The old target keeps a name that tells nothing: only who reads it in time has it.
-        self.bench.drain();
+        self.settle();
         self.next_tick();
         self.rotated += 1;
         let target = self.bench.beside(&format!("target{}", self.rotated));
@@ -225,7 +235,7 @@ impl Model {
         symlink(&target, &fresh).unwrap();
         fs::rename(&fresh, &self.bench.path).unwrap();
         self.append("swapped\n");
-        self.bench.drain();
+        self.settle();
     }
 
     /// Whether `got` is what was written, but for ends of destroyed stretches.
@@ -262,6 +272,7 @@ proptest! {
         }
         model.append("\nlast\n");
         model.bench.drain();
+        model.settle();
         let got = &model.bench.out;
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let written: Vec<String> = model.written.iter().map(|stretch| text(&stretch.bytes)).collect();
