@@ -76,10 +76,28 @@ pub(crate) fn init_log(level: crate::config::LogLevel) {
     let colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(io::stderr)
+        .with_writer(|| OneLine(io::stderr()))
         .with_ansi(colors)
         .with_target(false)
         .init();
+}
+
+/// Writes each message in one line: names of files may hold what a terminal obeys. The formatter itself escapes the
+/// escape character, and needs it for colours.
+struct OneLine<W>(W);
+
+impl<W: Write> Write for OneLine<W> {
+    fn write(&mut self, message: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(message);
+        let (line, end) = text.strip_suffix('\n').map_or((&*text, ""), |line| (line, "\n"));
+        self.0.write_all(escape_but(line, &['\t', '\x1b']).as_bytes())?;
+        self.0.write_all(end.as_bytes())?;
+        Ok(message.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Log text in one line without any character that a terminal would obey: control characters are shown as

@@ -149,8 +149,9 @@ impl Found {
 
     /// The files that meet a condition, and everything else.
     pub(crate) fn split(mut self, is_first: impl Fn(&Path) -> bool) -> (Self, Self) {
-        let (first, rest) = self.files.drain(..).partition(|path| is_first(path));
-        (Self { files: first, ..Self::default() }, Self { files: rest, ..self })
+        let (files, rest) = self.files.drain(..).partition(|path| is_first(path));
+        let (missing, never) = self.missing.drain(..).partition(|path| is_first(path));
+        (Self { files, missing, ..Self::default() }, Self { files: rest, missing: never, ..self })
     }
 
     fn take(&mut self, path: &Path, max_files: usize) {

@@ -25,8 +25,27 @@ pub(crate) struct Mark {
     pub(crate) prefix: Fingerprint,
     /// The bytes right before `position`.
     pub(crate) edge: Fingerprint,
-    /// The file that was read before this one: it is known again among rotated files.
-    pub(crate) previous: Option<Past>,
+    /// The files that were read before this one: they are known again among rotated files.
+    pub(crate) previous: History,
+}
+
+/// The latest files that were read to their end, the newest first: some are deleted, or stand where they stood.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct History([Option<Past>; 4]);
+
+impl History {
+    pub(crate) fn push(&mut self, past: Past) {
+        let [first, second, third, _] = self.0;
+        self.0 = [Some(past), first, second, third];
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Past> + Clone {
+        self.0.iter().flatten()
+    }
+
+    pub(crate) fn newest(&self) -> Option<Past> {
+        self.0[0]
+    }
 }
 
 /// A file that was read to its end.
@@ -43,7 +62,7 @@ pub(crate) enum Resume {
     /// In this file.
     In(Mark),
     /// The last file was finished; the next starts at the checkpoint's offset.
-    Between(Option<Past>),
+    Between(History),
     /// The state is empty, damaged or from a later release.
     Unknown,
 }
@@ -56,7 +75,7 @@ impl Resume {
     pub(crate) fn encode(&self) -> String {
         let mark = match self {
             Self::In(mark) => mark,
-            Self::Between(past) => return format!("{BETWEEN}{}", after(past.as_ref())),
+            Self::Between(history) => return format!("{BETWEEN}{}", after(history)),
             Self::Unknown => return String::new(),
         };
         let (prefix, edge) = (mark.prefix, mark.edge);
@@ -75,13 +94,13 @@ impl Resume {
             // Writing to a String cannot fail.
             let _ = write!(out, " skip={skip}");
         }
-        out + &after(mark.previous.as_ref())
+        out + &after(&mark.previous)
     }
 
     /// Reads any text; what it does not understand is [`Resume::Unknown`].
     pub(crate) fn decode(checkpoint: &Checkpoint) -> Self {
         if let Some(after) = checkpoint.state.strip_prefix(BETWEEN) {
-            return Self::Between(after.strip_prefix(" after=").and_then(past_of));
+            return Self::Between(after.strip_prefix(" after=").and_then(history_of).unwrap_or_default());
         }
         mark_of(checkpoint).map_or(Self::Unknown, Self::In)
     }
@@ -93,7 +112,8 @@ fn mark_of(checkpoint: &Checkpoint) -> Option<Mark> {
         return None;
     }
     let (mut dev, mut ino, mut birth, mut base, mut size) = (None, None, None, None, None);
-    let (mut prefix, mut edge, mut skip, mut modified, mut previous) = (None, None, None, None, None);
+    let (mut prefix, mut edge, mut skip, mut modified) = (None, None, None, None);
+    let mut previous = History::default();
     for word in words {
         let (key, value) = word.split_once('=')?;
         match key {
@@ -106,7 +126,7 @@ fn mark_of(checkpoint: &Checkpoint) -> Option<Mark> {
             "prefix" => prefix = Some(fingerprint_of(value)?),
             "edge" => edge = Some(fingerprint_of(value)?),
             "skip" => skip = Some(value.parse().ok()?),
-            "after" => previous = Some(past_of(value)?),
+            "after" => previous = history_of(value)?,
             // A later release may know more about a file; what it adds cannot change where to go on.
             _ => {}
         }
@@ -133,10 +153,21 @@ fn mark_of(checkpoint: &Checkpoint) -> Option<Mark> {
     })
 }
 
-fn after(past: Option<&Past>) -> String {
-    let Some(Past { identity: Identity { dev, ino, birth }, modified }) = past else { return String::new() };
-    let birth = birth.map(|birth| format!(":{birth}")).unwrap_or_default();
-    format!(" after={dev}:{ino}:{}{birth}", modified.0)
+fn after(history: &History) -> String {
+    let pasts = history.iter().map(|Past { identity: Identity { dev, ino, birth }, modified }| {
+        let birth = birth.map(|birth| format!(":{birth}")).unwrap_or_default();
+        format!("{dev}:{ino}:{}{birth}", modified.0)
+    });
+    let pasts = pasts.collect::<Vec<_>>().join(",");
+    if pasts.is_empty() { pasts } else { format!(" after={pasts}") }
+}
+
+fn history_of(text: &str) -> Option<History> {
+    let mut history = History::default();
+    for past in text.split(',').rev() {
+        history.push(past_of(past)?);
+    }
+    Some(history)
 }
 
 fn past_of(text: &str) -> Option<Past> {
@@ -167,10 +198,15 @@ mod tests {
             modified: Timestamp(-5),
             prefix: Fingerprint::of(b"abc"),
             edge: Fingerprint::of(b"xyz\n"),
-            previous: Some(Past {
-                identity: Identity { dev: 65024, ino: 76, birth: None },
-                modified: Timestamp(-7),
-            }),
+            previous: History([
+                Some(Past {
+                    identity: Identity { dev: 65024, ino: 76, birth: None },
+                    modified: Timestamp(-7),
+                }),
+                None,
+                None,
+                None,
+            ]),
         }
     }
 
@@ -182,12 +218,14 @@ mod tests {
     fn what_is_written_is_read() {
         let identity = mark().identity;
         let nameless = Identity { birth: None, ..identity };
-        let without = Mark { skip: None, identity: nameless, previous: None, ..mark() };
-        let after = Mark { previous: Some(Past { identity, modified: Timestamp(8) }), ..mark() };
+        let without = Mark { skip: None, identity: nameless, previous: History::default(), ..mark() };
+        let mut previous = mark().previous;
+        (0..5).for_each(|time| previous.push(Past { identity, modified: Timestamp(time) }));
+        let after = Mark { previous, ..mark() };
         for mark in [mark(), without, after] {
             assert_eq!(decode(&Resume::In(mark).encode(), 1200), Resume::In(mark));
         }
-        for past in [None, mark().previous] {
+        for past in [History::default(), mark().previous, previous] {
             assert_eq!(decode(&Resume::Between(past).encode(), 5), Resume::Between(past));
         }
         let later = format!("{} nlink=2", Resume::In(mark()).encode());

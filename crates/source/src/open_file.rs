@@ -15,7 +15,7 @@ use taffrail_record::Timestamp;
 use crate::cut::Cutter;
 use crate::fault;
 use crate::identity::{Fingerprint, Identity, modified};
-use crate::mark::{Mark, Past};
+use crate::mark::{History, Mark, Past};
 use crate::packing::{self, Packing};
 
 /// Bytes at a file's start that are fingerprinted.
@@ -53,8 +53,8 @@ pub(crate) struct OpenFile {
     /// When it was last written to, as far as that was seen.
     modified: Timestamp,
     prefix: Fingerprint,
-    /// The file that was read before this one.
-    pub(crate) previous: Option<Past>,
+    /// The files that were read before this one.
+    pub(crate) previous: History,
 }
 
 /// A compressed file's content, read up to some position.
@@ -98,7 +98,7 @@ impl OpenFile {
             size,
             prefix,
             modified,
-            previous: None,
+            previous: History::default(),
         }
     }
 

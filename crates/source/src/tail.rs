@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use crate::cut::{Cutter, Found};
 use crate::identity::{Fingerprint, Identity};
-use crate::mark::{Mark, Past, Resume};
+use crate::mark::{History, Mark, Past, Resume};
 use crate::open_file::{Block, EDGE_BYTES, OpenFile, read_exactly};
 use crate::refusal::{self, Closed, Opened};
 use crate::status::{SourceState, SourceStatus};
@@ -63,8 +63,8 @@ pub struct Tail {
     cutter: Cutter,
     front: Front,
     next: VecDeque<Opened>,
-    /// The file that was read last before the one in front.
-    previous: Option<Past>,
+    /// The files that were read before the one in front.
+    previous: History,
     /// Lost bytes to report.
     lost: Found,
     /// Whether where to go on changed without a line that says so.
@@ -92,7 +92,7 @@ enum Front {
     /// None: nothing was read yet, or the last one is finished.
     None,
     /// Known but not open.
-    Parked(Mark),
+    Parked(Box<Mark>),
     Open(Box<OpenFile>),
 }
 
@@ -102,11 +102,11 @@ impl Tail {
         let limits = limits.checked();
         let source: Arc<str> = crate::source_name(&path).into();
         let mut cutter = Cutter { max_line_bytes: limits.max_line_bytes, ..Cutter::default() };
-        let (mut front, mut previous, mut is_lost) = (Front::None, None, false);
+        let (mut front, mut previous, mut is_lost) = (Front::None, History::default(), false);
         if let Some(checkpoint) = checkpoint {
             (cutter.offset, cutter.lines) = (checkpoint.offset, checkpoint.lines);
             match Resume::decode(checkpoint) {
-                Resume::In(mark) => front = Front::Parked(mark),
+                Resume::In(mark) => front = Front::Parked(Box::new(mark)),
                 Resume::Between(past) => previous = past,
                 Resume::Unknown => is_lost = checkpoint.offset > 0,
             }
@@ -186,12 +186,23 @@ impl Tail {
         match &self.front {
             Front::Open(_) => Ok(true),
             Front::None => match self.next.pop_front() {
-                Some(opened) => self.start(opened, now),
+                Some(opened) => match self.slipped_by(&opened) {
+                    Ok(slipped) if slipped.is_empty() => self.start(opened, now),
+                    Ok(slipped) => {
+                        self.next.extend(slipped);
+                        self.next.push_back(opened);
+                        self.next.pop_front().map_or(Ok(false), |opened| self.start(opened, now))
+                    }
+                    Err(error) => {
+                        self.next.push_front(opened);
+                        Err(error.into())
+                    }
+                },
                 None if self.is_archive && self.cutter.offset > 0 => {
                     self.closed(Closed::Refused(ARCHIVED.to_owned()))
                 }
                 None => match refusal::open(&self.path) {
-                    Ok(opened) if self.previous.is_some() => {
+                    Ok(opened) if self.previous.newest().is_some() => {
                         self.start_after_previous(opened)?;
                         self.open_front(now)
                     }
@@ -200,7 +211,7 @@ impl Tail {
                 },
             },
             Front::Parked(mark) => {
-                let mark = *mark;
+                let mark = **mark;
                 self.unpark(&mark, now)
             }
         }
@@ -335,7 +346,10 @@ impl Tail {
 
     /// The content was truncated or written anew: what is known to be unread is lost, the new content is next.
     fn rewritten(&mut self, now: Now) -> Option<RawBatch> {
+        let previous = self.previous;
         let (arena, found, file) = self.finish_front(now);
+        // What stands where it stood is no landmark among rotated files.
+        self.previous = previous;
         self.rotations += 1;
         if let Some(file) = file {
             self.put_front(file.into_restarted(self.cutter.offset), now);
@@ -361,7 +375,7 @@ impl Tail {
         self.cutter.lose(file.base + file.size, now.observed, &mut found);
         self.unsaved = true;
         self.left.push_back(file.mark(&self.cutter));
-        self.previous = Some(file.past());
+        self.previous.push(file.past());
         if self.left.len() > MAX_LEFT {
             self.left.pop_front();
         }

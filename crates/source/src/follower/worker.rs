@@ -218,8 +218,10 @@ impl Worker {
         } else {
             self.set_timer(id, now);
         }
+        // Told when it is stored: whoever looks may count on it.
+        let sent = batch.map_or(Ok(()), |batch| self.sink.send(batch));
         self.post(status);
-        batch.map_or(Ok(()), |batch| self.sink.send(batch))
+        sent
     }
 
     /// Gives deleted files up, the largest first, until the rest is within the limit.

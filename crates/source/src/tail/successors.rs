@@ -14,8 +14,12 @@ impl Tail {
     /// Finds the file of `mark` again: at its path, under another name beside it, as a copy, or not at all.
     pub(super) fn unpark(&mut self, mark: &Mark, now: Now) -> Result<bool, Error> {
         let found = match refusal::open(&self.path) {
-            // Of a file of which nothing was read, the same inode proves nothing: it may have been copied and truncated.
-            Ok(opened) if mark.position > 0 && opened.identity.may_be(&mark.identity) => {
+            // Of a file of which nothing was read, the same inode proves nothing: if it was written to, it may have been
+            // copied and truncated.
+            Ok(opened)
+                if opened.identity.may_be(&mark.identity)
+                    && (mark.position > 0 || opened.modified == mark.modified) =>
+            {
                 let Opened { file, identity, size, modified, packing } = opened;
                 match OpenFile::resume(file, identity, mark)? {
                     Ok(file) => {
@@ -52,7 +56,7 @@ impl Tail {
 
     /// Something stands at the path again after it was empty for long; others may have come and gone in between.
     pub(super) fn start_after_previous(&mut self, opened: Opened) -> io::Result<()> {
-        let Some(Past { identity, modified }) = self.previous else { return Ok(()) };
+        let Some(Past { identity, modified }) = self.previous.newest() else { return Ok(()) };
         let (base, none) = (self.cutter.offset, Fingerprint::EMPTY);
         let previous = self.previous;
         let mark = Mark {
@@ -102,9 +106,15 @@ impl Tail {
         if mark.position == 0 && partial.is_empty() {
             return Ok(None);
         }
-        let candidates = rotated::files(&self.path)?.into_iter().filter(|file| {
+        let mut files = rotated::files(&self.path)?;
+        let past = mark.previous.iter().chain(self.previous.iter());
+        let read = files.iter().rposition(|file| past.clone().any(|past| file.was(past)));
+        files.drain(..read.map_or(0, |index| index + 1));
+        // A copy is made while the original still grows, but little content may be anybody's.
+        let known = read.is_some() || mark.edge.len == EDGE_BYTES;
+        let candidates = files.into_iter().filter(|file| {
             !file.identity.may_be(&mark.identity)
-                && file.is_born_after(mark.modified)
+                && (known || file.is_born_after(mark.modified))
                 && (file.packed || file.size >= mark.position)
         });
         for file in candidates.take(MAX_PROBES) {
@@ -134,6 +144,37 @@ impl Tail {
         Ok(true)
     }
 
+    /// Copies of what waits to be read next, made before anything of it was read and before it was truncated; and
+    /// whatever else was rotated between the file before it and itself.
+    pub(super) fn slipped_by(&self, next: &Opened) -> io::Result<Vec<Opened>> {
+        let is_last = self.next.is_empty() && next.packing.is_none();
+        let Some(past) = self.previous.newest().filter(|_| is_last) else { return Ok(Vec::new()) };
+        let known = |file: &Rotated| {
+            self.left.iter().any(|left| left.identity.is(&file.identity))
+                || self.previous.iter().any(|past| file.was(past))
+        };
+        let missed = hold(&self.path, &|files| {
+            let mut missed = after(files, &known, &past.identity, past.modified, &next.identity);
+            // It may have been renamed itself by now; what is younger comes later.
+            let own = missed.iter().position(|file| file.identity.is(&next.identity));
+            missed.truncate(own.unwrap_or(MAX_SUCCESSORS));
+            missed.retain(|file| !known(file));
+            missed
+        })?;
+        let mut slipped = Vec::new();
+        for (path, missed) in missed {
+            let mut copied = missed.packing.is_none() && is_packed(&path);
+            for mark in &self.left {
+                copied |= is_copy(&path, mark)?;
+            }
+            if !copied {
+                info!("{} goes on in {}, rotated before it was read", self.source, path.display());
+                slipped.push(missed);
+            }
+        }
+        Ok(slipped)
+    }
+
     /// Puts `opened` behind what stood at the path after `older` and was rotated away before anyone looked.
     /// Returns whether there was something.
     pub(super) fn line_up(&mut self, older: &Identity, front: &Mark, opened: Opened) -> io::Result<bool> {
@@ -146,7 +187,7 @@ impl Tail {
         let read: Vec<Identity> = [*older, front.identity].into_iter().chain(self.identities()).collect();
         let is_read = |file: &Rotated| {
             read.iter().any(|identity| file.identity.may_be(identity))
-                || front.previous.iter().chain(&self.previous).any(|past| file.was(past))
+                || front.previous.iter().chain(self.previous.iter()).any(|past| file.was(past))
         };
         let missed = hold(&self.path, &|files| {
             let mut missed = after(files, &is_read, older, front.modified, &opened.identity);
