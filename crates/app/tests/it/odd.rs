@@ -1,6 +1,7 @@
 //! Files in odd places: no permission, no folder, no mount, no end, no readable name. Each has a clear state, and
 //! none of them is another file's trouble.
 
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -232,6 +233,26 @@ fn hole(site: &Site) -> PathBuf {
 }
 
 #[test]
+fn a_hundred_gigabytes_of_nothing() {
+    let site = Site::new();
+    let (hole, empty) = (hole(&site), site.write("logs/empty.log", ""));
+    fs::OpenOptions::new().write(true).open(&empty).unwrap().set_len(100 << 30).unwrap();
+    let daemon = site.daemon();
+    neighbour_is_read(&site, &daemon, "first");
+    eventually("reading what stands before", || found(&daemon, "\"before the hole\"").len() == 200);
+    assert!(
+        matches!(state(&daemon, &empty).as_str(), "following" | "refused"),
+        "{:?}",
+        source(&daemon, &empty)
+    );
+    neighbour_is_read(&site, &daemon, "second");
+    let read = wait_until(PATIENCE, || found(&daemon, "\"after the hole\"").len() == 1);
+    let peak = peak_memory_mib(&daemon);
+    assert!(peak < MEMORY_MIB, "{peak} MiB");
+    assert!(read, "what comes after is not read within {PATIENCE:?}: {:?}", source(&daemon, &hole));
+}
+
+#[test]
 fn only_the_end_of_a_hundred_gigabytes() {
     let site = Site::new();
     let hole = hole(&site);
@@ -245,23 +266,61 @@ fn only_the_end_of_a_hundred_gigabytes() {
 }
 
 #[test]
-fn a_pattern_that_means_too_many_files() {
-    const FILES: u64 = 100_000;
+fn holes_of_a_writer_that_does_not_append_are_no_lines() {
+    let site = Site::new();
+    let log = site.path("logs/a.log");
+    let mut writer = fs::File::create(&log).unwrap();
+    let mut write = |number: u64| writer.write_all(format!("line {number}\n").as_bytes()).unwrap();
+    (0..3_000).for_each(&mut write);
+    let mut daemon = site.daemon();
+    has(&daemon, &site.source("logs/a.log"), 3_000);
+    for number in 3_000..3_004 {
+        // Whoever truncates does not tell the writer, who goes on where it was.
+        let truncate = || fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
+        if number % 2 == 1 {
+            assert!(daemon.stop().unwrap().success());
+            truncate();
+            write(number);
+            daemon = site.daemon();
+        } else {
+            truncate();
+            write(number);
+        }
+        let whole = format!("SELECT count(*) FROM logs WHERE body = 'line {number}'");
+        let found = wait_until(PATIENCE, || count(&daemon, &whole) == 1);
+        let like = daemon.sql(&format!("SELECT length(body) FROM logs WHERE body LIKE '%line {number}'"));
+        assert!(found, "line {number} is stored as {like:?} bytes: {:?}", source(&daemon, &log));
+    }
+    assert_eq!(count(&daemon, "SELECT count(*) FROM logs"), 3_004);
+}
+
+#[test]
+fn a_pattern_that_means_very_many_files() {
+    very_many_files("the only line\n");
+}
+
+#[track_caller]
+fn very_many_files(content: &str) {
+    const FILES: u64 = 5_000;
     let site = Site::new();
     fs::create_dir(site.path("many")).unwrap();
     for number in 0..FILES {
-        fs::File::create(site.path(&format!("many/{number:06}.log"))).unwrap();
+        fs::write(site.path(&format!("many/{number:06}.log")), content).unwrap();
     }
     let [many, logs] = [site.path("many/*.log"), site.path("logs/*.log")];
     let config = format!("[[source]]\npath = [{many:?}]\n\n[[source]]\npath = [{logs:?}]\n");
     let daemon = site.daemon_with(&config);
     neighbour_is_read(&site, &daemon, "first");
     let followed = || daemon.get("/api/v1/sources").unwrap().text().matches("\"following\"").count() as u64;
-    let says_so = || daemon.stderr().contains("files");
-    let told = wait_until(Duration::from_secs(60), || followed() > FILES || says_so());
-    assert!(told, "{} of {FILES} files are followed, and nothing is said:\n{}", followed(), daemon.stderr());
+    let all = wait_until(Duration::from_secs(60), || {
+        std::thread::sleep(Duration::from_millis(200));
+        followed() >= FILES
+    });
+    assert!(all, "{} of {FILES} files are followed:\n{}", followed(), daemon.stderr());
+    site.append("many/001234.log", "in one of very many\n");
+    has(&daemon, &site.source("many/001234.log"), content.lines().count() as u64 + 1);
     neighbour_is_read(&site, &daemon, "second");
-    assert_alive(&daemon, "too many files");
+    assert_alive(&daemon, "very many files");
     let peak = peak_memory_mib(&daemon);
     assert!(peak < MEMORY_MIB, "{peak} MiB");
 }
