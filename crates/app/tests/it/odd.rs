@@ -1,7 +1,9 @@
 //! Files in odd places: no permission, no folder, no mount, no end, no readable name. Each has a clear state, and
 //! none of them is another file's trouble.
 
+use std::ffi::OsStr;
 use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -295,8 +297,58 @@ fn holes_of_a_writer_that_does_not_append_are_no_lines() {
 }
 
 #[test]
+fn names_that_are_no_text() {
+    let site = Site::new();
+    let names: [&[u8]; 6] = [
+        b"new\nline",
+        b"bad\xff",
+        b"bad\xfe",
+        b"quote'\"",
+        b"red\x1b[31m",
+        "gr\u{fc}\u{df}e {a,b} [x]*".as_bytes(),
+    ];
+    for name in names {
+        let path = site.path("logs").join(OsStr::from_bytes(&[name, b".log"].concat()));
+        fs::write(path, [b"the line of ", name.escape_ascii().to_string().as_bytes(), b"\n"].concat())
+            .unwrap();
+    }
+    let daemon = site.daemon();
+    neighbour_is_read(&site, &daemon, "first");
+    eventually("reading all", || count(&daemon, "SELECT count(*) FROM logs") == 7);
+    assert_eq!(count(&daemon, "SELECT count(DISTINCT source) FROM logs"), 7, "each has a name of its own");
+    let told = daemon.get("/api/v1/sources").unwrap().json().unwrap();
+    let told = told["sources"].as_array().unwrap().clone();
+    assert_eq!(told.len(), 7, "{told:?}");
+    for one in &told {
+        assert_eq!((&one["state"], &one["records"]), (&"following".into(), &1.into()), "{one}");
+    }
+    let shown = daemon.stdout() + &daemon.stderr();
+    assert!(
+        !shown.contains('\x1b') || shown.contains("\x1b[0m"),
+        "a name is obeyed by the terminal: {shown:?}"
+    );
+    assert!(!shown.contains("\x1b[31m.log") && !shown.contains("new\nline"), "{shown:?}");
+    assert!(daemon.stop().unwrap().success());
+    for one in told {
+        let name = one["source"].as_str().unwrap();
+        let bytes = site.export(name);
+        assert_eq!(
+            bytes.iter().filter(|byte| **byte == b'\n').count(),
+            1,
+            "{name}: {}",
+            bytes.escape_ascii()
+        );
+    }
+}
+
+#[test]
 fn a_pattern_that_means_very_many_files() {
     very_many_files("the only line\n");
+}
+
+#[test]
+fn a_pattern_that_means_very_many_empty_files() {
+    very_many_files("");
 }
 
 #[track_caller]
@@ -351,6 +403,33 @@ fn two_files_with_the_same_first_lines() {
         has(&daemon, &of_b, in_b + 1);
         assert!(daemon.stop().unwrap().success());
     }
+}
+
+#[test]
+fn a_hard_link_is_the_same_file_and_outlives_the_first_name() {
+    let site = Site::new();
+    let [a, b] = [site.write("logs/a.log", "line 1\n"), site.path("logs/b.log")];
+    fs::hard_link(&a, &b).unwrap();
+    let all = "SELECT count(*) FROM logs WHERE body LIKE 'line %'";
+    let daemon = site.daemon();
+    eventually("reading it", || count(&daemon, all) == 1);
+    site.append("logs/b.log", "line 2\n");
+    eventually("reading what came by the other name", || count(&daemon, all) == 2);
+    let told = source(&daemon, &b).unwrap();
+    assert_eq!(told["state"], "refused", "{told}");
+    assert!(told["error"].as_str().unwrap().contains("same file"), "{told}");
+    fs::remove_file(&a).unwrap();
+    site.append("logs/b.log", "line 3\n");
+    eventually("reading on by the name that is left", || count(&daemon, all) == 3);
+    neighbour_is_read(&site, &daemon, "first");
+    site.append("logs/b.log", "line 4\n");
+    eventually("reading on", || count(&daemon, all) == 4);
+    assert!(daemon.stop().unwrap().success());
+    site.append("logs/b.log", "line 5\n");
+    let daemon = site.daemon();
+    eventually("reading on after a restart", || count(&daemon, all) >= 5);
+    neighbour_is_read(&site, &daemon, "second");
+    assert_eq!(count(&daemon, all), 5, "nothing is read again under the other name");
 }
 
 #[test]
