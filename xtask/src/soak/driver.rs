@@ -197,6 +197,12 @@ impl Driver {
         answer["sources"].as_array()?.iter().find(|source| source["source"] == name.as_str()).cloned()
     }
 
+    /// What the daemon says of a path, to be shown.
+    fn told(&self, file: usize) -> String {
+        self.source(file)
+            .map_or_else(|| "the daemon does not name it".to_owned(), |source| source.to_string())
+    }
+
     /// Waits until every whole line is stored: told as read is not enough, a kill may still come between.
     fn settle(&self, file: usize) -> Result<()> {
         let log = &self.logs[file];
@@ -207,7 +213,7 @@ impl Driver {
             let read = self.source(file).is_some_and(|source| source["offset"] == end);
             read && self.sql(&query).is_ok_and(|stored| stored == last)
         });
-        ensure!(settled, "{} is not stored to its end, {end}: {:?}", file_name(file), self.source(file));
+        ensure!(settled, "{} is not stored to its end, {end}: {}", file_name(file), self.told(file));
         Ok(())
     }
 
@@ -293,7 +299,7 @@ impl Driver {
         log.file.write_all(backlog.as_bytes())?;
         let size = log.file.metadata()?.len();
         let seen = wait_until(SEEN, || self.source(file).is_some_and(|source| source["size"] == size));
-        ensure!(seen, "{} was never seen to have {size} bytes: {:?}", file_name(file), self.source(file));
+        ensure!(seen, "{} was never seen to have {size} bytes: {}", file_name(file), self.told(file));
         let log = &mut self.logs[file];
         log.stream.tore(backlog.as_bytes());
         log.file.set_len(0)?;

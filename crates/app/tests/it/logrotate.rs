@@ -3,9 +3,11 @@
 //! `ROTATIONS` and `ROTATED_LINES_PER_SECOND` make the trials harder; `cargo xtask bench --only rotate` runs the
 //! full measure, 30 rotations at 50,000 lines a second, with the release program.
 
+use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use fs_err as fs;
 use taffrail_testkit::{Daemon, Ledger, LineWriter, Logrotate, Reopens, numbered_line, wait_until};
 
 use crate::program::{PATIENCE, Site, count, eventually, source};
@@ -28,12 +30,17 @@ enum Tells {
     Reopen,
     /// The writer has reopened when this returns.
     Reopened,
+    /// Nothing: the file stays the same.
+    Nothing,
     /// The writer rests from before the copy until after the truncation.
     Rest,
 }
 
 /// What a trial ended with.
 struct Outcome {
+    site: Site,
+    /// The stored bytes of the log.
+    stored: Vec<u8>,
     ledger: Ledger,
     /// Bytes that are told as lost.
     gap_bytes: u64,
@@ -61,6 +68,7 @@ impl Trial {
         let scripts = match tells {
             Tells::Reopen => format!("postrotate\n{}\nendscript", writer.reopen_script()),
             Tells::Reopened => format!("postrotate\n{}\nendscript", writer.reopen_and_wait_script()),
+            Tells::Nothing => String::new(),
             Tells::Rest => {
                 let [hold, go] = [writer.hold_script(), writer.go_script()];
                 format!("prerotate\n{hold}\nendscript\npostrotate\n{go}\nendscript")
@@ -89,11 +97,10 @@ impl Trial {
         }
     }
 
-    /// The daemon sees what was written so far.
+    /// The daemon has stored something: what is rotated away before anyone ever saw it is nobody's.
+    #[track_caller]
     fn has_begun(&self, daemon: &Daemon) {
-        eventually("reading", || {
-            source(daemon, &self.site.path(LOG)).is_some_and(|log| log["records"].as_u64() > Some(0))
-        });
+        eventually("storing the first lines", || count(daemon, "SELECT count(*) FROM logs") > 0);
     }
 
     /// Ends the writer, waits until all is read, ends the daemon, and gives what became of the lines.
@@ -128,12 +135,12 @@ impl Trial {
         assert_eq!(count, known, "something is stored under another name:\n{ledger}");
         let gaps = site.sql("SELECT end_offset - start_offset AS bytes FROM gaps");
         let gap_bytes = gaps.iter().map(|gap| gap["bytes"].as_u64().unwrap()).sum();
-        Outcome { ledger, gap_bytes }
+        Outcome { site, stored, ledger, gap_bytes }
     }
 
     #[track_caller]
     fn finish_whole(self, daemon: Daemon) {
-        let Outcome { ledger, gap_bytes } = self.finish(daemon);
+        let Outcome { ledger, gap_bytes, .. } = self.finish(daemon);
         assert!(ledger.is_whole(), "{ledger}");
         assert_eq!(gap_bytes, 0, "nothing is missing");
     }
@@ -271,6 +278,31 @@ fn copytruncate_with_compress_loses_and_doubles_nothing() {
 }
 
 #[test]
+fn copytruncate_loses_only_what_was_destroyed() {
+    let mut trial = Trial::new("copytruncate", Tells::Nothing, Reopens::Never);
+    let daemon = trial.site.daemon();
+    trial.has_begun(&daemon);
+    trial.rotate(rotations());
+    let Outcome { site, stored, ledger, gap_bytes } = trial.finish(daemon);
+    assert_eq!((ledger.doubled, ledger.foreign), (0, 0), "{ledger}");
+    // What was written after logrotate had copied and before it truncated is nowhere; of that, what the daemon
+    // has neither read nor seen the size of can be told by nobody.
+    assert!(gap_bytes <= ledger.lost_bytes, "{gap_bytes} bytes are told as lost: {ledger}");
+    let stored = numbers(&stored);
+    for file in fs::read_dir(site.path("logs")).unwrap() {
+        let path = file.unwrap().path();
+        let missing = numbers(&fs::read(&path).unwrap()).difference(&stored).count();
+        assert_eq!(missing, 0, "lines that {} holds are not stored: {ledger}", path.display());
+    }
+}
+
+/// The numbers of the whole lines in `bytes`.
+fn numbers(bytes: &[u8]) -> BTreeSet<u64> {
+    let lines = bytes.split_inclusive(|byte| *byte == b'\n').filter(|line| line.starts_with(b"line "));
+    lines.filter_map(|line| std::str::from_utf8(line.get(5..15)?).ok()?.parse().ok()).collect()
+}
+
+#[test]
 fn create_while_stopped_loses_and_doubles_nothing() {
     rotated_while_down("create", Tells::Reopen, stopped);
 }
@@ -283,4 +315,40 @@ fn create_while_killed_loses_and_doubles_nothing() {
 #[test]
 fn dateext_while_killed_loses_and_doubles_nothing() {
     rotated_while_down(DATED, Tells::Reopen, killed);
+}
+
+#[test]
+fn compress_while_stopped_loses_and_doubles_nothing() {
+    rotated_while_down("create\ncompress", Tells::Reopened, stopped);
+}
+
+#[test]
+fn compress_while_killed_loses_and_doubles_nothing() {
+    rotated_while_down("create\ncompress", Tells::Reopened, killed);
+}
+
+#[test]
+fn delaycompress_while_killed_loses_and_doubles_nothing() {
+    rotated_while_down("create\ncompress\ndelaycompress", Tells::Reopened, killed);
+}
+
+#[test]
+fn zstd_while_stopped_loses_and_doubles_nothing() {
+    let zstd = "create\ncompress\ncompresscmd /usr/bin/zstd\nuncompresscmd /usr/bin/unzstd\ncompressext .zst\ncompressoptions -q --rm";
+    rotated_while_down(zstd, Tells::Reopened, stopped);
+}
+
+#[test]
+fn dateext_with_compress_while_stopped_loses_and_doubles_nothing() {
+    rotated_while_down(&format!("{DATED}\ncompress"), Tells::Reopened, stopped);
+}
+
+#[test]
+fn copytruncate_while_stopped_loses_and_doubles_nothing() {
+    rotated_while_down("copytruncate", Tells::Rest, stopped);
+}
+
+#[test]
+fn copytruncate_with_compress_while_killed_loses_and_doubles_nothing() {
+    rotated_while_down("copytruncate\ncompress", Tells::Rest, killed);
 }

@@ -1,6 +1,9 @@
 //! Files in odd places: no permission, no folder, no mount, no end, no readable name. Each has a clear state, and
 //! none of them is another file's trouble.
 
+use std::ffi::OsStr;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -234,6 +237,26 @@ fn hole(site: &Site) -> PathBuf {
 }
 
 #[test]
+fn a_hundred_gigabytes_of_nothing() {
+    let site = Site::new();
+    let (hole, empty) = (hole(&site), site.write("logs/empty.log", ""));
+    fs::OpenOptions::new().write(true).open(&empty).unwrap().set_len(100 << 30).unwrap();
+    let daemon = site.daemon();
+    neighbour_is_read(&site, &daemon, "first");
+    eventually("reading what stands before", || found(&daemon, "\"before the hole\"").len() == 200);
+    assert!(
+        matches!(state(&daemon, &empty).as_str(), "following" | "refused"),
+        "{:?}",
+        source(&daemon, &empty)
+    );
+    neighbour_is_read(&site, &daemon, "second");
+    let read = wait_until(PATIENCE, || found(&daemon, "\"after the hole\"").len() == 1);
+    let peak = peak_memory_mib(&daemon);
+    assert!(peak < MEMORY_MIB, "{peak} MiB");
+    assert!(read, "what comes after is not read within {PATIENCE:?}: {:?}", source(&daemon, &hole));
+}
+
+#[test]
 fn only_the_end_of_a_hundred_gigabytes() {
     let site = Site::new();
     let hole = hole(&site);
@@ -247,24 +270,128 @@ fn only_the_end_of_a_hundred_gigabytes() {
 }
 
 #[test]
+fn holes_of_a_writer_that_does_not_append_are_no_lines() {
+    let site = Site::new();
+    let log = site.path("logs/a.log");
+    let mut writer = fs::File::create(&log).unwrap();
+    let mut write = |number: u64| writer.write_all(format!("line {number}\n").as_bytes()).unwrap();
+    (0..3_000).for_each(&mut write);
+    let mut daemon = site.daemon();
+    has(&daemon, &site.source("logs/a.log"), 3_000);
+    for number in 3_000..3_004 {
+        // Whoever truncates does not tell the writer, who goes on where it was.
+        let truncate = || fs::OpenOptions::new().write(true).open(&log).unwrap().set_len(0).unwrap();
+        if number % 2 == 1 {
+            assert!(daemon.stop().unwrap().success());
+            truncate();
+            write(number);
+            daemon = site.daemon();
+        } else {
+            truncate();
+            write(number);
+        }
+        let whole = format!("SELECT count(*) FROM logs WHERE body = 'line {number}'");
+        let found = wait_until(PATIENCE, || count(&daemon, &whole) == 1);
+        let like = daemon.sql(&format!("SELECT length(body) FROM logs WHERE body LIKE '%line {number}'"));
+        assert!(found, "line {number} is stored as {like:?} bytes: {:?}", source(&daemon, &log));
+    }
+    assert_eq!(count(&daemon, "SELECT count(*) FROM logs"), 3_004);
+}
+
+#[test]
+fn names_that_are_no_text() {
+    let site = Site::new();
+    let names: [&[u8]; 6] = [
+        b"new\nline",
+        b"bad\xff",
+        b"bad\xfe",
+        b"quote'\"",
+        b"red\x1b[31m",
+        "gr\u{fc}\u{df}e {a,b} [x]*".as_bytes(),
+    ];
+    for name in names {
+        let path = site.path("logs").join(OsStr::from_bytes(&[name, b".log"].concat()));
+        fs::write(path, [b"the line of ", name.escape_ascii().to_string().as_bytes(), b"\n"].concat())
+            .unwrap();
+    }
+    let daemon = site.daemon();
+    neighbour_is_read(&site, &daemon, "first");
+    eventually("reading all", || count(&daemon, "SELECT count(*) FROM logs") == 7);
+    assert_eq!(count(&daemon, "SELECT count(DISTINCT source) FROM logs"), 7, "each has a name of its own");
+    let told = daemon.get("/api/v1/sources").unwrap().json().unwrap();
+    let told = told["sources"].as_array().unwrap().clone();
+    assert_eq!(told.len(), 7, "{told:?}");
+    for one in &told {
+        assert_eq!((&one["state"], &one["records"]), (&"following".into(), &1.into()), "{one}");
+    }
+    let shown = daemon.stdout() + &daemon.stderr();
+    assert!(
+        !shown.contains('\x1b') || shown.contains("\x1b[0m"),
+        "a name is obeyed by the terminal: {shown:?}"
+    );
+    assert!(!shown.contains("\x1b[31m.log") && !shown.contains("new\nline"), "{shown:?}");
+    assert!(daemon.stop().unwrap().success());
+    for one in told {
+        let name = one["source"].as_str().unwrap();
+        let bytes = site.export(name);
+        assert_eq!(
+            bytes.iter().filter(|byte| **byte == b'\n').count(),
+            1,
+            "{name}: {}",
+            bytes.escape_ascii()
+        );
+    }
+}
+
+#[test]
+fn a_pattern_that_means_very_many_files() {
+    very_many_files("the only line\n");
+}
+
+#[test]
+fn a_pattern_that_means_very_many_empty_files() {
+    very_many_files("");
+}
+
+#[test]
 fn a_pattern_that_means_too_many_files() {
-    const FILES: u64 = 20_000;
     let site = Site::new();
     fs::create_dir(site.path("many")).unwrap();
-    for number in 0..FILES {
-        fs::File::create(site.path(&format!("many/{number:06}.log"))).unwrap();
+    for number in 0..2_000 {
+        fs::write(site.path(&format!("many/{number:06}.log")), "").unwrap();
     }
     let [many, logs] = [site.path("many/*.log"), site.path("logs/*.log")];
     let config =
         format!("max_files = 1000\n\n[[source]]\npath = [{many:?}]\n\n[[source]]\npath = [{logs:?}]\n");
     let daemon = site.daemon_with(&config);
     neighbour_is_read(&site, &daemon, "first");
-    let followed = || daemon.get("/api/v1/sources").unwrap().text().matches("\"following\"").count() as u64;
-    let says_so = || daemon.stderr().contains("files");
-    let told = wait_until(Duration::from_secs(60), || followed() > FILES || says_so());
-    assert!(told, "{} of {FILES} files are followed, and nothing is said:\n{}", followed(), daemon.stderr());
+    eventually("saying so", || daemon.stderr().contains("more than 1000 files match"));
+    assert!(daemon.stderr().contains("raise max_files"), "{}", daemon.stderr());
     neighbour_is_read(&site, &daemon, "second");
-    assert_alive(&daemon, "too many files");
+}
+
+#[track_caller]
+fn very_many_files(content: &str) {
+    const FILES: u64 = 5_000;
+    let site = Site::new();
+    fs::create_dir(site.path("many")).unwrap();
+    for number in 0..FILES {
+        fs::write(site.path(&format!("many/{number:06}.log")), content).unwrap();
+    }
+    let [many, logs] = [site.path("many/*.log"), site.path("logs/*.log")];
+    let config = format!("[[source]]\npath = [{many:?}]\n\n[[source]]\npath = [{logs:?}]\n");
+    let daemon = site.daemon_with(&config);
+    neighbour_is_read(&site, &daemon, "first");
+    let followed = || daemon.get("/api/v1/sources").unwrap().text().matches("\"following\"").count() as u64;
+    let all = wait_until(Duration::from_secs(60), || {
+        std::thread::sleep(Duration::from_millis(200));
+        followed() >= FILES
+    });
+    assert!(all, "{} of {FILES} files are followed:\n{}", followed(), daemon.stderr());
+    site.append("many/001234.log", "in one of very many\n");
+    has(&daemon, &site.source("many/001234.log"), content.lines().count() as u64 + 1);
+    neighbour_is_read(&site, &daemon, "second");
+    assert_alive(&daemon, "very many files");
     let peak = peak_memory_mib(&daemon);
     assert!(peak < MEMORY_MIB, "{peak} MiB");
 }
@@ -295,6 +422,33 @@ fn two_files_with_the_same_first_lines() {
         has(&daemon, &of_b, in_b + 1);
         assert!(daemon.stop().unwrap().success());
     }
+}
+
+#[test]
+fn a_hard_link_is_the_same_file_and_outlives_the_first_name() {
+    let site = Site::new();
+    let [a, b] = [site.write("logs/a.log", "line 1\n"), site.path("logs/b.log")];
+    fs::hard_link(&a, &b).unwrap();
+    let all = "SELECT count(*) FROM logs WHERE body LIKE 'line %'";
+    let daemon = site.daemon();
+    eventually("reading it", || count(&daemon, all) == 1);
+    site.append("logs/b.log", "line 2\n");
+    eventually("reading what came by the other name", || count(&daemon, all) == 2);
+    let told = source(&daemon, &b).unwrap();
+    assert_eq!(told["state"], "refused", "{told}");
+    assert!(told["error"].as_str().unwrap().contains("same file"), "{told}");
+    fs::remove_file(&a).unwrap();
+    site.append("logs/b.log", "line 3\n");
+    eventually("reading on by the name that is left", || count(&daemon, all) == 3);
+    neighbour_is_read(&site, &daemon, "first");
+    site.append("logs/b.log", "line 4\n");
+    eventually("reading on", || count(&daemon, all) == 4);
+    assert!(daemon.stop().unwrap().success());
+    site.append("logs/b.log", "line 5\n");
+    let daemon = site.daemon();
+    eventually("reading on after a restart", || count(&daemon, all) >= 5);
+    neighbour_is_read(&site, &daemon, "second");
+    assert_eq!(count(&daemon, all), 5, "nothing is read again under the other name");
 }
 
 #[test]

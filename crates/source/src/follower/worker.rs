@@ -82,6 +82,8 @@ pub(super) struct Worker {
     start_at: StartAt,
     refused: BTreeSet<String>,
     truncated: bool,
+    /// Files taken up since the last walk, and how many of them were not named in the log.
+    found: (usize, usize),
     /// Walks over all patterns so far.
     walks: u64,
     /// Whether all paths were looked at since deleted files were counted.
@@ -127,6 +129,7 @@ impl Worker {
             discover_at: Duration::ZERO,
             refused: BTreeSet::new(),
             truncated: false,
+            found: (0, 0),
             walks: 0,
             scanned: false,
         }

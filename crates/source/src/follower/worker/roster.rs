@@ -1,6 +1,11 @@
 //! Which files are followed: found, taken up, left out, forgotten.
 
+use tracing::debug;
+
 use super::*;
+
+/// New files that are named in the log between two walks; the others are counted.
+const NAMED: usize = 100;
 
 /// What is known of the log that rotation may have taken a path from.
 enum Origin {
@@ -63,6 +68,10 @@ impl Worker {
         let known = self.identities();
         self.take_up(found, &known);
         self.start_at = StartAt::Beginning;
+        let (_, unnamed) = std::mem::take(&mut self.found);
+        if unnamed > 0 {
+            info!("following {unnamed} more files");
+        }
         // Directories that are watched anew may have changed before.
         self.scan_at = Duration::ZERO;
     }
@@ -169,8 +178,14 @@ impl Worker {
         let checkpoint = self.checkpoints.remove(&source_name(&path));
         let tail = Tail::new(path.clone(), checkpoint.as_ref(), self.start_at, self.config.limits);
         let tail = if archive { tail.archive() } else { tail };
-        if !missing {
-            info!("following {}", tail.source());
+        self.found.0 += usize::from(!missing);
+        match self.found.0 {
+            _ if missing => {}
+            count if count <= NAMED => info!("following {}", tail.source()),
+            _ => {
+                self.found.1 += 1;
+                debug!("following {}", tail.source());
+            }
         }
         let id = self.next_id;
         self.next_id += 1;
