@@ -11,6 +11,7 @@ use taffrail_record::Timestamp;
 
 use crate::fault;
 use crate::identity::{Identity, modified};
+use crate::mark::Past;
 use crate::open_file::{PREFIX_BYTES, first_data, read_exactly};
 use crate::packing::{MAGIC_BYTES, Packing};
 
@@ -30,6 +31,12 @@ impl Opened {
     /// Its size as it is now.
     pub(crate) fn size_now(&self) -> u64 {
         self.file.metadata().map_or(self.size, |metadata| metadata.len())
+    }
+
+    /// What is remembered of it.
+    pub(crate) fn past(&self) -> Past {
+        let modified = self.file.metadata().map_or(self.modified, |metadata| modified(&metadata));
+        Past { identity: self.identity, modified }
     }
 
     /// Bytes on the disk that only this descriptor holds.

@@ -148,15 +148,23 @@ impl Tail {
     /// whatever else was rotated between the file before it and itself.
     pub(super) fn slipped_by(&self, next: &Opened) -> io::Result<Vec<Opened>> {
         let is_last = self.next.is_empty() && next.packing.is_none();
-        let Some(past) = self.previous.newest().filter(|_| is_last) else { return Ok(Vec::new()) };
+        match self.previous.newest() {
+            Some(past) if is_last => self.slipped(&next.past(), past.modified),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// What was rotated, not read, and is older than the content of `own`. If no rotated file is known that was
+    /// read: what was written after `modified`.
+    pub(super) fn slipped(&self, own: &Past, modified: Timestamp) -> io::Result<Vec<Opened>> {
         let known = |file: &Rotated| {
             self.left.iter().any(|left| left.identity.is(&file.identity))
                 || self.previous.iter().any(|past| file.was(past))
         };
         let missed = hold(&self.path, &|files| {
-            let mut missed = after(files, &known, &past.identity, past.modified, &next.identity);
-            // It may have been renamed itself by now; what is younger comes later.
-            let own = missed.iter().position(|file| file.identity.is(&next.identity));
+            let mut missed = after(files, &known, None, modified, &own.identity);
+            // It may have been renamed and compressed itself by now; what is younger comes later.
+            let own = missed.iter().position(|file| file.was(own));
             missed.truncate(own.unwrap_or(MAX_SUCCESSORS));
             missed.retain(|file| !known(file));
             missed
@@ -190,7 +198,7 @@ impl Tail {
                 || front.previous.iter().chain(self.previous.iter()).any(|past| file.was(past))
         };
         let missed = hold(&self.path, &|files| {
-            let mut missed = after(files, &is_read, older, front.modified, &opened.identity);
+            let mut missed = after(files, &is_read, Some(older), front.modified, &opened.identity);
             missed.retain(|file| !known(&file.identity));
             missed.truncate(room);
             missed
@@ -239,7 +247,7 @@ fn resumed(opened: Opened, mark: &Mark) -> io::Result<Option<OpenFile>> {
 fn after(
     files: &[Rotated],
     is_read: &dyn Fn(&Rotated) -> bool,
-    older: &Identity,
+    older: Option<&Identity>,
     modified: Timestamp,
     newer: &Identity,
 ) -> Vec<Rotated> {
@@ -250,7 +258,7 @@ fn after(
     let born = |identity: &Identity| identity.birth.unwrap_or(i64::MIN);
     let between = |file: &&Rotated| {
         file.is_written_after(modified)
-            && (file.packed || born(&file.identity) >= born(older))
+            && (file.packed || older.is_none_or(|older| born(&file.identity) >= born(older)))
             && newer.birth.is_none_or(|newer| file.packed || born(&file.identity) <= newer)
     };
     files.iter().filter(between).cloned().collect()
