@@ -70,17 +70,22 @@ impl Watch {
                 Some(name) => {
                     let name = OsStr::from_bytes(name.to_bytes());
                     let dirs = self.dirs.get(&event.wd()).into_iter().flatten();
-                    out.extend(dirs.map(|dir| Change::Path(dir.join(name))));
+                    dirs.for_each(|dir| note(&mut out, Change::Path(dir.join(name))));
                 }
-                None => out.push(Change::Tree),
+                None => note(&mut out, Change::Tree),
             }
-            // Identical events in a row are one; equal ones further apart are told apart by whoever acts on them.
-            out.dedup();
         }
         for wd in ended {
             self.dirs.remove(&wd);
         }
         out
+    }
+}
+
+/// Identical events in a row are one; equal ones further apart are told apart by whoever acts on them.
+fn note(changes: &mut Vec<Change>, change: Change) {
+    if changes.last() != Some(&change) {
+        changes.push(change);
     }
 }
 

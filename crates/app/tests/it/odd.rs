@@ -139,6 +139,31 @@ fn a_folder_removed_and_made_again() {
 }
 
 #[test]
+fn watches_that_are_used_up_cost_no_line() {
+    let site = Site::new();
+    let limited = "unshare --user --map-root-user sh -ec 'echo 2 >/proc/sys/user/max_inotify_watches; exec \"$0\" \"$@\"'";
+    let may = Command::new("sh").args(["-c", &format!("{limited} true")]).stderr(Stdio::null()).status();
+    if !may.unwrap().success() {
+        return println!("SKIPPED: this system lets nobody limit watches");
+    }
+    let folders = ["a", "b", "c", "d"];
+    for folder in folders {
+        fs::create_dir(site.path(folder)).unwrap();
+        site.write(&format!("{folder}/x.log"), "first\n");
+    }
+    let script = program(&site, &format!("exec {limited}"));
+    let daemon = Daemon::builder(script, site.data()).arg(site.path("?/*.log")).start().unwrap();
+    for folder in folders {
+        has(&daemon, &site.source(&format!("{folder}/x.log")), 1);
+        let log = site.path(&format!("{folder}/x.log"));
+        fs::rename(&log, log.with_extension("log.1")).unwrap();
+        site.write(&format!("{folder}/x.log"), "after a rotation\n");
+        has(&daemon, &site.source(&format!("{folder}/x.log")), 2);
+    }
+    assert!(daemon.stderr().contains("sysctl fs.inotify.max_user_watches"), "{}", daemon.stderr());
+}
+
+#[test]
 fn a_mount_lost_and_found_again() {
     let site = Site::new();
     fs::create_dir(site.path("disk")).unwrap();

@@ -323,3 +323,27 @@ fn statuses_are_told_in_pieces_and_with_their_place() {
     assert!(follower.patterns()[0].ends_with("/*.log"));
     bench.stop();
 }
+
+#[test]
+fn events_that_are_lost_cost_no_line() {
+    let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+    let queue: usize = queue.trim().parse().unwrap();
+    if queue > 200_000 {
+        return println!("SKIPPED: the queue of events is too long to be filled");
+    }
+    let mut bench = Bench::new();
+    let names = ["a.log", "b.log", "c.log", "d.log"];
+    names.iter().for_each(|name| append(&bench.path(name), "1\n"));
+    bench.start(&["*.log"]);
+    bench.expect(&["a.log 1", "b.log 1", "c.log 1", "d.log 1"]);
+    // The thread waits for room in the pipeline, and nobody takes events from the kernel's queue.
+    names.iter().for_each(|name| append(&bench.path(name), "2\n"));
+    let noise = ["noise", "other"].map(|name| fs::File::create(bench.path(name)).unwrap());
+    for number in 0..queue + 1_000 {
+        (&noise[number % 2]).write_all(b".").unwrap();
+    }
+    fs::rename(bench.path("a.log"), bench.path("a.log.1")).unwrap();
+    append(&bench.path("a.log"), "3\n");
+    append(&bench.path("e.log"), "1\n");
+    bench.expect(&["a.log 2", "a.log 3", "b.log 2", "c.log 2", "d.log 2", "e.log 1"]);
+}
