@@ -17,7 +17,6 @@ use crate::fault;
 use crate::identity::{Fingerprint, Identity, modified};
 use crate::mark::{History, Mark, Past};
 use crate::packing::{self, Packing};
-use crate::refusal::Opened;
 
 /// Bytes at a file's start that are fingerprinted.
 pub(crate) const PREFIX_BYTES: usize = 1024;
@@ -340,18 +339,6 @@ impl OpenFile {
         let edge = Fingerprint::of(&edge[edge.len().saturating_sub(EDGE_BYTES)..]);
         let &Self { identity, base, position, size, modified, prefix, previous, .. } = self;
         Mark { identity, base, position, size, skip: cutter.skip, modified, prefix, edge, previous }
-    }
-
-    /// The same descriptor, to be read from its first byte after others.
-    pub(crate) fn into_opened(self) -> Opened {
-        let (size, modified) =
-            self.file.metadata().map_or((0, self.modified), |metadata| (metadata.len(), modified(&metadata)));
-        Opened { file: self.file, identity: self.identity, size, modified, packing: None }
-    }
-
-    /// When it was last written to, as far as that was seen.
-    pub(crate) fn modified(&self) -> Timestamp {
-        self.modified
     }
 
     /// The same descriptor, to be read from its first byte as the stream's `base`.

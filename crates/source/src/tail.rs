@@ -311,7 +311,7 @@ impl Tail {
                 if self.goes_on_in_copy(now).map_err(Error::Open)? {
                     continue;
                 }
-                return Ok(self.rewritten(now)?);
+                return Ok(self.rewritten(now));
             };
             if arena.len() > scanned {
                 self.quiet_since = now.uptime;
@@ -345,30 +345,17 @@ impl Tail {
     }
 
     /// The content was truncated or written anew: what is known to be unread is lost, the new content is next.
-    fn rewritten(&mut self, now: Now) -> io::Result<Option<RawBatch>> {
-        let Front::Open(file) = &self.front else { return Ok(None) };
-        let slipped = match self.next.is_empty() {
-            true => self.slipped(&file.past(), file.modified())?,
-            false => Vec::new(),
-        };
+    fn rewritten(&mut self, now: Now) -> Option<RawBatch> {
         let previous = self.previous;
         let (arena, found, file) = self.finish_front(now);
         // What stands where it stood is no landmark among rotated files.
         self.previous = previous;
         self.rotations += 1;
-        match file {
-            Some(file) if slipped.is_empty() => {
-                self.put_front(file.into_restarted(self.cutter.offset), now);
-                self.unsaved = true;
-            }
-            Some(file) => {
-                self.left.retain(|left| !left.identity.is(&file.identity));
-                self.next.extend(slipped);
-                self.next.push_back(file.into_opened());
-            }
-            None => {}
+        if let Some(file) = file {
+            self.put_front(file.into_restarted(self.cutter.offset), now);
+            self.unsaved = true;
         }
-        Ok(self.batch(arena, found, now))
+        self.batch(arena, found, now)
     }
 
     /// Ends the front file: its unfinished line is handed over as it is, and unread bytes are lost.

@@ -156,7 +156,7 @@ impl Tail {
 
     /// What was rotated, not read, and is older than the content of `own`. If no rotated file is known that was
     /// read: what was written after `modified`.
-    pub(super) fn slipped(&self, own: &Past, modified: Timestamp) -> io::Result<Vec<Opened>> {
+    fn slipped(&self, own: &Past, modified: Timestamp) -> io::Result<Vec<Opened>> {
         let known = |file: &Rotated| {
             self.left.iter().any(|left| left.identity.is(&file.identity))
                 || self.previous.iter().any(|past| file.was(past))
