@@ -254,7 +254,7 @@ impl Daemon {
             return false;
         };
         self.address = address;
-        self.get("/api/v1/health").is_ok_and(|response| response.status == 200)
+        self.get("/api/v1/health").is_ok_and(|response| matches!(response.status, 200 | 503))
     }
 
     fn written(&self, stream: &str) -> String {
