@@ -19,6 +19,9 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// Of no file.
+    pub(crate) const NONE: Self = Self { dev: 0, ino: 0, birth: None };
+
     /// The identity of the file that `metadata` describes.
     pub fn of(metadata: &Metadata) -> Self {
         let since_epoch = metadata.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
@@ -33,6 +36,11 @@ impl Identity {
                 (Some(mine), Some(theirs)) => mine == theirs,
                 _ => self.dev == other.dev,
             }
+    }
+
+    /// Whether it was created at `time` (nanoseconds since the epoch) or later; true if nobody knows.
+    pub(crate) fn is_born_after(&self, time: i64) -> bool {
+        self.birth.is_none_or(|birth| birth >= time)
     }
 
     /// Whether both are one file while the machine is up.

@@ -29,6 +29,20 @@ pub(crate) struct Mark {
     pub(crate) previous: History,
 }
 
+impl Mark {
+    /// Of a file of which nothing was read.
+    pub(crate) fn start(
+        identity: Identity,
+        base: u64,
+        size: u64,
+        modified: Timestamp,
+        previous: History,
+    ) -> Self {
+        let none = Fingerprint::EMPTY;
+        Self { identity, base, position: 0, size, skip: None, modified, prefix: none, edge: none, previous }
+    }
+}
+
 /// The latest files that were read to their end, the newest first: some are deleted, or stand where they stood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct History([Option<Past>; 4]);
@@ -54,6 +68,16 @@ pub(crate) struct Past {
     pub(crate) identity: Identity,
     /// When it was last written to; compressing it keeps that.
     pub(crate) modified: Timestamp,
+}
+
+impl Past {
+    /// Whether a file that was written to last at `time` may be its compressed form. Some programs keep whole seconds
+    /// only.
+    pub(crate) fn may_be_packed_as_of(&self, time: Timestamp) -> bool {
+        let seconds = |time: Timestamp| time.0.div_euclid(Timestamp::SECOND);
+        let whole = time.0 % Timestamp::SECOND == 0;
+        time == self.modified || whole && seconds(time) == seconds(self.modified)
+    }
 }
 
 /// What a checkpoint says about where to go on.

@@ -3,6 +3,8 @@
 //! Every read starts a little before the last one ended and compares the overlap, so that a file which was
 //! truncated and written again is noticed by the read itself, however large it has grown meanwhile.
 
+mod likeness;
+
 use std::io::{self, Read};
 
 use fs_err::File;
@@ -16,7 +18,10 @@ use crate::cut::Cutter;
 use crate::fault;
 use crate::identity::{Fingerprint, Identity, modified};
 use crate::mark::{History, Mark, Past};
-use crate::packing::{self, Packing};
+use crate::packing::{self, Packing, Passed};
+use crate::refusal::Opened;
+
+pub(crate) use self::likeness::Likeness;
 
 /// Bytes at a file's start that are fingerprinted.
 pub(crate) const PREFIX_BYTES: usize = 1024;
@@ -52,9 +57,8 @@ pub(crate) struct OpenFile {
     pub(crate) size: u64,
     /// When it was last written to, as far as that was seen.
     modified: Timestamp,
-    prefix: Fingerprint,
-    /// The files that were read before this one.
-    pub(crate) previous: History,
+    /// The first bytes, as far as they were handed over.
+    head: Vec<u8>,
 }
 
 /// A compressed file's content, read up to some position.
@@ -80,11 +84,11 @@ pub(crate) enum Block {
 
 impl OpenFile {
     /// A file to read from its first byte.
-    pub(crate) fn fresh(file: File, identity: Identity, base: u64, size: u64) -> Self {
-        let (held, prefix) = (Vec::new(), Fingerprint::EMPTY);
+    pub(crate) fn fresh(opened: Opened, base: u64) -> Self {
+        let Opened { file, identity, size, modified, .. } = opened;
+        let (held, head) = (Vec::new(), Vec::new());
         let (packed, is_static) = (None, false);
         let (position, read_to, in_zeros) = (0, 0, false);
-        let modified = file.metadata().map_or(Timestamp(i64::MIN), |metadata| modified(&metadata));
         Self {
             file,
             packed,
@@ -96,68 +100,49 @@ impl OpenFile {
             in_zeros,
             held,
             size,
-            prefix,
             modified,
-            previous: History::default(),
+            head,
         }
     }
 
     /// A compressed file to read from its content's first byte.
-    pub(crate) fn packed(file: File, packing: Packing, identity: Identity, base: u64) -> io::Result<Self> {
-        let reader = packing.unpack(reopened(&file)?)?;
+    pub(crate) fn packed(opened: Opened, packing: Packing, base: u64) -> io::Result<Self> {
+        let reader = packing.unpack(reopened(&opened.file)?)?;
         let packed = Some(Packed { reader, damage: None });
-        Ok(Self { packed, is_static: true, ..Self::fresh(file, identity, base, 0) })
+        Ok(Self { packed, is_static: true, size: 0, ..Self::fresh(opened, base) })
     }
 
     /// A file to read from `position` though nothing before it was read.
-    pub(crate) fn from_middle(file: File, identity: Identity, position: u64) -> io::Result<Self> {
-        let size = file.metadata()?.len();
-        let head = read_exactly(&file, 0, PREFIX_BYTES.min(position as usize))?.unwrap_or_default();
+    pub(crate) fn from_middle(opened: Opened, position: u64) -> io::Result<Self> {
+        let size = opened.size_now();
+        let head = read_exactly(&opened.file, 0, PREFIX_BYTES.min(position as usize))?.unwrap_or_default();
         let edge = (position as usize).min(EDGE_BYTES);
-        let held = read_exactly(&file, position - edge as u64, edge)?.unwrap_or_default();
-        let prefix = Fingerprint::of(&head);
-        Ok(Self { position, read_to: position, held, prefix, ..Self::fresh(file, identity, 0, size) })
+        let held = read_exactly(&opened.file, position - edge as u64, edge)?.unwrap_or_default();
+        Ok(Self { size, ..Self::fresh(opened, 0).at(position, head, held) })
     }
 
-    /// Goes on at `mark`, if the file still holds what was read up to there.
-    pub(crate) fn resume(file: File, identity: Identity, mark: &Mark) -> io::Result<Result<Self, File>> {
-        let size = file.metadata()?.len();
+    /// Goes on at `mark`, if the file still holds what was read up to there; else gives it back.
+    pub(crate) fn resume(opened: Opened, mark: &Mark) -> io::Result<Result<Self, Opened>> {
+        let size = opened.file.metadata()?.len();
         if size < mark.position {
-            return Ok(Err(file));
+            return Ok(Err(opened));
         }
-        let head = read_exactly(&file, 0, mark.prefix.len)?;
-        let held = read_exactly(&file, mark.position - mark.edge.len as u64, mark.edge.len)?;
+        let head = read_exactly(&opened.file, 0, mark.prefix.len)?;
+        let held = read_exactly(&opened.file, mark.position - mark.edge.len as u64, mark.edge.len)?;
         match (head, held) {
             (Some(head), Some(held))
                 if Fingerprint::of(&head) == mark.prefix && Fingerprint::of(&held) == mark.edge =>
             {
-                Ok(Ok(Self {
-                    size: size.max(mark.size),
-                    ..Self::at(mark, Self::fresh(file, identity, mark.base, 0), held)
-                }))
+                let (size, modified) = (size.max(mark.size), mark.modified);
+                let fresh = Self::fresh(opened, mark.base);
+                Ok(Ok(Self { size, modified, ..fresh.at(mark.position, head, held) }))
             }
-            _ => Ok(Err(file)),
+            _ => Ok(Err(opened)),
         }
     }
 
-    /// Goes on at `mark` in a compressed file, if it holds what was read up to there.
-    pub(crate) fn resume_packed(
-        file: File,
-        packing: Packing,
-        identity: Identity,
-        mark: &Mark,
-    ) -> io::Result<Option<Self>> {
-        let mut open = Self::packed(file, packing, identity, mark.base)?;
-        let Some(packed) = &mut open.packed else { return Ok(None) };
-        let passed = packing::pass(&mut packed.reader, mark.position, mark.prefix.len, mark.edge.len)?;
-        Ok(passed
-            .filter(|(head, edge)| Fingerprint::of(head) == mark.prefix && Fingerprint::of(edge) == mark.edge)
-            .map(|(_, held)| Self { size: mark.size, ..Self::at(mark, open, held) }))
-    }
-
-    fn at(mark: &Mark, open: Self, held: Vec<u8>) -> Self {
-        let &Mark { position, prefix, previous, .. } = mark;
-        Self { position, read_to: position, prefix, held, previous, ..open }
+    fn at(self, position: u64, head: Vec<u8>, held: Vec<u8>) -> Self {
+        Self { position, read_to: position, head, held, ..self }
     }
 
     /// Reads up to `want` bytes behind what was read. Nothing is lost if it fails.
@@ -173,7 +158,7 @@ impl OpenFile {
         fault::check()?;
         let metadata = self.file.metadata()?;
         let size = metadata.len();
-        if size < self.read_to {
+        if size < self.read_to || self.is_unread() && size < self.size {
             return Ok(Block::Rewritten);
         }
         let overlap = self.held.len().min(EDGE_BYTES);
@@ -221,10 +206,9 @@ impl OpenFile {
             self.held = arena;
             return Vec::new();
         }
-        let known = self.prefix.len as u64;
-        if known < PREFIX_BYTES as u64 && known == self.position {
-            let end = rest.min(start + PREFIX_BYTES - self.prefix.len);
-            self.prefix = self.prefix.extended(&arena[start..end]);
+        if self.head.len() < PREFIX_BYTES && self.head.len() as u64 == self.position {
+            let end = rest.min(start + PREFIX_BYTES - self.head.len());
+            self.head.extend_from_slice(&arena[start..end]);
         }
         self.position += (rest - start) as u64;
         self.held = arena[rest - rest.min(EDGE_BYTES)..].to_vec();
@@ -288,6 +272,11 @@ impl OpenFile {
         Ok(same)
     }
 
+    /// Its first bytes, as far as they were handed over; at most [`PREFIX_BYTES`].
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
     /// The bytes of the unfinished last line.
     pub(crate) fn partial(&self) -> &[u8] {
         &self.held[self.held.len() - self.partial_bytes()..]
@@ -302,13 +291,29 @@ impl OpenFile {
 
     /// Where reading will stand at the end of this file, if that can be told without reading it.
     pub(crate) fn end_mark(&self) -> io::Result<Option<Mark>> {
-        if self.packed.is_some() { Ok(None) } else { Self::end_of(&self.file, self.identity).map(Some) }
+        if self.packed.is_some() {
+            return Ok(None);
+        }
+        let (file, identity, size, modified) =
+            (self.file.try_clone()?, self.identity, self.size, self.modified);
+        Self::end_of(Opened { file, identity, size, modified, packing: None }).map(Some)
     }
 
-    /// The same for a file that is only held open.
-    pub(crate) fn end_of(file: &File, identity: Identity) -> io::Result<Mark> {
-        let size = file.metadata()?.len();
-        Ok(Self::from_middle(file.try_clone()?, identity, size)?.mark(&Cutter::default()))
+    /// The same for a file that is only held open. Unpacks all of it if it is compressed.
+    pub(crate) fn end_of(opened: Opened) -> io::Result<Mark> {
+        let open = match opened.packing {
+            None => {
+                let size = opened.file.metadata()?.len();
+                Self::from_middle(opened, size)?
+            }
+            Some(packing) => {
+                let mut reader = packing.unpack(reopened(&opened.file)?)?;
+                let Passed { count, head, edge } =
+                    packing::pass(&mut reader, u64::MAX, PREFIX_BYTES, EDGE_BYTES)?;
+                Self::fresh(opened, 0).at(count, head, edge)
+            }
+        };
+        Ok(open.mark(&Cutter::default(), History::default()))
     }
 
     /// What is remembered of it when another file is read.
@@ -334,19 +339,52 @@ impl OpenFile {
     }
 
     /// What a checkpoint needs to know.
-    pub(crate) fn mark(&self, cutter: &Cutter) -> Mark {
+    pub(crate) fn mark(&self, cutter: &Cutter, previous: History) -> Mark {
         let edge = &self.held[..self.held.len() - self.partial_bytes()];
         let edge = Fingerprint::of(&edge[edge.len().saturating_sub(EDGE_BYTES)..]);
-        let &Self { identity, base, position, size, modified, prefix, previous, .. } = self;
+        let prefix = Fingerprint::of(&self.head);
+        let &Self { identity, base, position, size, modified, .. } = self;
         Mark { identity, base, position, size, skip: cutter.skip, modified, prefix, edge, previous }
     }
 
     /// The same descriptor, to be read from its first byte as the stream's `base`.
     pub(crate) fn into_restarted(self, base: u64) -> Self {
         let size = self.file.metadata().map_or(0, |metadata| metadata.len());
-        let previous = self.previous;
+        let (file, identity) = (self.file, self.identity);
+        // Since the last write that was seen, more than this content may have stood there.
+        let opened = Opened { file, identity, size, modified: self.modified, packing: None };
         // Zeros at its start are what the writer has left out: it does not append.
-        Self { previous, in_zeros: true, ..Self::fresh(self.file, self.identity, base, size) }
+        Self { in_zeros: true, ..Self::fresh(opened, base) }
+    }
+
+    /// Whether nothing of it was read yet.
+    pub(crate) fn is_unread(&self) -> bool {
+        self.read_to == 0 && !self.is_static
+    }
+
+    /// The file as it is now, if nothing of it was handed over and it was written to since it was seen last, at the
+    /// time that is given: the content that stands there may not be the first that did, and the bytes that were read
+    /// are too few to show it.
+    pub(crate) fn changed_unread(&self) -> io::Result<Option<(Opened, Timestamp)>> {
+        if self.is_static || self.position > 0 || self.partial_bytes() >= EDGE_BYTES {
+            return Ok(None);
+        }
+        fault::check()?;
+        let metadata = self.file.metadata()?;
+        let (size, modified, identity) = (metadata.len(), modified(&metadata), self.identity);
+        if modified == self.modified && size >= self.size {
+            return Ok(None);
+        }
+        Ok(Some((
+            Opened { file: self.file.try_clone()?, identity, size, modified, packing: None },
+            self.modified,
+        )))
+    }
+
+    /// Notes that the content is the first since the file was seen last, or that what stood there before is lost and
+    /// the stream's `base` is behind it.
+    pub(crate) fn is_first(&mut self, base: u64, opened: &Opened) {
+        (self.base, self.size, self.modified) = (base, opened.size, opened.modified);
     }
 }
 

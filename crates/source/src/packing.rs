@@ -38,34 +38,37 @@ impl Packing {
     }
 }
 
-/// Passes over `position` bytes of a stream; gives the first `head` of them and the last `edge`, or `None` if the
-/// stream is shorter.
-pub(crate) fn pass(
-    reader: &mut dyn Read,
-    position: u64,
-    head: usize,
-    edge: usize,
-) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
-    let mut first = Vec::with_capacity(head);
-    let mut last: Vec<u8> = Vec::new();
-    let mut left = position;
+/// What was passed over of a stream.
+#[derive(Default, PartialEq, Eq, Debug)]
+pub(crate) struct Passed {
+    pub(crate) count: u64,
+    /// The first bytes.
+    pub(crate) head: Vec<u8>,
+    /// The last bytes.
+    pub(crate) edge: Vec<u8>,
+}
+
+/// Passes over `position` bytes of a stream, or fewer if it ends before; keeps at most `head` of the first and `edge`
+/// of the last of them.
+pub(crate) fn pass(reader: &mut dyn Read, position: u64, head: usize, edge: usize) -> io::Result<Passed> {
+    let mut passed = Passed::default();
     let mut buffer = vec![0; 64 * 1024];
-    while left > 0 {
-        let want = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+    while passed.count < position {
+        let want = buffer.len().min(usize::try_from(position - passed.count).unwrap_or(usize::MAX));
         let count = match reader.read(&mut buffer[..want]) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             result => result?,
         };
         if count == 0 {
-            return Ok(None);
+            break;
         }
         let block = &buffer[..count];
-        first.extend_from_slice(&block[..count.min(head - first.len())]);
-        last.extend_from_slice(block);
-        last.drain(..last.len().saturating_sub(edge));
-        left -= count as u64;
+        passed.head.extend_from_slice(&block[..count.min(head - passed.head.len())]);
+        passed.edge.extend_from_slice(block);
+        passed.edge.drain(..passed.edge.len().saturating_sub(edge));
+        passed.count += count as u64;
     }
-    Ok(Some((first, last)))
+    Ok(passed)
 }
 
 #[cfg(test)]
@@ -100,12 +103,12 @@ mod tests {
     #[test]
     fn passing_over_keeps_both_ends() {
         let text: Vec<u8> = (0..200_000u32).map(|n| (n % 251) as u8).collect();
-        for position in [0, 5, 300, 65_536, 65_537, 199_999, 200_000] {
-            let (head, edge) =
-                pass(&mut &text[..], position as u64, 10.min(position), 7.min(position)).unwrap().unwrap();
-            assert_eq!(head, &text[..10.min(position)]);
-            assert_eq!(edge, &text[position - 7.min(position)..position]);
+        for wanted in [0, 5, 300, 65_536, 65_537, 199_999, 200_000, 200_001] {
+            let passed = pass(&mut &text[..], wanted, 10, 7).unwrap();
+            let position = text.len().min(wanted as usize);
+            let [head, edge] = [&text[..10.min(position)], &text[position - 7.min(position)..position]];
+            let (count, head, edge) = (position as u64, head.to_vec(), edge.to_vec());
+            assert_eq!(passed, Passed { count, head, edge });
         }
-        assert_eq!(pass(&mut &text[..], 200_001, 0, 0).unwrap(), None);
     }
 }

@@ -28,6 +28,17 @@ pub(crate) struct Opened {
 }
 
 impl Opened {
+    /// The same open file once more.
+    pub(crate) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self { file: self.file.try_clone()?, ..*self })
+    }
+
+    /// The same, as it is now.
+    pub(crate) fn try_clone_now(&self) -> io::Result<Self> {
+        let metadata = self.file.metadata()?;
+        Ok(Self { size: metadata.len(), modified: modified(&metadata), ..self.try_clone()? })
+    }
+
     /// Its size as it is now.
     pub(crate) fn size_now(&self) -> u64 {
         self.file.metadata().map_or(self.size, |metadata| metadata.len())

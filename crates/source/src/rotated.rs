@@ -38,18 +38,9 @@ impl Rotated {
         self.modified >= time || !self.packed && self.identity.birth.is_some_and(|birth| birth >= time.0)
     }
 
-    /// Whether it is a file that was read before, or its compressed form. Some programs keep whole seconds only.
+    /// Whether it is a file that was read before, or its compressed form.
     pub(crate) fn was(&self, past: &Past) -> bool {
-        let whole = self.modified.0 % Timestamp::SECOND == 0;
-        let seconds = |time: Timestamp| time.0.div_euclid(Timestamp::SECOND);
-        self.identity.may_be(&past.identity)
-            || self.packed && self.modified == past.modified
-            || self.packed && whole && seconds(self.modified) == seconds(past.modified)
-    }
-
-    /// Whether it was created after `time`, as copies and compressed files are; true if nobody knows.
-    pub(crate) fn is_born_after(&self, time: Timestamp) -> bool {
-        self.identity.birth.is_none_or(|birth| birth >= time.0)
+        self.identity.may_be(&past.identity) || self.packed && past.may_be_packed_as_of(self.modified)
     }
 }
 

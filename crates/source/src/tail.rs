@@ -4,6 +4,8 @@
 //! its end and only then left for its successors, which are held open meanwhile so that none can slip by.
 
 mod beginning;
+mod copies;
+mod parked;
 mod standing;
 mod successors;
 
@@ -18,7 +20,7 @@ use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, Timestamp};
 use tracing::{info, warn};
 
 use crate::cut::{Cutter, Found};
-use crate::identity::{Fingerprint, Identity};
+use crate::identity::Identity;
 use crate::mark::{History, Mark, Past, Resume};
 use crate::open_file::{Block, EDGE_BYTES, OpenFile, read_exactly};
 use crate::refusal::{self, Closed, Opened};
@@ -186,18 +188,7 @@ impl Tail {
         match &self.front {
             Front::Open(_) => Ok(true),
             Front::None => match self.next.pop_front() {
-                Some(opened) => match self.slipped_by(&opened) {
-                    Ok(slipped) if slipped.is_empty() => self.start(opened, now),
-                    Ok(slipped) => {
-                        self.next.extend(slipped);
-                        self.next.push_back(opened);
-                        self.next.pop_front().map_or(Ok(false), |opened| self.start(opened, now))
-                    }
-                    Err(error) => {
-                        self.next.push_front(opened);
-                        Err(error.into())
-                    }
-                },
+                Some(opened) => self.start(opened, now),
                 None if self.is_archive && self.cutter.offset > 0 => {
                     self.closed(Closed::Refused(ARCHIVED.to_owned()))
                 }
@@ -220,7 +211,7 @@ impl Tail {
     /// Begins with a file's first byte, or where it was left if it was in front before.
     fn start(&mut self, opened: Opened, now: Now) -> Result<bool, Error> {
         let identity = opened.identity;
-        let mut file = match self.opened(&opened) {
+        let file = match self.opened(&opened) {
             Ok(file) => file,
             Err(error) => {
                 // It is the next one still.
@@ -229,43 +220,27 @@ impl Tail {
             }
         };
         self.unsaved = true;
-        self.left.retain(|mark| !mark.identity.is(&identity));
-        file.previous = self.previous;
+        self.forget(&identity);
         self.put_front(file, now);
         Ok(true)
     }
 
     fn opened(&self, opened: &Opened) -> io::Result<OpenFile> {
-        let (mark, base, identity) = (self.mark_of(opened), self.cutter.offset, opened.identity);
-        let file = opened.file.try_clone()?;
+        let (mark, base, own) = (self.mark_of(opened), self.cutter.offset, opened.try_clone()?);
         match opened.packing {
-            Some(packing) => OpenFile::packed(file, packing, identity, base),
-            None if mark.position == 0 => Ok(OpenFile::fresh(file, identity, base, opened.size)),
-            None => Ok(OpenFile::resume(file, identity, &mark)?
-                .unwrap_or_else(|file| OpenFile::fresh(file, identity, base, opened.size))),
+            Some(packing) => OpenFile::packed(own, packing, base),
+            None if mark.position == 0 => Ok(OpenFile::fresh(own, base)),
+            None => Ok(OpenFile::resume(own, &mark)?.unwrap_or_else(|own| OpenFile::fresh(own, base))),
         }
     }
 
     /// Where the reading of `opened` will begin, as the next of the stream.
     fn mark_of(&self, opened: &Opened) -> Mark {
         let Opened { identity, size, modified, .. } = *opened;
-        let none = Fingerprint::EMPTY;
-        let base = self.cutter.offset;
-        let previous = self.previous;
-        let fresh = Mark {
-            identity,
-            base,
-            position: 0,
-            size,
-            skip: None,
-            modified,
-            prefix: none,
-            edge: none,
-            previous,
-        };
+        let (base, previous) = (self.cutter.offset, self.previous);
         match self.left.iter().rev().find(|mark| mark.identity.is(&identity)) {
             Some(left) => Mark { base: base - left.position, skip: None, previous, ..*left },
-            None => fresh,
+            None => Mark::start(identity, base, size, modified, previous),
         }
     }
 
@@ -299,6 +274,9 @@ impl Tail {
     /// Reads the front file on; `None` at its end.
     fn read_front(&mut self, now: Now) -> Result<Option<RawBatch>, Error> {
         for _ in 0..MAX_BLOCKS {
+            if self.steps_back(now).map_err(Error::Open)? {
+                return Ok(None);
+            }
             let Front::Open(file) = &mut self.front else { return Ok(None) };
             let position = file.position;
             let failed = |error| Error::Read { path: self.path.clone(), position, error };
@@ -308,6 +286,9 @@ impl Tail {
             }
             let block = file.read_block(self.limits.batch_bytes).map_err(failed)?;
             let Block::Bytes { arena, start, scanned, more } = block else {
+                if file.is_unread() {
+                    continue;
+                }
                 if self.goes_on_in_copy(now).map_err(Error::Open)? {
                     continue;
                 }
@@ -352,6 +333,7 @@ impl Tail {
         self.previous = previous;
         self.rotations += 1;
         if let Some(file) = file {
+            self.forget(&file.identity);
             self.put_front(file.into_restarted(self.cutter.offset), now);
             self.unsaved = true;
         }
@@ -374,12 +356,23 @@ impl Tail {
         }
         self.cutter.lose(file.base + file.size, now.observed, &mut found);
         self.unsaved = true;
-        self.left.push_back(file.mark(&self.cutter));
+        self.leave(file.mark(&self.cutter, self.previous));
         self.previous.push(file.past());
-        if self.left.len() > MAX_LEFT {
+        (arena, found, Some(file))
+    }
+
+    /// The file of `identity` may hold something else now: only the content that was read of it is known still.
+    fn forget(&mut self, identity: &Identity) {
+        let known = self.left.iter_mut().filter(|left| left.identity.is(identity));
+        known.for_each(|left| left.identity = Identity::NONE);
+    }
+
+    /// Remembers a file that was read.
+    fn leave(&mut self, mark: Mark) {
+        if self.left.len() == MAX_LEFT {
             self.left.pop_front();
         }
-        (arena, found, Some(file))
+        self.left.push_back(mark);
     }
 
     /// Looks where the path leads now, and opens what has come to stand there.
@@ -399,7 +392,7 @@ impl Tail {
             Ok(_) if self.next.len() >= MAX_SUCCESSORS => return,
             Ok(_) => match refusal::open(&self.path) {
                 Ok(opened) => {
-                    let mark = file.mark(&self.cutter);
+                    let mark = file.mark(&self.cutter, self.previous);
                     if self.next.is_empty() {
                         self.quiet_since = now.uptime;
                     }

@@ -47,7 +47,7 @@ struct Asks {
     reopen: PathBuf,
     /// Made and removed by who asks: in between nothing is written.
     hold: PathBuf,
-    /// Made by the writer when it holds.
+    /// Made by the writer when it holds, removed by it when it goes on.
     held: PathBuf,
 }
 
@@ -112,10 +112,10 @@ impl LineWriter {
         format!("touch '{}'; while [ ! -e '{}' ]; do sleep 0.01; done", hold.display(), held.display())
     }
 
-    /// Shell commands that let it go on.
+    /// Shell commands that let it go on, and wait until it does: the next hold must not see this one's answer.
     pub fn go_script(&self) -> String {
         let Asks { hold, held, .. } = &self.asks;
-        format!("rm '{}' '{}'", held.display(), hold.display())
+        format!("rm '{}'; while [ -e '{}' ]; do sleep 0.01; done", hold.display(), held.display())
     }
 
     /// Ends it and gives the number of lines it wrote.
@@ -212,11 +212,14 @@ impl Program {
 
     /// Whether nothing is to be written now.
     fn hold(&self) -> io::Result<bool> {
-        if !self.asks.hold.exists() {
-            return Ok(false);
+        let (wanted, holds) = (self.asks.hold.exists(), self.asks.held.exists());
+        match (wanted, holds) {
+            (true, false) => fs::write(&self.asks.held, "")?,
+            (false, true) => fs::remove_file(&self.asks.held)?,
+            _ => {}
         }
-        if !self.asks.held.exists() {
-            fs::write(&self.asks.held, "")?;
+        if !wanted {
+            return Ok(false);
         }
         std::thread::sleep(TICK);
         Ok(true)

@@ -28,8 +28,7 @@ impl Tail {
             Place::Line(0) => return self.start(opened, now),
             Place::Line(position) | Place::Amid(position) => position,
         };
-        let Opened { file, identity, .. } = opened;
-        self.put_front(OpenFile::from_middle(file, identity, position)?, now);
+        self.put_front(OpenFile::from_middle(opened, position)?, now);
         self.cutter.offset = position;
         self.cutter.skip = (place == Place::Amid(position)).then_some(position);
         self.unsaved = true;
@@ -50,7 +49,7 @@ impl Tail {
         if !fits {
             return self.start(opened, now);
         }
-        self.put_front(OpenFile::from_middle(opened.file, opened.identity, offset)?, now);
+        self.put_front(OpenFile::from_middle(opened, offset)?, now);
         self.unsaved = true;
         Ok(true)
     }

@@ -52,7 +52,7 @@ impl Tail {
         }
         self.displaced = waits;
         self.lag.parked_bytes = file.partial_bytes() as u64;
-        self.front = Front::Parked(Box::new(file.mark(&self.cutter)));
+        self.front = Front::Parked(Box::new(file.mark(&self.cutter, self.previous)));
         self.next.clear();
         true
     }
@@ -117,7 +117,7 @@ impl Tail {
                 .front()
                 .map_or(Resume::Between(self.previous), |opened| Resume::In(self.mark_of(opened))),
             Front::Parked(mark) => Resume::In(**mark),
-            Front::Open(file) => Resume::In(file.mark(&self.cutter)),
+            Front::Open(file) => Resume::In(file.mark(&self.cutter, self.previous)),
         };
         Checkpoint { offset: self.cutter.offset, lines: self.cutter.lines, state: state.encode() }
     }

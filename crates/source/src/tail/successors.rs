@@ -1,191 +1,143 @@
-//! Where the stream goes on when the path no longer leads to the same content: renamed, copied, compressed or
-//! rotated several times before anyone looked.
+//! What comes after the file in front, in order, though it may have been rotated several times before anyone looked.
 
+use super::copies::{end_of, is_beginning, is_copy, is_packed_form};
 use super::*;
 use crate::refusal::open_rotated;
 use crate::rotated::{self, Rotated};
 
 /// Times that a directory is listed again because rotation went on meanwhile.
-const MAX_LISTINGS: usize = 8;
-/// Rotated files that are looked into for what was read.
-const MAX_PROBES: usize = 64;
-
+pub(super) const MAX_LISTINGS: usize = 8;
 impl Tail {
-    /// Finds the file of `mark` again: at its path, under another name beside it, as a copy, or not at all.
-    pub(super) fn unpark(&mut self, mark: &Mark, now: Now) -> Result<bool, Error> {
-        let found = match refusal::open(&self.path) {
-            // Of a file of which nothing was read, the same inode proves nothing: if it was written to, it may have been
-            // copied and truncated.
-            Ok(opened)
-                if opened.identity.may_be(&mark.identity)
-                    && (mark.position > 0 || opened.modified == mark.modified) =>
-            {
-                let Opened { file, identity, size, modified, packing } = opened;
-                match OpenFile::resume(file, identity, mark)? {
-                    Ok(file) => {
-                        self.resume(file, mark, now);
-                        return Ok(true);
-                    }
-                    Err(file) => Ok(Opened { file, identity, size, modified, packing }),
-                }
-            }
-            other => other,
-        };
-        let elsewhere = match self.renamed(mark)? {
-            None => self.copied(mark, b"")?,
-            renamed => renamed,
-        };
-        if let Some((path, file)) = elsewhere {
-            info!("{} goes on in {}, where rotation has put it", self.source, path.display());
-            self.resume(file, mark, now);
-            return Ok(true);
-        }
-        match found {
-            Ok(_) if self.is_archive => {
-                self.cutter.lose(mark.base + mark.size, now.observed, &mut self.lost);
-                self.front = Front::None;
-                self.closed(Closed::Refused(ARCHIVED.to_owned()))
-            }
-            Ok(opened) => {
-                self.replaced(mark, opened, now)?;
-                self.open_front(now)
-            }
-            Err(closed) => self.closed(closed),
-        }
-    }
-
     /// Something stands at the path again after it was empty for long; others may have come and gone in between.
     pub(super) fn start_after_previous(&mut self, opened: Opened) -> io::Result<()> {
         let Some(Past { identity, modified }) = self.previous.newest() else { return Ok(()) };
-        let (base, none) = (self.cutter.offset, Fingerprint::EMPTY);
-        let previous = self.previous;
-        let mark = Mark {
-            identity,
-            base,
-            position: 0,
-            size: 0,
-            skip: None,
-            modified,
-            prefix: none,
-            edge: none,
-            previous,
-        };
+        let mark = Mark::start(identity, self.cutter.offset, 0, modified, self.previous);
         self.line_up(&identity, &mark, opened)?;
         Ok(())
     }
 
-    /// The content of `mark` is gone; `opened` stands in its place, and perhaps others in between.
-    fn replaced(&mut self, mark: &Mark, opened: Opened, now: Now) -> io::Result<()> {
-        let identity = opened.identity;
-        let same = identity.may_be(&mark.identity);
-        let missed = self.line_up(&mark.identity, mark, opened)?;
-        self.front = Front::None;
-        self.previous = mark.previous;
-        self.left.retain(|left| !left.identity.is(&identity));
-        // What nothing was read of is the first of those, or the same file still.
-        if mark.position > 0 || !missed && !same {
-            warn!("{} was replaced or truncated while it was not open: its new content is read", self.source);
-            self.cutter.skip = mark.skip;
-            self.cutter.lose(mark.base + mark.size, now.observed, &mut self.lost);
-            self.rotations += 1;
-        }
-        Ok(())
-    }
-
-    /// The same file under another name.
-    fn renamed(&self, mark: &Mark) -> io::Result<Option<(PathBuf, OpenFile)>> {
-        let Some(path) = rotated::find(&self.path, &mark.identity)? else { return Ok(None) };
-        let Ok(metadata) = fs::metadata(&path) else { return Ok(None) };
-        let Some(opened) = open_rotated(&path, &Identity::of(&metadata))? else { return Ok(None) };
-        Ok(resumed(opened, mark)?.map(|file| (path, file)))
-    }
-
-    /// A copy of what was read, and of what follows it, that rotation made since: whole or compressed.
-    /// `partial` is what is known to follow.
-    fn copied(&self, mark: &Mark, partial: &[u8]) -> io::Result<Option<(PathBuf, OpenFile)>> {
-        if mark.position == 0 && partial.is_empty() {
-            return Ok(None);
-        }
-        let mut files = rotated::files(&self.path)?;
-        let past = mark.previous.iter().chain(self.previous.iter());
-        let read = files.iter().rposition(|file| past.clone().any(|past| file.was(past)));
-        files.drain(..read.map_or(0, |index| index + 1));
-        // A copy is made while the original still grows, but little content may be anybody's.
-        let known = read.is_some() || mark.edge.len == EDGE_BYTES;
-        let candidates = files.into_iter().filter(|file| {
-            !file.identity.may_be(&mark.identity)
-                && (known || file.is_born_after(mark.modified))
-                && (file.packed || file.size >= mark.position)
-        });
-        for file in candidates.take(MAX_PROBES) {
-            let Some(opened) = open_rotated(&file.path, &file.identity)? else { continue };
-            let Some(mut copy) = resumed(opened, mark)? else { continue };
-            copy.is_static = true;
-            if copy.goes_on_with(partial)? {
-                return Ok(Some((file.path, copy)));
-            }
-        }
-        Ok(None)
-    }
-
-    /// The content was truncated: reads on in the copy that was made before, if there is one.
-    pub(super) fn goes_on_in_copy(&mut self, now: Now) -> io::Result<bool> {
+    /// Puts what stood where the front file stands, and was copied and truncated since it was seen last, before it.
+    /// Returns whether there was something. Only looked for if next to nothing of it was read: any other shows it.
+    pub(super) fn steps_back(&mut self, now: Now) -> io::Result<bool> {
         let Front::Open(file) = &self.front else { return Ok(false) };
-        if file.is_static {
+        if self.is_archive {
             return Ok(false);
         }
-        let (mark, identity) = (file.mark(&self.cutter), file.identity);
-        let Some((path, copy)) = self.copied(&mark, file.partial())? else { return Ok(false) };
-        info!("{} was truncated: the rest is read from {}", self.source, path.display());
-        self.left.retain(|left| !left.identity.is(&identity));
-        self.rotations += 1;
-        self.resume(copy, &mark, now);
+        let Some((opened, seen)) = file.changed_unread()? else { return Ok(false) };
+        let known_end = file.base + file.size;
+        let younger: Vec<&Opened> = self.next.iter().collect();
+        let slipped = self.slipped(&opened, seen, &[], &younger)?;
+        if slipped.is_empty() {
+            let is_unread = file.is_unread();
+            if is_unread && opened.size < known_end - file.base {
+                self.cutter.lose(known_end, now.observed, &mut self.lost);
+            }
+            if let Front::Open(file) = &mut self.front
+                && is_unread
+            {
+                file.is_first(self.cutter.offset, &opened);
+            }
+            return Ok(false);
+        }
+        self.front = Front::None;
+        self.put_next(slipped.into_iter().chain([opened]));
         self.unsaved = true;
         Ok(true)
     }
 
-    /// Copies of what waits to be read next, made before anything of it was read and before it was truncated; and
-    /// whatever else was rotated between the file before it and itself.
-    pub(super) fn slipped_by(&self, next: &Opened) -> io::Result<Vec<Opened>> {
-        let is_last = self.next.is_empty() && next.packing.is_none();
-        match self.previous.newest() {
-            Some(past) if is_last => self.slipped(&next.past(), past.modified),
-            _ => Ok(Vec::new()),
-        }
+    /// Puts files before all that wait.
+    pub(super) fn put_next(&mut self, files: impl DoubleEndedIterator<Item = Opened>) {
+        files.rev().for_each(|file| self.next.push_front(file));
     }
 
-    /// What was rotated, not read, and is older than the content of `own`. If no rotated file is known that was
-    /// read: what was written after `modified`.
-    fn slipped(&self, own: &Past, modified: Timestamp) -> io::Result<Vec<Opened>> {
-        let known = |file: &Rotated| {
-            self.left.iter().any(|left| left.identity.is(&file.identity))
-                || self.previous.iter().any(|past| file.was(past))
+    /// The same for the files that wait, which are not looked at until their turn comes. `youngest` comes after them.
+    fn line_up_slipped(&mut self, youngest: &Opened) -> io::Result<()> {
+        let mut older: Vec<Past> = Vec::new();
+        if let Front::Open(file) = &self.front {
+            older.push(file.past());
+        }
+        let mut lined_up = VecDeque::new();
+        for (index, waiting) in self.next.iter().enumerate() {
+            let now = waiting.try_clone_now()?;
+            if waiting.packing.is_none() && (now.modified, now.size) != (waiting.modified, waiting.size) {
+                let younger: Vec<&Opened> = self.next.iter().skip(index + 1).chain([youngest]).collect();
+                let slipped = self.slipped(&now, waiting.modified, &older, &younger)?;
+                let any = !slipped.is_empty();
+                lined_up.extend(slipped);
+                lined_up.push_back(if any { now } else { waiting.try_clone()? });
+            } else {
+                lined_up.push_back(waiting.try_clone()?);
+            }
+            older.push(waiting.past());
+        }
+        self.next = lined_up;
+        Ok(())
+    }
+
+    /// What was rotated, not read, and is older than the content of `own`, which it was a copy of; `older` and
+    /// `younger` files wait, too. If no rotated file is known that is older: what was written after `modified`.
+    fn slipped(
+        &self,
+        own: &Opened,
+        modified: Timestamp,
+        older: &[Past],
+        younger: &[&Opened],
+    ) -> io::Result<Vec<Opened>> {
+        let waits = |file: &Rotated| {
+            [&own].into_iter().chain(younger).any(|waiting| file.identity.may_be(&waiting.identity))
         };
-        let missed = hold(&self.path, &|files| {
-            let mut missed = after(files, &known, None, modified, &own.identity);
-            // It may have been renamed and compressed itself by now; what is younger comes later.
-            let own = missed.iter().position(|file| file.was(own));
-            missed.truncate(own.unwrap_or(MAX_SUCCESSORS));
-            missed.retain(|file| !known(file));
+        let is_older = |file: &Rotated| {
+            !waits(file)
+                && (self.left.iter().any(|left| left.identity.is(&file.identity))
+                    || self.previous.iter().chain(older).any(|past| file.was(past)))
+        };
+        let mut missed = hold(&self.path, &|files| {
+            let mut missed = after(files, &is_older, modified);
+            missed.truncate(missed.iter().position(waits).unwrap_or(MAX_SUCCESSORS));
             missed
         })?;
-        let mut slipped = Vec::new();
+        // Those that wait may have been compressed by now.
+        for index in 0..missed.len() {
+            for waiting in [&own].into_iter().chain(younger) {
+                if is_packed_form(&missed[index].1, waiting)? {
+                    missed.truncate(index);
+                    return self.unread(missed, &[], own);
+                }
+            }
+        }
+        self.unread(missed, &[], own)
+    }
+
+    /// Of files that were rotated, those that are no copies: of what was read up to one of the marks, of what was
+    /// left before, or of what is in `next` still.
+    fn unread(
+        &self,
+        missed: Vec<(PathBuf, Opened)>,
+        marks: &[Mark],
+        next: &Opened,
+    ) -> io::Result<Vec<Opened>> {
+        let mut unread = Vec::new();
         for (path, missed) in missed {
-            let mut copied = missed.packing.is_none() && is_packed(&path);
-            for mark in &self.left {
-                copied |= is_copy(&path, mark)?;
+            if missed.packing.is_none() && is_packed(&path) {
+                warn!("{}: {} cannot be read: only .gz and .zst are", self.source, path.display());
+                continue;
+            }
+            let mut copied = is_beginning(&missed, next)?;
+            for mark in self.left.iter().chain(marks) {
+                copied = copied || is_copy(&missed, mark)?;
             }
             if !copied {
                 info!("{} goes on in {}, rotated before it was read", self.source, path.display());
-                slipped.push(missed);
+                unread.push(missed);
             }
         }
-        Ok(slipped)
+        Ok(unread)
     }
 
     /// Puts `opened` behind what stood at the path after `older` and was rotated away before anyone looked.
     /// Returns whether there was something.
     pub(super) fn line_up(&mut self, older: &Identity, front: &Mark, opened: Opened) -> io::Result<bool> {
+        self.line_up_slipped(&opened)?;
         let known = |identity: &Identity| {
             identity.is(&opened.identity)
                 || self.next.iter().any(|next| next.identity.is(identity))
@@ -193,38 +145,35 @@ impl Tail {
         };
         let room = MAX_SUCCESSORS.saturating_sub(self.next.len() + 1);
         let read: Vec<Identity> = [*older, front.identity].into_iter().chain(self.identities()).collect();
+        let in_front = match &self.front {
+            Front::Open(file) => Some(file.past()),
+            // What nothing was read of is the first to be read.
+            _ if front.position == 0 => None,
+            _ => Some(Past { identity: front.identity, modified: front.modified }),
+        };
         let is_read = |file: &Rotated| {
             read.iter().any(|identity| file.identity.may_be(identity))
+                || in_front.is_some_and(|past| file.was(&past))
                 || front.previous.iter().chain(self.previous.iter()).any(|past| file.was(past))
         };
         let missed = hold(&self.path, &|files| {
-            let mut missed = after(files, &is_read, Some(older), front.modified, &opened.identity);
+            let mut missed = after(files, &is_read, front.modified);
             missed.retain(|file| !known(&file.identity));
             missed.truncate(room);
             missed
         })?;
-        let mut held = Vec::new();
+        if missed.is_empty() {
+            self.next.push_back(opened);
+            return Ok(false);
+        }
+        let mut marks = vec![*front];
         if let Front::Open(file) = &self.front {
-            held.extend(file.end_mark()?);
+            marks.extend(file.end_mark()?);
         }
-        for next in self.next.iter().filter(|next| next.packing.is_none()) {
-            held.push(OpenFile::end_of(&next.file, next.identity)?);
+        for next in &self.next {
+            marks.extend(end_of(next)?);
         }
-        let mut new = Vec::new();
-        for (path, missed) in missed {
-            if missed.packing.is_none() && is_packed(&path) {
-                warn!("{}: {} cannot be read: only .gz and .zst are", self.source, path.display());
-                continue;
-            }
-            let mut copied = false;
-            for mark in self.left.iter().chain([front]).chain(&held) {
-                copied |= is_copy(&path, mark)?;
-            }
-            if !copied {
-                info!("{} goes on in {}, rotated before it was read", self.source, path.display());
-                new.push(missed);
-            }
-        }
+        let new = self.unread(missed, &marks, &opened)?;
         let any = !new.is_empty();
         self.next.extend(new);
         self.next.push_back(opened);
@@ -232,40 +181,20 @@ impl Tail {
     }
 }
 
-/// The file, if it holds what was read up to `mark`.
-fn resumed(opened: Opened, mark: &Mark) -> io::Result<Option<OpenFile>> {
-    let Opened { file, identity, packing, .. } = opened;
-    Ok(match packing {
-        // What does not unpack does not hold it.
-        Some(packing) => OpenFile::resume_packed(file, packing, identity, mark).unwrap_or_default(),
-        None => OpenFile::resume(file, identity, mark)?.ok(),
-    })
-}
-
-/// Of rotated files, oldest first, those that stood at the path after what `is_read`, `older` last, and before
-/// `newer`.
-fn after(
-    files: &[Rotated],
-    is_read: &dyn Fn(&Rotated) -> bool,
-    older: Option<&Identity>,
-    modified: Timestamp,
-    newer: &Identity,
-) -> Vec<Rotated> {
+/// Of rotated files, oldest first, those that stood at the path after what `is_read`.
+fn after(files: &[Rotated], is_read: &dyn Fn(&Rotated) -> bool, modified: Timestamp) -> Vec<Rotated> {
     // Where one of them is found, names tell the order; else only age does.
-    if let Some(index) = files.iter().rposition(is_read) {
-        return files[index + 1..].to_vec();
+    match files.iter().rposition(is_read) {
+        Some(index) => files[index + 1..].to_vec(),
+        None => files.iter().filter(|file| file.is_written_after(modified)).cloned().collect(),
     }
-    let born = |identity: &Identity| identity.birth.unwrap_or(i64::MIN);
-    let between = |file: &&Rotated| {
-        file.is_written_after(modified)
-            && (file.packed || older.is_none_or(|older| born(&file.identity) >= born(older)))
-            && newer.birth.is_none_or(|newer| file.packed || born(&file.identity) <= newer)
-    };
-    files.iter().filter(between).cloned().collect()
 }
 
 /// Opens the files that `choose` takes, and makes sure that rotation did not go on meanwhile.
-fn hold(path: &Path, choose: &dyn Fn(&[Rotated]) -> Vec<Rotated>) -> io::Result<Vec<(PathBuf, Opened)>> {
+pub(super) fn hold(
+    path: &Path,
+    choose: &dyn Fn(&[Rotated]) -> Vec<Rotated>,
+) -> io::Result<Vec<(PathBuf, Opened)>> {
     let identities = |files: &[Rotated]| files.iter().map(|file| file.identity).collect::<Vec<_>>();
     let mut chosen = choose(&rotated::files(path)?);
     for listing in 1.. {
@@ -280,21 +209,6 @@ fn hold(path: &Path, choose: &dyn Fn(&[Rotated]) -> Vec<Rotated>) -> io::Result<
         chosen = again;
     }
     Ok(Vec::new())
-}
-
-/// Whether the file at `path` holds what was read up to `mark`: `logrotate` and people make copies. A short
-/// beginning proves nothing, many logs start with the same header; a compressed file of just that is a copy.
-fn is_copy(path: &Path, mark: &Mark) -> io::Result<bool> {
-    let Ok(metadata) = fs::metadata(path) else { return Ok(false) };
-    let Some(opened) = open_rotated(path, &Identity::of(&metadata))? else { return Ok(false) };
-    let strong = mark.edge.len == EDGE_BYTES;
-    if !strong && opened.packing.is_none() {
-        return Ok(false);
-    }
-    match resumed(opened, mark)? {
-        Some(mut file) => Ok(strong || file.ends_here()?),
-        None => Ok(false),
-    }
 }
 
 /// Whether a name says that the file is compressed.

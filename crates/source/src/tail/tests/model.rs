@@ -16,8 +16,10 @@ enum Act {
     Compress {
         zstd: bool,
     },
-    /// Copied, then truncated.
+    /// Copied, then truncated, read or not.
     CopyTruncate,
+    /// The same by a program that goes on writing in between; that was read.
+    CopyTruncateLate,
     /// Truncated without a copy: what was not read is lost.
     Truncate,
     /// Replaced by a file that may get the same inode, after everything was read.
@@ -39,7 +41,8 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         1 => "[x]{300,700}\n?".prop_map(Act::Append),
         3 => any::<bool>().prop_map(|late| Act::Rename { late }),
         2 => any::<bool>().prop_map(|zstd| Act::Compress { zstd }),
-        1 => Just(Act::CopyTruncate),
+        3 => Just(Act::CopyTruncate),
+        1 => Just(Act::CopyTruncateLate),
         1 => Just(Act::Truncate),
         1 => Just(Act::DeleteAndCreate),
         1 => Just(Act::Swap),
@@ -81,7 +84,9 @@ impl Model {
     /// Numbered, so that no two lines are alike and a repeated or lost one shows.
     fn append(&mut self, text: &str) {
         self.appended += 1;
-        let text = format!("{}:{text}", self.appended);
+        // Long lines differ all the way: who truncates and writes the same bytes again at the same place is not seen.
+        let filler = char::from(b'd' + (self.appended % 20) as u8).to_string();
+        let text = format!("{}:{}", self.appended, text.replace('x', &filler));
         self.bench.append(&text);
         self.total += text.len() as u64;
         self.written.last_mut().unwrap().bytes.extend_from_slice(text.as_bytes());
@@ -112,6 +117,10 @@ impl Model {
     /// Where the file is that the path leads to.
     fn target(&self) -> PathBuf {
         fs::canonicalize(&self.bench.path).unwrap()
+    }
+
+    fn inode(&self) -> u64 {
+        Identity::of(&fs::metadata(&self.bench.path).unwrap()).ino
     }
 
     /// The name for the next rotated file.
@@ -155,15 +164,17 @@ impl Model {
             }
             Act::Compress { zstd } => self.compress(*zstd),
             Act::CopyTruncate => {
-                // Content of which nothing was seen before it was truncated is nobody's.
-                self.settle();
-                self.append(&"copied\n".repeat(40));
-                self.bench.step();
-                self.next_tick();
-                let copy = self.rotated();
-                fs::copy(self.target(), &copy).unwrap();
+                self.copy();
                 self.truncate();
-                self.plain.push(copy);
+                // Compressed files are known again by when they were written to last.
+                self.next_tick();
+            }
+            Act::CopyTruncateLate => {
+                self.copy();
+                self.append("late\n");
+                self.settle();
+                self.truncate();
+                // Of a short content, only who has it still knows what a copy of its beginning is.
                 self.settle();
             }
             Act::Truncate => {
@@ -191,6 +202,13 @@ impl Model {
         }
     }
 
+    fn copy(&mut self) {
+        self.next_tick();
+        let copy = self.rotated();
+        fs::copy(self.target(), &copy).unwrap();
+        self.plain.push(copy);
+    }
+
     fn compress(&mut self, zstd: bool) {
         // A writer that still has it open is a mistake of the rotation; ours never has.
         if self.plain.is_empty() {
@@ -211,11 +229,14 @@ impl Model {
         fs::OpenOptions::new().write(true).open(self.target()).unwrap().set_len(0).unwrap();
     }
 
-    /// What was not handed over yet of the file that stands there is about to be lost. One read has seen how much
-    /// there is.
+    /// What was not handed over yet of the file that stands there is about to be lost. It was read from once, so
+    /// how much there is is known.
     fn destroy(&mut self) {
         self.settle();
         self.append(&"doomed\n".repeat(40));
+        while self.bench.tail.identity().map(|identity| identity.ino) != Some(self.inode()) {
+            self.bench.step();
+        }
         self.bench.step();
         let unread = (self.total - self.bench.saved.as_ref().unwrap().offset) as usize;
         let last = self.written.last_mut().unwrap();

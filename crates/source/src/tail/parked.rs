@@ -1,0 +1,90 @@
+//! Finds a file again that was not held open: at its path, under another name, as a copy, or not at all.
+
+use super::copies::Copy;
+use super::successors::MAX_LISTINGS;
+use super::*;
+use crate::open_file::Likeness;
+use crate::refusal::open_rotated;
+use crate::rotated;
+
+impl Tail {
+    /// Finds the file of `mark` again: at its path, under another name beside it, as a copy, or not at all.
+    pub(super) fn unpark(&mut self, mark: &Mark, now: Now) -> Result<bool, Error> {
+        let found = match refusal::open(&self.path) {
+            Ok(opened) if opened.identity.may_be(&mark.identity) => match OpenFile::resume(opened, mark)? {
+                Ok(file) => {
+                    self.resume(file, mark, now);
+                    return Ok(true);
+                }
+                Err(opened) => Ok(opened),
+            },
+            other => other,
+        };
+        let mut mark = *mark;
+        let elsewhere = match self.renamed(&mark)? {
+            Some((path, file)) => Some(Copy::Whole(path, file)),
+            None => self.copied(&mark, b"", b"")?,
+        };
+        match elsewhere {
+            Some(Copy::Whole(path, file)) => {
+                info!("{} goes on in {}, where rotation has put it", self.source, path.display());
+                if !file.identity.may_be(&mark.identity) {
+                    self.forget(&mark.identity);
+                }
+                self.resume(*file, &mark, now);
+                return Ok(true);
+            }
+            Some(Copy::Beginning(past)) => mark.previous.push(past),
+            None => {}
+        }
+        match found {
+            Ok(_) if self.is_archive => {
+                self.cutter.lose(mark.base + mark.size, now.observed, &mut self.lost);
+                self.front = Front::None;
+                self.closed(Closed::Refused(ARCHIVED.to_owned()))
+            }
+            Ok(opened) => {
+                self.replaced(&mark, opened, now)?;
+                self.open_front(now)
+            }
+            Err(closed) => self.closed(closed),
+        }
+    }
+
+    /// The content of `mark` is gone; `opened` stands in its place, and perhaps others in between.
+    fn replaced(&mut self, mark: &Mark, opened: Opened, now: Now) -> io::Result<()> {
+        let identity = opened.identity;
+        let missed = self.line_up(&mark.identity, mark, opened)?;
+        self.front = Front::None;
+        self.previous = mark.previous;
+        self.forget(&identity);
+        // What nothing was read of is the first of those.
+        if mark.position > 0 || !missed {
+            warn!("{} was replaced or truncated while it was not open: its new content is read", self.source);
+            self.cutter.skip = mark.skip;
+            self.cutter.lose(mark.base + mark.size, now.observed, &mut self.lost);
+            self.rotations += 1;
+        }
+        Ok(())
+    }
+
+    /// The same file under another name.
+    fn renamed(&self, mark: &Mark) -> io::Result<Option<(PathBuf, Box<OpenFile>)>> {
+        // Rotation may give it the next name between two looks.
+        for _ in 0..MAX_LISTINGS {
+            let Some(path) = rotated::find(&self.path, &mark.identity)? else { return Ok(None) };
+            let Ok(metadata) = fs::metadata(&path) else { continue };
+            let identity = Identity::of(&metadata);
+            if !identity.may_be(&mark.identity) {
+                continue;
+            }
+            if let Some(opened) = open_rotated(&path, &identity)? {
+                return Ok(match Likeness::of(opened, mark, b"")? {
+                    Likeness::Whole(file) => Some((path, file)),
+                    Likeness::Beginning | Likeness::None => None,
+                });
+            }
+        }
+        Ok(None)
+    }
+}
