@@ -22,7 +22,13 @@ impl Tail {
         };
         let mut mark = *mark;
         let elsewhere = match self.renamed(&mark)? {
-            Some((path, file)) => Some(Copy::Whole(path, file)),
+            Some((path, Likeness::Whole(file))) => Some(Copy::Whole(path, file)),
+            // It holds something else now, which is one of those that were not read.
+            Some(_) => {
+                self.forget(&mark.identity);
+                mark.identity = Identity::NONE;
+                self.copied(&mark, b"", b"")?
+            }
             None => self.copied(&mark, b"", b"")?,
         };
         match elsewhere {
@@ -68,8 +74,8 @@ impl Tail {
         Ok(())
     }
 
-    /// The same file under another name.
-    fn renamed(&self, mark: &Mark) -> io::Result<Option<(PathBuf, Box<OpenFile>)>> {
+    /// The same file under another name, and what it has of what was read.
+    fn renamed(&self, mark: &Mark) -> io::Result<Option<(PathBuf, Likeness)>> {
         // Rotation may give it the next name between two looks.
         for _ in 0..MAX_LISTINGS {
             let Some(path) = rotated::find(&self.path, &mark.identity)? else { return Ok(None) };
@@ -79,10 +85,7 @@ impl Tail {
                 continue;
             }
             if let Some(opened) = open_rotated(&path, &identity)? {
-                return Ok(match Likeness::of(opened, mark, b"")? {
-                    Likeness::Whole(file) => Some((path, file)),
-                    Likeness::Beginning | Likeness::None => None,
-                });
+                return Ok(Some((path, Likeness::of(opened, mark, b"")?)));
             }
         }
         Ok(None)

@@ -144,7 +144,9 @@ impl Tail {
                 || self.left.iter().any(|left| left.identity.is(identity))
         };
         let room = MAX_SUCCESSORS.saturating_sub(self.next.len() + 1);
-        let read: Vec<Identity> = [*older, front.identity].into_iter().chain(self.identities()).collect();
+        let left = self.left.iter().map(|left| left.identity);
+        let next = self.next.iter().map(|next| next.identity);
+        let read: Vec<Identity> = [*older, front.identity].into_iter().chain(left).chain(next).collect();
         let in_front = match &self.front {
             Front::Open(file) => Some(file.past()),
             // What nothing was read of is the first to be read.

@@ -180,7 +180,6 @@ impl Model {
             Act::Truncate => {
                 self.destroy();
                 self.truncate();
-                self.settle();
             }
             Act::DeleteAndCreate => {
                 self.settle();

@@ -313,6 +313,19 @@ fn what_was_copied_and_truncated_before_it_was_read_is_read_from_the_copies() {
 }
 
 #[test]
+fn a_file_that_was_written_anew_and_renamed_while_stopped_is_read() {
+    let mut bench = Bench::new();
+    bench.append("something of a length\n");
+    assert_eq!(bench.lines(), ["something of a length"]);
+    fs::write(&bench.path, "anew\n").unwrap();
+    fs::rename(&bench.path, bench.beside("x.log.1")).unwrap();
+    bench.append("next\n");
+    bench.restart();
+    assert_eq!(bench.lines(), ["anew", "next"]);
+    assert_eq!(bench.gaps, []);
+}
+
+#[test]
 fn a_copy_that_lacks_the_last_lines_is_not_read_again() {
     for lines in [3, 300] {
         let mut bench = Bench::new();
