@@ -1,21 +1,23 @@
 //! Everything that `taffrail run` follows: files, journals, pipes; each configured source becomes what reads it.
 
 mod announcement;
+mod place;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use taffrail_record::{Checkpoint, Timestamp};
 use taffrail_source::{
-    Follower, Journal, JournalConfig, JournalPlace, Pipe, PipeConfig, PipePlace, SourceStatus,
+    Follower, JournalConfig, JournalPlace, PipeConfig, PipePlace, SourceStatus, SourceThread, follow_journal,
+    read_pipe,
 };
 
 use crate::config::{Config, SourceConfig, SourceKind, StartAt};
 use crate::demo::Demo;
 use crate::pipeline::{Origin, Pipeline, PipelineSink};
-use crate::standing::Place;
 
 pub(crate) use announcement::announcement;
+pub(crate) use place::Place;
 
 /// The path that means standard input.
 const STDIN_PATH: &str = "-";
@@ -28,16 +30,14 @@ pub(crate) struct Followers {
 /// One thread that reads.
 enum Running {
     Files(Follower),
-    Journal(Journal),
-    Pipe(Pipe),
+    Other(SourceThread),
 }
 
 impl Running {
     fn status(&self) -> Vec<SourceStatus> {
         match self {
             Self::Files(follower) => follower.status(),
-            Self::Journal(journal) => vec![journal.status()],
-            Self::Pipe(pipe) => vec![pipe.status()],
+            Self::Other(thread) => vec![thread.status()],
         }
     }
 
@@ -56,15 +56,14 @@ impl Running {
     fn ended(&self) -> Option<String> {
         match self {
             Self::Files(follower) => (!follower.is_running()).then(|| follower.patterns().join(" ")),
-            Self::Journal(_) | Self::Pipe(_) => None,
+            Self::Other(_) => None,
         }
     }
 
     fn stop(self) {
         match self {
             Self::Files(follower) => follower.stop(),
-            Self::Journal(journal) => journal.stop(),
-            Self::Pipe(pipe) => pipe.stop(),
+            Self::Other(thread) => thread.stop(),
         }
     }
 }
@@ -86,7 +85,7 @@ impl Followers {
             if let Some(journal) = journal {
                 let journal = JournalConfig { limits: limits(config), ..journal };
                 let checkpoint = checkpoint(&checkpoints, &journal.source);
-                running.push(Running::Journal(Journal::spawn(journal, checkpoint, sink(), clock)?));
+                running.push(Running::Other(follow_journal(journal, checkpoint, sink(), clock)?));
             }
             for place in pipes {
                 let checkpoint = checkpoint(&checkpoints, &place.source());
@@ -94,7 +93,7 @@ impl Followers {
                     taken.push(path.display().to_string());
                 }
                 let pipe = PipeConfig { place, limits: limits(config) };
-                running.push(Running::Pipe(Pipe::spawn(pipe, checkpoint, sink(), clock)?));
+                running.push(Running::Other(read_pipe(pipe, checkpoint, sink(), clock)?));
             }
             if !patterns.is_empty() {
                 let follow = follow(config, source, patterns, &taken);

@@ -10,7 +10,7 @@ use taffrail_serve::{Health, Sources};
 use taffrail_source::{Behind, Glance, Identity, Now, SourceState, SourceStatus, Watchdog};
 
 use crate::config::unit::human_bytes;
-use crate::followers::Followers;
+use crate::followers::{Followers, Place};
 
 /// Parts of a source's patience in which the watchdog shows itself: it wakes up so often.
 const TICKS: u32 = 30;
@@ -47,36 +47,6 @@ struct Pass {
     /// Sources of the pass before.
     expected: usize,
     place: Place,
-}
-
-/// Where to go on in the sources of several followers.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Place {
-    /// Which follower.
-    follower: usize,
-    /// Behind which of its sources.
-    after: Option<String>,
-}
-
-impl Place {
-    /// The next `count` sources of all followers, of which `take` gives the first behind a name; fewer at the end.
-    pub(crate) fn next<F>(
-        &mut self,
-        followers: &[F],
-        count: usize,
-        take: impl Fn(&F, Option<&str>, usize) -> Vec<SourceStatus>,
-    ) -> Vec<SourceStatus> {
-        let mut slice = Vec::new();
-        while let Some(follower) = followers.get(self.follower) {
-            slice.extend(take(follower, self.after.as_deref(), count - slice.len()));
-            if slice.len() >= count {
-                self.after = slice.last().map(|status| status.source.clone());
-                break;
-            }
-            *self = Self { follower: self.follower + 1, after: None };
-        }
-        slice
-    }
 }
 
 impl Standing {
@@ -325,29 +295,6 @@ mod tests {
         let problem = hanging(looking(), at(35), stall_after).unwrap();
         assert_eq!(problem.source, "/mnt/x.log");
         assert_eq!(problem.since.as_deref(), Some("1970-01-01T00:00:05.000000000Z"));
-    }
-
-    #[test]
-    fn every_source_of_every_follower_has_its_turn() {
-        let followers = [vec!["a", "b", "c"], vec![], vec!["a", "d"], vec!["e"]];
-        let take = |names: &Vec<&str>, after: Option<&str>, count: usize| {
-            let left = names.iter().filter(|name| after.is_none_or(|after| **name > after));
-            let status =
-                |name: &&str| SourceStatus { source: (*name).to_owned(), ..status(SourceState::Missing) };
-            left.take(count).map(status).collect()
-        };
-        for count in 1..8 {
-            let (mut place, mut seen) = (Place::default(), Vec::new());
-            loop {
-                let slice = place.next(&followers, count, take);
-                let is_last = slice.len() < count;
-                seen.extend(slice.into_iter().map(|status| status.source));
-                if is_last {
-                    break;
-                }
-            }
-            assert_eq!(seen, ["a", "b", "c", "a", "d", "e"], "{count} at a time");
-        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use arrow::buffer::BooleanBuffer;
 use taffrail_store::hit::{AttributeValue, rest_members};
 use taffrail_store::schema;
 
-use crate::condition::{ValueTest, evaluate_column};
+use crate::value_test::{ValueTest, evaluate_column};
 
 /// Which rows have an attribute that passes.
 pub(crate) fn evaluate(batch: &RecordBatch, key: &str, test: &ValueTest) -> BooleanBuffer {

@@ -1,8 +1,8 @@
 //! A compiled filter: which rows of a batch meet it, and which columns it has to see.
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray};
+use arrow::array::{AsArray, RecordBatch, StringViewArray};
 use arrow::buffer::BooleanBuffer;
-use arrow::datatypes::{DataType, Int64Type, Schema, UInt8Type};
+use arrow::datatypes::{DataType, Schema, UInt8Type};
 use taffrail_record::Severity;
 use taffrail_store::engine::QueryError;
 use taffrail_store::filter::{Bound, Comparison, FieldTest, Filter};
@@ -11,6 +11,7 @@ use taffrail_store::segment::attribute_column;
 
 use crate::attribute;
 use crate::text::TextMatcher;
+use crate::value_test::{ValueTest, compare, evaluate_column};
 
 /// A filter that is ready to be asked.
 #[derive(Clone, Debug)]
@@ -33,19 +34,6 @@ pub enum Condition {
     Offset(ValueTest),
     /// A test of an attribute.
     Attribute(String, ValueTest),
-}
-
-/// A test of one value.
-#[derive(Clone, Debug)]
-pub enum ValueTest {
-    /// One of these, ASCII case ignored.
-    OneOf(Vec<String>),
-    /// Has a match.
-    Matches(TextMatcher),
-    /// A number on this side.
-    Compare(Comparison, f64),
-    /// Not empty.
-    Exists,
 }
 
 impl Condition {
@@ -139,64 +127,12 @@ impl Condition {
     }
 }
 
-impl ValueTest {
-    /// Whether a text passes.
-    pub fn text(&self, text: &str) -> bool {
-        match self {
-            Self::OneOf(values) => values.iter().any(|value| value.eq_ignore_ascii_case(text)),
-            Self::Matches(matcher) => matcher.is_match(text.as_bytes()),
-            Self::Compare(comparison, bound) => {
-                text.parse::<f64>().is_ok_and(|number| compare(*comparison, number, *bound))
-            }
-            Self::Exists => !text.is_empty(),
-        }
-    }
-
-    /// Whether a whole number passes.
-    pub fn integer(&self, number: i64) -> bool {
-        match self {
-            Self::Compare(comparison, bound) => compare(*comparison, number as f64, *bound),
-            Self::Exists => true,
-            Self::OneOf(_) | Self::Matches(_) => self.text(&number.to_string()),
-        }
-    }
-}
-
-/// Which values of a column pass; null does not, nor does a column that is not there.
-pub(crate) fn evaluate_column(column: Option<&ArrayRef>, test: &ValueTest, rows: usize) -> BooleanBuffer {
-    let Some(column) = column else { return BooleanBuffer::new_unset(rows) };
-    if let Some(texts) = column.as_string_view_opt() {
-        return match test {
-            ValueTest::Matches(matcher) => matcher.matches(texts),
-            _ => BooleanBuffer::collect_bool(rows, |row| texts.is_valid(row) && test.text(texts.value(row))),
-        };
-    }
-    let Some(numbers) = column.as_primitive_opt::<Int64Type>() else { return BooleanBuffer::new_unset(rows) };
-    if let ValueTest::OneOf(values) = test {
-        // Compare numbers as numbers: the texts of four million of them are slow to make.
-        let wanted: Vec<i64> = values.iter().filter_map(|value| value.parse().ok()).collect();
-        return BooleanBuffer::collect_bool(rows, |row| {
-            numbers.is_valid(row) && wanted.contains(&numbers.value(row))
-        });
-    }
-    BooleanBuffer::collect_bool(rows, |row| numbers.is_valid(row) && test.integer(numbers.value(row)))
-}
-
 /// The columns that words are looked for in, text attributes included.
 fn text_columns(batch: &RecordBatch) -> impl Iterator<Item = &StringViewArray> {
     let top = schema::SEARCHED.into_iter().filter_map(|name| batch.column_by_name(name));
     let attributes = batch.column_by_name(schema::ATTRIBUTES);
     let children = attributes.into_iter().flat_map(|column| column.as_struct().columns());
     top.chain(children).filter_map(|column| column.as_string_view_opt())
-}
-
-fn compare(comparison: Comparison, number: f64, bound: f64) -> bool {
-    match comparison {
-        Comparison::Greater => number > bound,
-        Comparison::GreaterOrEqual => number >= bound,
-        Comparison::Less => number < bound,
-        Comparison::LessOrEqual => number <= bound,
-    }
 }
 
 /// The severity numbers that pass a test, by bit. A name stands for its four numbers.

@@ -15,6 +15,7 @@ mod scan;
 mod search;
 mod source_lines;
 mod text;
+mod value_test;
 
 pub use aggregate::{facets, histogram};
 pub use matcher::ScanMatcher;

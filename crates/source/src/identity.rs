@@ -61,6 +61,11 @@ impl fmt::Display for Identity {
     }
 }
 
+/// Bytes at a file's start that are fingerprinted.
+pub(crate) const PREFIX_BYTES: usize = 1024;
+/// Bytes before a position that are fingerprinted and compared.
+pub(crate) const EDGE_BYTES: usize = 256;
+
 /// Length and hash of some bytes of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fingerprint {

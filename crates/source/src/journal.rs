@@ -15,7 +15,7 @@ use taffrail_record::{Checkpoint, Timestamp};
 use self::cursor::Cursor;
 use self::worker::Worker;
 use crate::identity::Fingerprint;
-use crate::own_thread::OwnThread;
+use crate::source_thread::SourceThread;
 use crate::{Error, Limits, Sink, SourceKind, SourceState, SourceStatus, StartAt};
 
 pub use place::JournalPlace;
@@ -122,52 +122,25 @@ fn machine_id() -> Option<String> {
     (id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit())).then(|| id.to_owned())
 }
 
-/// Follows a journal until it is stopped or dropped.
-#[derive(Debug)]
-pub struct Journal {
-    thread: OwnThread,
-}
-
-impl Journal {
-    /// Starts the thread. `checkpoint` is what the store holds for [`JournalConfig::source`].
-    ///
-    /// # Errors
-    /// [`Error::Pattern`] for a file pattern that is no glob, [`Error::Thread`] where the system gives no thread.
-    pub fn spawn(
-        config: JournalConfig,
-        checkpoint: Option<&Checkpoint>,
-        sink: Box<dyn Sink>,
-        clock: fn() -> Timestamp,
-    ) -> Result<Self, Error> {
-        config.place.look()?;
-        let start = checkpoint.cloned();
-        let status = SourceStatus {
-            offset: start.as_ref().map_or(0, |checkpoint| checkpoint.offset),
-            size: start.as_ref().map_or(0, |checkpoint| checkpoint.offset),
-            lines: start.as_ref().map_or(0, |checkpoint| checkpoint.lines),
-            ..SourceStatus::new(config.source.clone(), SourceKind::Journal, SourceState::Missing)
-        };
-        let thread = OwnThread::spawn(status, move |post| {
-            Worker::new(config, start, post, sink, clock).run();
-        })?;
-        Ok(Self { thread })
-    }
-
-    /// How it is doing.
-    pub fn status(&self) -> SourceStatus {
-        self.thread.status()
-    }
-
-    /// Whether the thread still reads; it ends when the sink says [`crate::Stopped`].
-    pub fn is_running(&self) -> bool {
-        self.thread.is_running()
-    }
-
-    /// Reads nothing more, and waits until the thread and its `journalctl` have ended. A `send` that blocks must
-    /// be let go by its queue.
-    pub fn stop(self) {
-        drop(self.thread);
-    }
+/// Follows a journal until it is stopped. `checkpoint` is what the store holds for [`JournalConfig::source`].
+///
+/// # Errors
+/// [`Error::Pattern`] for a file pattern that is no glob, [`Error::Thread`] where the system gives no thread.
+pub fn follow_journal(
+    config: JournalConfig,
+    checkpoint: Option<&Checkpoint>,
+    sink: Box<dyn Sink>,
+    clock: fn() -> Timestamp,
+) -> Result<SourceThread, Error> {
+    config.place.look()?;
+    let start = checkpoint.cloned();
+    let status = SourceStatus {
+        offset: start.as_ref().map_or(0, |checkpoint| checkpoint.offset),
+        size: start.as_ref().map_or(0, |checkpoint| checkpoint.offset),
+        lines: start.as_ref().map_or(0, |checkpoint| checkpoint.lines),
+        ..SourceStatus::new(config.source.clone(), SourceKind::Journal, SourceState::Missing)
+    };
+    SourceThread::spawn(status, move |post| Worker::new(config, start, post, sink, clock).run())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Owns: discovery, file identity, cutting bytes into lines, checkpoints' content. Depends on: record.
 //! Never: parses a line, stores anything, runs async code. Start reading at [`Tail`], which follows one path;
-//! [`Follower`] is the thin thread around many of them. [`Journal`] and [`Pipe`] are sources that are no files.
+//! [`Follower`] is the thin thread around many of them. A [`SourceThread`] reads what is no file: a journal, a pipe.
 
 mod config;
 mod cut;
@@ -14,13 +14,15 @@ mod identity;
 mod journal;
 mod mark;
 mod open_file;
-mod own_thread;
+mod opened;
 mod packing;
 mod pattern;
 mod pipe;
+mod positioned;
 mod reader;
 mod refusal;
 mod rotated;
+mod source_thread;
 mod status;
 mod tail;
 mod watch;
@@ -31,11 +33,12 @@ pub use discover::{Discovery, discover};
 pub use error::{Error, Stopped};
 pub use follower::{Follower, Sink};
 pub use identity::Identity;
-pub use journal::{Journal, JournalConfig, JournalPlace};
+pub use journal::{JournalConfig, JournalPlace, follow_journal};
 pub use packing::{MAGIC_BYTES, Packing};
 pub use pattern::source_name;
-pub use pipe::{Pipe, PipeConfig, PipePlace, STDIN};
+pub use pipe::{PipeConfig, PipePlace, STDIN, read_pipe};
 pub use reader::{Fill, Reading, read_lines};
+pub use source_thread::SourceThread;
 pub use status::{SourceKind, SourceState, SourceStatus, StoppedAt};
 pub use tail::{Now, Tail};
 pub use watchdog::{Behind, Glance, Watchdog};

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use taffrail_record::{Checkpoint, Timestamp};
 
-use crate::identity::{Fingerprint, Identity};
+use crate::identity::{Fingerprint, Identity, PREFIX_BYTES};
 
 /// A position in a file, with what is needed to know that file again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,7 +159,7 @@ fn mark_of(checkpoint: &Checkpoint) -> Option<Mark> {
     let position = checkpoint.offset.checked_sub(base)?;
     let plausible = edge.len as u64 <= position
         && prefix.len as u64 <= position
-        && edge.len.max(prefix.len) <= crate::open_file::PREFIX_BYTES
+        && edge.len.max(prefix.len) <= PREFIX_BYTES
         && base.checked_add(size?).is_some()
         && skip.is_none_or(|skip| (base..=checkpoint.offset).contains(&skip));
     let identity = Identity { dev: dev?, ino: ino?, birth };

@@ -8,33 +8,24 @@ mod likeness;
 use std::io::{self, Read};
 
 use fs_err::File;
-use rustix::buffer::spare_capacity;
 use rustix::fs::{SeekFrom, seek};
-use rustix::io::{Errno, pread};
 
 use taffrail_record::Timestamp;
 
 use crate::cut::Cutter;
 use crate::fault;
-use crate::identity::{Fingerprint, Identity, modified};
+use crate::identity::{EDGE_BYTES, Fingerprint, Identity, PREFIX_BYTES, modified};
 use crate::mark::{History, Mark, Past};
+use crate::opened::Opened;
 use crate::packing::{self, Packing, Passed};
-use crate::refusal::Opened;
+use crate::positioned::{first_data, read_at, read_exactly};
 
 pub(crate) use self::likeness::Likeness;
 
-/// Bytes at a file's start that are fingerprinted.
-pub(crate) const PREFIX_BYTES: usize = 1024;
-/// Bytes before the position that are fingerprinted and compared.
-pub(crate) const EDGE_BYTES: usize = 256;
 /// Read beyond the known end, so that a short read proves the end.
 const SLACK_BYTES: usize = 64;
 /// A hole of a sparse file that is passed over instead of being read: smaller ones cost nothing.
 const HOLE_BYTES: u64 = 64 * 1024;
-/// Zeros are looked at in blocks of this size, so many in one go.
-const ZERO_BLOCK_BYTES: usize = 4096;
-const ZERO_BLOCKS: usize = 4096;
-
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     file: File,
@@ -404,57 +395,9 @@ impl Packed {
     }
 }
 
-/// The first byte that is not zero, or how far there are only zeros; and whether it was found.
-pub(crate) fn first_data(file: &File, from: u64) -> io::Result<(u64, bool)> {
-    let mut at = from;
-    let mut block = Vec::with_capacity(ZERO_BLOCK_BYTES);
-    for _ in 0..ZERO_BLOCKS {
-        match seek(file, SeekFrom::Data(at)) {
-            Ok(data) => at = data,
-            // Nothing but a hole up to the end.
-            Err(Errno::NXIO) => return Ok((file.metadata()?.len().max(at), false)),
-            // The file system knows no holes.
-            Err(_) => {}
-        }
-        block.clear();
-        if read_at(file, &mut block, at)? == 0 {
-            return Ok((at, false));
-        }
-        match block.iter().position(|b| *b != 0) {
-            Some(index) => return Ok((at + index as u64, true)),
-            None => at += block.len() as u64,
-        }
-    }
-    Ok((at, false))
-}
-
 /// The file to be streamed from its first byte. All else is read by position.
 fn reopened(file: &File) -> io::Result<File> {
     let mut own = file.try_clone()?;
     io::Seek::rewind(&mut own)?;
     Ok(own)
-}
-
-/// Reads into the spare capacity of `out`.
-fn read_at(file: &File, out: &mut Vec<u8>, position: u64) -> io::Result<usize> {
-    fault::check()?;
-    loop {
-        match pread(file, spare_capacity(out), position) {
-            Err(Errno::INTR) => {}
-            result => return result.map_err(io::Error::from),
-        }
-    }
-}
-
-/// `len` bytes at `position`; `None` if the file ends before them.
-pub(crate) fn read_exactly(file: &File, position: u64, len: usize) -> io::Result<Option<Vec<u8>>> {
-    let mut out = Vec::with_capacity(len);
-    while out.len() < len {
-        let at = position + out.len() as u64;
-        if read_at(file, &mut out, at)? == 0 {
-            return Ok(None);
-        }
-    }
-    out.truncate(len);
-    Ok(Some(out))
 }

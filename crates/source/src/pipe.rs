@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use taffrail_record::{Checkpoint, Timestamp};
 
 use self::worker::Worker;
-use crate::own_thread::OwnThread;
+use crate::source_thread::SourceThread;
 use crate::{Error, Limits, Sink, SourceKind, SourceState, SourceStatus, source_name};
 
 /// The name of the source that is standard input.
@@ -44,56 +44,32 @@ pub struct PipeConfig {
     pub limits: Limits,
 }
 
-/// Reads a pipe until it is stopped or dropped, or standard input ends.
-#[derive(Debug)]
-pub struct Pipe {
-    thread: OwnThread,
-}
-
-impl Pipe {
-    /// Starts the thread. `checkpoint` is what the store holds for the source: offsets go on from there.
-    ///
-    /// # Errors
-    /// [`Error::Thread`] where the system gives no thread.
-    pub fn spawn(
-        config: PipeConfig,
-        checkpoint: Option<&Checkpoint>,
-        sink: Box<dyn Sink>,
-        clock: fn() -> Timestamp,
-    ) -> Result<Self, Error> {
-        let (offset, lines) = checkpoint.map_or((0, 0), |checkpoint| (checkpoint.offset, checkpoint.lines));
-        let kind = match &config.place {
-            PipePlace::Stdin => SourceKind::Stdin,
-            PipePlace::Fifo(_) => SourceKind::Fifo,
-        };
-        let status = SourceStatus {
-            offset,
-            size: offset,
-            lines,
-            ..SourceStatus::new(config.place.source(), kind, SourceState::Missing)
-        };
-        let thread = OwnThread::spawn(status, move |post| {
-            // Whoever stops it knows.
-            let _ = Worker::new(config, offset, lines, post, sink, clock).run();
-        })?;
-        Ok(Self { thread })
-    }
-
-    /// How it is doing.
-    pub fn status(&self) -> SourceStatus {
-        self.thread.status()
-    }
-
-    /// Whether the thread still reads.
-    pub fn is_running(&self) -> bool {
-        self.thread.is_running()
-    }
-
-    /// Takes what stands in the pipe now, an unfinished line as it is, and waits until the thread has ended.
-    /// A `send` that blocks must be let go by its queue.
-    pub fn stop(self) {
-        drop(self.thread);
-    }
+/// Reads a pipe until it is stopped, or standard input ends. `checkpoint` is what the store holds for the source: offsets
+/// go on from there.
+///
+/// # Errors
+/// [`Error::Thread`] where the system gives no thread.
+pub fn read_pipe(
+    config: PipeConfig,
+    checkpoint: Option<&Checkpoint>,
+    sink: Box<dyn Sink>,
+    clock: fn() -> Timestamp,
+) -> Result<SourceThread, Error> {
+    let (offset, lines) = checkpoint.map_or((0, 0), |checkpoint| (checkpoint.offset, checkpoint.lines));
+    let kind = match &config.place {
+        PipePlace::Stdin => SourceKind::Stdin,
+        PipePlace::Fifo(_) => SourceKind::Fifo,
+    };
+    let status = SourceStatus {
+        offset,
+        size: offset,
+        lines,
+        ..SourceStatus::new(config.place.source(), kind, SourceState::Missing)
+    };
+    SourceThread::spawn(status, move |post| {
+        // Whoever stops it knows.
+        let _ = Worker::new(config, offset, lines, post, sink, clock).run();
+    })
 }
 
 #[cfg(test)]

@@ -1,60 +1,18 @@
 //! Which files can be followed at all.
 
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileTypeExt, MetadataExt as _};
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
+use fs_err as fs;
 use fs_err::os::unix::fs::OpenOptionsExt as _;
-use fs_err::{self as fs, File};
 use rustix::fs::OFlags;
-use taffrail_record::Timestamp;
 
 use crate::fault;
-use crate::identity::{Identity, modified};
-use crate::mark::Past;
-use crate::open_file::{PREFIX_BYTES, first_data, read_exactly};
+use crate::identity::{Identity, PREFIX_BYTES, modified};
+use crate::opened::Opened;
 use crate::packing::{MAGIC_BYTES, Packing};
-
-/// A path that can be followed now, opened.
-#[derive(Debug)]
-pub(crate) struct Opened {
-    pub(crate) file: File,
-    pub(crate) identity: Identity,
-    pub(crate) size: u64,
-    /// When it was last written to before it was opened.
-    pub(crate) modified: Timestamp,
-    /// How it is compressed: only what was rotated is read then.
-    pub(crate) packing: Option<Packing>,
-}
-
-impl Opened {
-    /// The same open file once more.
-    pub(crate) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { file: self.file.try_clone()?, ..*self })
-    }
-
-    /// The same, as it is now.
-    pub(crate) fn try_clone_now(&self) -> io::Result<Self> {
-        let metadata = self.file.metadata()?;
-        Ok(Self { size: metadata.len(), modified: modified(&metadata), ..self.try_clone()? })
-    }
-
-    /// Its size as it is now.
-    pub(crate) fn size_now(&self) -> u64 {
-        self.file.metadata().map_or(self.size, |metadata| metadata.len())
-    }
-
-    /// What is remembered of it.
-    pub(crate) fn past(&self) -> Past {
-        let modified = self.file.metadata().map_or(self.modified, |metadata| modified(&metadata));
-        Past { identity: self.identity, modified }
-    }
-
-    /// Bytes on the disk that only this descriptor holds.
-    pub(crate) fn deleted_bytes(&self) -> u64 {
-        self.file.metadata().map_or(0, |metadata| if metadata.nlink() == 0 { metadata.len() } else { 0 })
-    }
-}
+use crate::positioned::{first_data, read_exactly};
 
 /// Why a path cannot be followed now.
 #[derive(Debug)]

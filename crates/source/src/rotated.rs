@@ -11,9 +11,13 @@ use taffrail_record::Timestamp;
 use crate::fault;
 use crate::identity::{Identity, modified};
 use crate::mark::Past;
+use crate::opened::Opened;
+use crate::refusal::open_rotated;
 
 /// Entries of a directory that are looked at, at most.
 const MAX_SIBLINGS: usize = 10_000;
+/// Times that a directory is listed again because rotation went on meanwhile.
+pub(crate) const MAX_LISTINGS: usize = 8;
 /// A rotation keeps fewer files than this; a greater number is a date.
 const MAX_COUNT: u64 = 9_999;
 /// Endings of compressed files, those that cannot be read included.
@@ -74,6 +78,30 @@ pub(crate) fn files(path: &Path) -> io::Result<Vec<Rotated>> {
     all.append(&mut counted);
     all.dedup_by(|next, file| next.generation == file.generation && next.packed && !file.packed);
     Ok(all)
+}
+
+/// Opens the files that `choose` takes, and makes sure that rotation did not go on meanwhile.
+///
+/// # Errors
+/// A directory that cannot be listed now, a file that cannot be opened now.
+pub(crate) fn hold(
+    path: &Path,
+    choose: &dyn Fn(&[Rotated]) -> Vec<Rotated>,
+) -> io::Result<Vec<(PathBuf, Opened)>> {
+    let identities = |files: &[Rotated]| files.iter().map(|file| file.identity).collect::<Vec<_>>();
+    let mut chosen = choose(&files(path)?);
+    for listing in 1.. {
+        let mut opened = Vec::new();
+        for file in &chosen {
+            opened.extend(open_rotated(&file.path, &file.identity)?.map(|held| (file.path.clone(), held)));
+        }
+        let again = choose(&files(path)?);
+        if identities(&again) == identities(&chosen) || listing == MAX_LISTINGS {
+            return Ok(opened);
+        }
+        chosen = again;
+    }
+    Ok(Vec::new())
 }
 
 /// Whether the newest of files has the largest number: logrotate counts the other way, others do not. When they

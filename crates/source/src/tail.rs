@@ -20,10 +20,12 @@ use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, Timestamp};
 use tracing::{info, warn};
 
 use crate::cut::{Cutter, Found};
-use crate::identity::Identity;
+use crate::identity::{EDGE_BYTES, Identity};
 use crate::mark::{History, Mark, Past, Resume};
-use crate::open_file::{Block, EDGE_BYTES, OpenFile, read_exactly};
-use crate::refusal::{self, Closed, Opened};
+use crate::open_file::{Block, OpenFile};
+use crate::opened::Opened;
+use crate::positioned::read_exactly;
+use crate::refusal::{self, Closed};
 use crate::status::{SourceState, SourceStatus};
 use crate::{Error, Limits, StartAt};
 

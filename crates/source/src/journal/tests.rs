@@ -85,8 +85,8 @@ fn config(place: &Path) -> JournalConfig {
     JournalConfig { place, ..JournalConfig::default() }
 }
 
-fn start(config: &JournalConfig, stored: &Stored) -> Journal {
-    Journal::spawn(config.clone(), stored.checkpoint().as_ref(), stored.sink(), clock).unwrap()
+fn start(config: &JournalConfig, stored: &Stored) -> SourceThread {
+    follow_journal(config.clone(), stored.checkpoint().as_ref(), stored.sink(), clock).unwrap()
 }
 
 fn numbers(range: std::ops::Range<u64>) -> Vec<String> {
@@ -98,7 +98,7 @@ fn write(path: &Path, range: std::ops::Range<u64>) {
 }
 
 #[track_caller]
-fn has(stored: &Stored, journal: &Journal, want: &[String]) {
+fn has(stored: &Stored, journal: &SourceThread, want: &[String]) {
     let all = wait_until(PATIENCE, || stored.messages().len() >= want.len());
     assert!(all, "{:?} of {want:?}: {:?}", stored.messages(), journal.status());
     assert_eq!(stored.messages(), want);
@@ -252,7 +252,7 @@ fn a_killed_journalctl_is_started_again_and_a_stopped_pipeline_loses_nothing() {
         };
         let before = stored.messages().len();
         let checkpoint = stored.checkpoint();
-        let journal = Journal::spawn(config.clone(), checkpoint.as_ref(), Box::new(stops), clock).unwrap();
+        let journal = follow_journal(config.clone(), checkpoint.as_ref(), Box::new(stops), clock).unwrap();
         assert!(wait_until(PATIENCE, || !journal.is_running() || stored.messages().len() == 500));
         assert!(stored.messages().len() > before);
     }
@@ -359,7 +359,7 @@ fn damage_is_said_and_counted_though_journalctl_says_nothing() {
     let mark = cursor::Mark { cursor, filter: config(dir.path()).filter_hash(), since_us: 0 };
     let behind = Checkpoint { offset: 7, lines: 7, state: mark.encode() };
     let later = Stored::default();
-    let journal = Journal::spawn(config(dir.path()), Some(&behind), later.sink(), clock).unwrap();
+    let journal = follow_journal(config(dir.path()), Some(&behind), later.sink(), clock).unwrap();
     has(&later, &journal, &numbers(2103..3000));
     assert_eq!(later.gaps(), []);
     drop(journal);

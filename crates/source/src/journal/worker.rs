@@ -15,7 +15,7 @@ use super::child::Journalctl;
 use super::cursor::{Cursor, Mark};
 use super::entries::{Entries, Line};
 use super::place::Look;
-use crate::own_thread::Post;
+use crate::source_thread::Post;
 use crate::{Sink, SourceState, StartAt, Stopped};
 
 /// How long a batch waits for more entries.

@@ -2,11 +2,12 @@
 
 use std::io;
 
-use super::{OpenFile, PREFIX_BYTES, read_exactly};
-use crate::identity::Fingerprint;
+use super::OpenFile;
+use crate::identity::{Fingerprint, PREFIX_BYTES};
 use crate::mark::Mark;
+use crate::opened::Opened;
 use crate::packing::{self, Packing};
-use crate::refusal::Opened;
+use crate::positioned::read_exactly;
 
 /// What a file has of the content that was read up to a mark.
 pub(crate) enum Likeness {

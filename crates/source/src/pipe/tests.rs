@@ -23,12 +23,12 @@ fn make_fifo(path: &Path) {
 }
 
 /// A pipe, and what it hands over: at most two batches wait.
-fn start(path: &Path, limits: Limits) -> (Pipe, Receiver<RawBatch>) {
+fn start(path: &Path, limits: Limits) -> (SourceThread, Receiver<RawBatch>) {
     let (sender, batches) = sync_channel(2);
     let sink = move |batch: RawBatch| sender.send(batch).map_err(|_| Stopped);
     let config = PipeConfig { place: PipePlace::Fifo(path.to_owned()), limits };
     let from = Checkpoint { offset: 100, lines: 7, state: String::new() };
-    (Pipe::spawn(config, Some(&from), Box::new(sink), || Timestamp(5)).unwrap(), batches)
+    (read_pipe(config, Some(&from), Box::new(sink), || Timestamp(5)).unwrap(), batches)
 }
 
 fn writer(path: &Path) -> File {

@@ -16,7 +16,7 @@ use tracing::{info, warn};
 
 use super::{PipeConfig, PipePlace};
 use crate::cut::{Cutter, Found};
-use crate::own_thread::Post;
+use crate::source_thread::Post;
 use crate::{Limits, Sink, SourceState, Stopped};
 
 /// What one read takes at most, and so what a kill can cost.

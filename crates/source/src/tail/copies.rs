@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use super::successors::hold;
 use super::*;
 use crate::open_file::Likeness;
+use crate::rotated::hold;
 
 /// Rotated files that are looked into for what was read.
 const MAX_PROBES: usize = 64;

@@ -1,11 +1,10 @@
 //! Finds a file again that was not held open: at its path, under another name, as a copy, or not at all.
 
 use super::copies::Copy;
-use super::successors::MAX_LISTINGS;
 use super::*;
 use crate::open_file::Likeness;
 use crate::refusal::open_rotated;
-use crate::rotated;
+use crate::rotated::{self, MAX_LISTINGS};
 
 impl Tail {
     /// Finds the file of `mark` again: at its path, under another name beside it, as a copy, or not at all.

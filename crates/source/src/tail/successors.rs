@@ -2,11 +2,8 @@
 
 use super::copies::{end_of, is_beginning, is_copy, is_packed_form};
 use super::*;
-use crate::refusal::open_rotated;
-use crate::rotated::{self, Rotated};
+use crate::rotated::{Rotated, hold};
 
-/// Times that a directory is listed again because rotation went on meanwhile.
-pub(super) const MAX_LISTINGS: usize = 8;
 impl Tail {
     /// Something stands at the path again after it was empty for long; others may have come and gone in between.
     pub(super) fn start_after_previous(&mut self, opened: Opened) -> io::Result<()> {
@@ -190,27 +187,6 @@ fn after(files: &[Rotated], is_read: &dyn Fn(&Rotated) -> bool, modified: Timest
         Some(index) => files[index + 1..].to_vec(),
         None => files.iter().filter(|file| file.is_written_after(modified)).cloned().collect(),
     }
-}
-
-/// Opens the files that `choose` takes, and makes sure that rotation did not go on meanwhile.
-pub(super) fn hold(
-    path: &Path,
-    choose: &dyn Fn(&[Rotated]) -> Vec<Rotated>,
-) -> io::Result<Vec<(PathBuf, Opened)>> {
-    let identities = |files: &[Rotated]| files.iter().map(|file| file.identity).collect::<Vec<_>>();
-    let mut chosen = choose(&rotated::files(path)?);
-    for listing in 1.. {
-        let mut opened = Vec::new();
-        for file in &chosen {
-            opened.extend(open_rotated(&file.path, &file.identity)?.map(|held| (file.path.clone(), held)));
-        }
-        let again = choose(&rotated::files(path)?);
-        if identities(&again) == identities(&chosen) || listing == MAX_LISTINGS {
-            return Ok(opened);
-        }
-        chosen = again;
-    }
-    Ok(Vec::new())
 }
 
 /// Whether a name says that the file is compressed.

@@ -17,6 +17,7 @@ use parquet::file::metadata::KeyValue;
 use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterPropertiesPtr};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{ColumnPath, TypePtr};
+use taffrail_record::Checkpoint;
 
 use super::{Segment, SegmentMeta, data_path, index_path};
 use crate::align;
@@ -288,4 +289,17 @@ pub(crate) struct Origin {
     pub checkpoints: Vec<StoredCheckpoint>,
     /// The segments that were compacted into it.
     pub replaces: Vec<i64>,
+}
+
+impl Origin {
+    /// Records that were just read.
+    pub(crate) fn of_lines(raw_bytes: u64, checkpoints: &[(String, Checkpoint)]) -> Self {
+        let stored = checkpoints.iter().map(|(source, checkpoint)| StoredCheckpoint {
+            source: source.clone(),
+            offset: checkpoint.offset,
+            lines: checkpoint.lines,
+            state: checkpoint.state.clone(),
+        });
+        Self { raw_bytes, checkpoints: stored.collect(), replaces: Vec::new() }
+    }
 }

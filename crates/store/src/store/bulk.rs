@@ -14,7 +14,6 @@ use crate::catalog::Commit;
 use crate::columns;
 use crate::error::{Error, Result};
 use crate::index::ROW_GROUP_ROWS;
-use crate::index::file::StoredCheckpoint;
 use crate::segment::writer::{EncodedRowGroup, Origin, SEGMENT_ROWS, SegmentWriter, Shape};
 
 /// A running import.
@@ -131,14 +130,7 @@ impl Bulk<'_> {
 
     fn seal(&self, output: &mut Output) -> Result<()> {
         let output = std::mem::take(output);
-        let checkpoints = output.checkpoints.iter().map(|(source, checkpoint)| StoredCheckpoint {
-            source: source.clone(),
-            offset: checkpoint.offset,
-            lines: checkpoint.lines,
-            state: checkpoint.state.clone(),
-        });
-        let origin =
-            Origin { raw_bytes: output.raw_bytes, checkpoints: checkpoints.collect(), replaces: Vec::new() };
+        let origin = Origin::of_lines(output.raw_bytes, &output.checkpoints);
         let segment = output.writer.map(|writer| writer.finish(origin)).transpose()?;
         let added = segment.as_ref().map(|segment| segment.meta.clone());
         // Where this fails the segment stays: a commit that failed may have reached the disk all the same.

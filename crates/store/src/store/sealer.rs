@@ -10,7 +10,6 @@ use crate::catalog::{Commit, Dropped};
 use crate::compaction;
 use crate::error::Result;
 use crate::index::ROW_GROUP_ROWS;
-use crate::index::file::StoredCheckpoint;
 use crate::segment::Segment;
 use crate::segment::writer::{Origin, SegmentWriter, Shape};
 use crate::{align, wal};
@@ -278,14 +277,7 @@ impl Shared {
             let part = sorted.slice(start, ROW_GROUP_ROWS.min(sorted.num_rows() - start));
             writer.append(shape.encode(&part)?)?;
         }
-        let checkpoints = sealing.checkpoints.iter().map(|(source, checkpoint)| StoredCheckpoint {
-            source: source.clone(),
-            offset: checkpoint.offset,
-            lines: checkpoint.lines,
-            state: checkpoint.state.clone(),
-        });
-        let origin =
-            Origin { raw_bytes: sealing.raw_bytes, checkpoints: checkpoints.collect(), replaces: Vec::new() };
+        let origin = Origin::of_lines(sealing.raw_bytes, &sealing.checkpoints);
         Ok(Arc::new(writer.finish(origin)?))
     }
 

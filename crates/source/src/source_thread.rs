@@ -46,14 +46,15 @@ impl Post {
     }
 }
 
-/// The thread; it ends when this is dropped.
+/// The thread of a journal or a pipe; it ends when this is dropped, or by itself when the sink says [`crate::Stopped`] or
+/// standard input has ended.
 #[derive(Debug)]
-pub(crate) struct OwnThread {
+pub struct SourceThread {
     post: Arc<Post>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl OwnThread {
+impl SourceThread {
     pub(crate) fn spawn(
         status: SourceStatus,
         run: impl FnOnce(Arc<Post>) + Send + 'static,
@@ -69,12 +70,20 @@ impl OwnThread {
         Ok(Self { post, thread: Some(thread.map_err(Error::Thread)?) })
     }
 
-    pub(crate) fn status(&self) -> SourceStatus {
+    /// How the source is doing.
+    pub fn status(&self) -> SourceStatus {
         self.post.status().clone()
     }
 
-    pub(crate) fn is_running(&self) -> bool {
+    /// Whether the thread still reads.
+    pub fn is_running(&self) -> bool {
         self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Hands over what was read, an unfinished line as it is, and waits until the thread has ended. A `send` that blocks
+    /// must be let go by its queue.
+    pub fn stop(self) {
+        drop(self);
     }
 
     fn end(&mut self) {
@@ -88,7 +97,7 @@ impl OwnThread {
     }
 }
 
-impl Drop for OwnThread {
+impl Drop for SourceThread {
     fn drop(&mut self) {
         self.end();
     }
