@@ -50,6 +50,7 @@ pub(crate) struct OpenFile {
     modified: Timestamp,
     /// The first bytes, as far as they were handed over.
     head: Vec<u8>,
+    prefix: Fingerprint,
 }
 
 /// A compressed file's content, read up to some position.
@@ -93,6 +94,7 @@ impl OpenFile {
             size,
             modified,
             head,
+            prefix: Fingerprint::EMPTY,
         }
     }
 
@@ -133,7 +135,8 @@ impl OpenFile {
     }
 
     fn at(self, position: u64, head: Vec<u8>, held: Vec<u8>) -> Self {
-        Self { position, read_to: position, head, held, ..self }
+        let prefix = Fingerprint::of(&head);
+        Self { position, read_to: position, head, prefix, held, ..self }
     }
 
     /// Reads up to `want` bytes behind what was read. Nothing is lost if it fails.
@@ -200,6 +203,7 @@ impl OpenFile {
         if self.head.len() < PREFIX_BYTES && self.head.len() as u64 == self.position {
             let end = rest.min(start + PREFIX_BYTES - self.head.len());
             self.head.extend_from_slice(&arena[start..end]);
+            self.prefix = self.prefix.extended(&arena[start..end]);
         }
         self.position += (rest - start) as u64;
         self.held = arena[rest - rest.min(EDGE_BYTES)..].to_vec();
@@ -333,8 +337,7 @@ impl OpenFile {
     pub(crate) fn mark(&self, cutter: &Cutter, previous: History) -> Mark {
         let edge = &self.held[..self.held.len() - self.partial_bytes()];
         let edge = Fingerprint::of(&edge[edge.len().saturating_sub(EDGE_BYTES)..]);
-        let prefix = Fingerprint::of(&self.head);
-        let &Self { identity, base, position, size, modified, .. } = self;
+        let &Self { identity, base, position, size, modified, prefix, .. } = self;
         Mark { identity, base, position, size, skip: cutter.skip, modified, prefix, edge, previous }
     }
 

@@ -19,6 +19,8 @@ use crate::{align, columns, schema};
 
 /// Segments below this many rows are merged.
 const SMALL_ROWS: u64 = SEGMENT_ROWS / 4;
+/// Row groups that have this share of the rows they may have are left as they are.
+const LARGE_SHARE: u64 = 3;
 /// Small segments that make a merge worth its work.
 pub(crate) const MERGE_MIN: usize = 8;
 
@@ -67,13 +69,55 @@ pub(crate) fn oldest(segments: &[Arc<Segment>], wanted: u64, kept: u64) -> Vec<A
     oldest.collect()
 }
 
-/// Writes the records of `inputs` into one new segment, by time.
+/// Writes the records of `inputs` into one new segment: their row groups as they are if nothing is gained by making new
+/// ones, else by time.
 pub(crate) fn merge(
     disk: &Arc<dyn Disk>,
     inputs: &[Arc<Segment>],
     directory: &Path,
     id: i64,
 ) -> Result<Segment> {
+    let writer = if let Some(first) = spliced(inputs) {
+        let attributes = schema::attribute_fields(first.schema());
+        let shape = Arc::new(Shape::new(attributes, first.time_unit())?);
+        let mut writer = SegmentWriter::create(disk, directory, id, shape)?;
+        inputs.iter().try_for_each(|segment| writer.splice(segment))?;
+        writer
+    } else {
+        by_time(disk, inputs, directory, id)?
+    };
+    let checkpoints = inputs.iter().flat_map(|segment| segment.index.footer.checkpoints.clone());
+    writer.finish(Origin {
+        raw_bytes: inputs.iter().map(|segment| segment.meta.raw_bytes).sum(),
+        checkpoints: newest(checkpoints.collect()),
+        replaces: inputs.iter().map(|segment| segment.meta.id).collect(),
+    })
+}
+
+/// The first of the inputs, if all have its columns, their row groups are large, and they hardly overlap in time: then
+/// pruning works as well on their row groups as on new ones.
+fn spliced(inputs: &[Arc<Segment>]) -> Option<&Arc<Segment>> {
+    let first = inputs.first()?;
+    let rows: u64 = inputs.iter().map(|segment| segment.meta.rows).sum();
+    let row_groups: usize = inputs.iter().map(|segment| segment.row_groups()).sum();
+    let span = |min: i64, max: i64| i128::from(max) - i128::from(min);
+    let metas = || inputs.iter().map(|segment| &segment.meta);
+    let spans: i128 = metas().map(|meta| span(meta.min_timestamp, meta.max_timestamp)).sum();
+    let earliest = metas().map(|meta| meta.min_timestamp).min()?;
+    let latest = metas().map(|meta| meta.max_timestamp).max()?;
+    let fits = inputs.iter().all(|segment| segment.has_columns_of(first))
+        && rows * LARGE_SHARE >= (row_groups * ROW_GROUP_ROWS) as u64
+        && spans * 2 <= span(earliest, latest) * 3;
+    fits.then_some(first)
+}
+
+/// Merges the records.
+fn by_time(
+    disk: &Arc<dyn Disk>,
+    inputs: &[Arc<Segment>],
+    directory: &Path,
+    id: i64,
+) -> Result<SegmentWriter> {
     let union = schema::union_attributes(inputs.iter().map(|segment| segment.schema().as_ref()));
     let attributes: Fields = union.iter().take(schema::ATTRIBUTE_COLUMNS_MAX).cloned().collect();
     let unit = inputs.iter().map(|segment| segment.time_unit()).fold(TimeUnit::Millisecond, finer);
@@ -83,12 +127,7 @@ pub(crate) fn merge(
     while let Some(batch) = merger.next_row_group()? {
         writer.append(shape.encode(&batch)?)?;
     }
-    let checkpoints = inputs.iter().flat_map(|segment| segment.index.footer.checkpoints.clone());
-    writer.finish(Origin {
-        raw_bytes: inputs.iter().map(|segment| segment.meta.raw_bytes).sum(),
-        checkpoints: newest(checkpoints.collect()),
-        replaces: inputs.iter().map(|segment| segment.meta.id).collect(),
-    })
+    Ok(writer)
 }
 
 /// The furthest checkpoint of each source.

@@ -3,6 +3,7 @@
 //! [`writer`] makes them row group by row group, so that row groups can be encoded on several threads;
 //! [`Segment`] is an open one and reads granules of it.
 
+mod splice;
 pub mod writer;
 
 use std::path::{Path, PathBuf};

@@ -2,19 +2,22 @@
 
 use std::time::{Duration, Instant};
 
-/// How long to rest between two looks.
+/// How long to rest after the first look; longer after each.
 const REST: Duration = Duration::from_millis(2);
+/// The longest rest: who waits long must not keep busy what is waited for.
+const MAX_REST: Duration = Duration::from_millis(100);
 
 /// Looks at `condition` until it holds or `deadline` has passed, and says whether it held. It is looked at
 /// once more at the end, so a slow machine fails only where the thing is really missing.
 #[must_use]
 pub fn wait_until(deadline: Duration, mut condition: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + deadline;
+    let (end, mut rest) = (Instant::now() + deadline, REST);
     while Instant::now() < end {
         if condition() {
             return true;
         }
-        std::thread::sleep(REST);
+        std::thread::sleep(rest);
+        rest = (rest + rest / 8).min(MAX_REST);
     }
     condition()
 }

@@ -6,6 +6,7 @@ const RULE: &str = "edge";
 
 /// A crate of ours and those of ours that it may depend on.
 const EDGES: &[(&str, &[&str])] = &[
+    ("memory", &[]),
     ("record", &[]),
     ("parse", &["record"]),
     ("detect", &["record"]),
@@ -21,6 +22,7 @@ const EDGES: &[(&str, &[&str])] = &[
     (
         "app",
         &[
+            "memory",
             "record",
             "parse",
             "detect",
@@ -46,6 +48,8 @@ const GUARDED: &[(&str, &[&str])] = &[
     ("datafusion", &["query", "cluster"]),
     ("ballista", &["cluster"]),
     ("axum", &["serve", "agent"]),
+    ("libmimalloc-sys", &["memory"]),
+    ("mimalloc", &["memory"]),
     ("rusqlite", &["store"]),
     ("parquet", &["store"]),
     ("arrow", &["store", "search", "query", "serve", "app", "cluster"]),

@@ -112,10 +112,7 @@ impl Trial {
         let last = numbered_line(written - 1);
         let last = format!("SELECT count(*) FROM logs WHERE body = '{}'", last.trim_end());
         let started = Instant::now();
-        let read = wait_until(READ, || {
-            std::thread::sleep(Duration::from_millis(100));
-            daemon.sql(&last).is_ok_and(|rows| rows[0][0] == 1)
-        });
+        let read = wait_until(READ, || daemon.sql(&last).is_ok_and(|rows| rows[0][0] == 1));
         println!("{written} lines; read to the last one {:?} after it was written", started.elapsed());
         let standing = source(&daemon, &site.path(LOG));
         assert!(
@@ -165,7 +162,6 @@ fn settle(daemon: &Daemon) {
     let lines = || count(daemon, "SELECT count(*) FROM logs");
     let (mut stored, mut since) = (lines(), Instant::now());
     let quiet = wait_until(PATIENCE, || {
-        std::thread::sleep(Duration::from_millis(100));
         let now = lines();
         if now != stored {
             (stored, since) = (now, Instant::now());

@@ -1,5 +1,6 @@
 //! The thread: turns wake-ups into reads, one batch of each changed file at a time.
 
+mod pace;
 mod roster;
 mod scan;
 
@@ -17,6 +18,7 @@ use rustix::io::Errno;
 use taffrail_record::{Checkpoint, Timestamp};
 use tracing::{info, warn};
 
+use self::pace::Pace;
 use super::{Shared, Sink};
 use crate::discover::Found;
 use crate::identity::Identity;
@@ -26,8 +28,6 @@ use crate::{
     Config, Now, SourceKind, SourceState, SourceStatus, StartAt, Stopped, Tail, rotated, source_name,
 };
 
-/// After a wake-up, time for more to come: reading every single line by itself would cost more than it gives.
-const COALESCE: Duration = Duration::from_millis(2);
 /// How often all patterns are walked; new files in watched directories are seen at once.
 const DISCOVERY_INTERVAL: Duration = Duration::from_secs(10);
 /// How often paths are looked at where inotify should have told: once a second for 1,000 files.
@@ -88,6 +88,7 @@ pub(super) struct Worker {
     walks: u64,
     /// Whether all paths were looked at since deleted files were counted.
     scanned: bool,
+    pace: Pace,
 }
 
 impl Worker {
@@ -132,6 +133,7 @@ impl Worker {
             found: (0, 0),
             walks: 0,
             scanned: false,
+            pace: Pace::new(),
         }
     }
 
@@ -207,6 +209,7 @@ impl Worker {
             }
         };
         let more = batch.is_some();
+        self.pace.read(batch.as_ref().map_or(0, |batch| batch.bytes.len()));
         if more {
             followed.active = now.uptime;
         }
@@ -284,7 +287,8 @@ impl Worker {
             let timer = self.timers.first().map_or(Duration::MAX, |(at, _)| *at);
             let due = self.scan_at.min(self.poll_at).min(self.discover_at).min(timer);
             if self.sleep(due.saturating_sub(self.started.elapsed()), true) {
-                self.sleep(COALESCE, false);
+                let rest = self.pace.rest();
+                self.sleep(rest, false);
             }
         }
         let changes = self.watch.as_mut().map(Watch::changes).unwrap_or_default();

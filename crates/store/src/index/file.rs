@@ -54,6 +54,13 @@ pub struct RowGroup {
     pub at: u64,
 }
 
+impl RowGroup {
+    /// Bytes of its filters, which stand together.
+    fn filter_bytes(&self) -> usize {
+        self.granules as usize * self.buckets as usize * BUCKET_BYTES
+    }
+}
+
 /// A checkpoint as the footer keeps it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StoredCheckpoint {
@@ -178,6 +185,22 @@ impl IndexWriter {
         self.footer.granules.extend_from_slice(&index.granules);
         self.footer.summary.merge(&index.summary);
         self.footer.max_observed = self.footer.max_observed.max(index.max_observed);
+        Ok(())
+    }
+
+    /// Appends the indexes of all row groups of another file, in their order.
+    pub(crate) fn splice(&mut self, other: &Index) -> io::Result<()> {
+        let mut filters = Vec::new();
+        for group in &other.footer.row_groups {
+            filters.resize(group.filter_bytes(), 0);
+            other.file.read_exact_at(&mut filters, group.at)?;
+            self.file.write_all(&filters)?;
+            self.footer.row_groups.push(RowGroup { at: self.at, ..*group });
+            self.at += filters.len() as u64;
+        }
+        self.footer.granules.extend_from_slice(&other.footer.granules);
+        self.footer.summary.merge(&other.footer.summary);
+        self.footer.max_observed = self.footer.max_observed.max(other.footer.max_observed);
         Ok(())
     }
 

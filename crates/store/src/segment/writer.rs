@@ -180,8 +180,8 @@ pub(crate) fn finer(a: TimeUnit, b: TimeUnit) -> TimeUnit {
 pub(crate) struct SegmentWriter {
     files: Unfinished,
     shape: Arc<Shape>,
-    parquet: SerializedFileWriter<Appender>,
-    index: IndexWriter,
+    pub(super) parquet: SerializedFileWriter<Appender>,
+    pub(super) index: IndexWriter,
     rows: u64,
     min_timestamp: i64,
     max_timestamp: i64,
@@ -246,10 +246,15 @@ impl SegmentWriter {
         }
         row_group.close()?;
         self.index.append(&encoded.index)?;
-        self.rows += encoded.rows as u64;
-        self.min_timestamp = self.min_timestamp.min(encoded.min_timestamp);
-        self.max_timestamp = self.max_timestamp.max(encoded.max_timestamp);
+        self.note(encoded.rows as u64, encoded.min_timestamp, encoded.max_timestamp);
         Ok(())
+    }
+
+    /// Counts rows that were written.
+    pub(super) fn note(&mut self, rows: u64, min_timestamp: i64, max_timestamp: i64) {
+        self.rows += rows;
+        self.min_timestamp = self.min_timestamp.min(min_timestamp);
+        self.max_timestamp = self.max_timestamp.max(max_timestamp);
     }
 
     /// Completes both files, makes them durable, the directory too, and opens them.

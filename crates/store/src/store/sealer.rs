@@ -9,7 +9,7 @@ use super::{Sealing, Shared};
 use crate::catalog::{Commit, Dropped};
 use crate::compaction;
 use crate::error::Result;
-use crate::index::ROW_GROUP_ROWS;
+use crate::index::{GRANULE_ROWS, ROW_GROUP_ROWS};
 use crate::segment::Segment;
 use crate::segment::writer::{Origin, SegmentWriter, Shape};
 use crate::{align, wal};
@@ -49,6 +49,8 @@ struct Sealer<'a> {
     /// The segment of the sealing memtable, when only its commit is missing. A commit that failed may have
     /// reached the disk all the same, so its segment must stay.
     sealed: Option<Arc<Segment>>,
+    /// The columns of the segment that was sealed last.
+    shape: Option<Arc<Shape>>,
     /// A merge of which only the commit is missing: as above.
     merged: Option<Merged>,
     /// How often the next seal was too large for the space that it was expected to take.
@@ -63,7 +65,7 @@ struct Merged {
 
 /// The sealer's loop; ends when the store is stopping and nothing waits that can be done.
 pub(super) fn run(shared: &Shared) {
-    let mut sealer = Sealer { shared, sealed: None, merged: None, misjudged: 0 };
+    let mut sealer = Sealer { shared, sealed: None, shape: None, merged: None, misjudged: 0 };
     loop {
         let done = match shared.next_task() {
             Task::Seal(sealing) => match sealer.try_seal(&sealing) {
@@ -121,7 +123,7 @@ impl Sealer<'_> {
     fn seal(&mut self, sealing: &Sealing) -> Result<()> {
         let shared = self.shared;
         if sealing.rows > 0 && self.sealed.is_none() {
-            self.sealed = Some(shared.write_segment(sealing)?);
+            self.sealed = Some(shared.write_segment(sealing, &mut self.shape)?);
         }
         let added = self.sealed.as_ref().map(|segment| segment.meta.clone());
         shared.catalog().commit(&Commit {
@@ -267,14 +269,19 @@ impl Shared {
         Ok(self.view().sealing)
     }
 
-    fn write_segment(&self, sealing: &Sealing) -> Result<Arc<Segment>> {
+    /// Writes a memtable, in a shape that fits what the last one fitted: segments of one shape are merged at little cost.
+    fn write_segment(&self, sealing: &Sealing, last: &mut Option<Arc<Shape>>) -> Result<Arc<Segment>> {
         let sorted = align::merge(&sealing.batches)?;
-        let shape = Arc::new(Shape::for_batch(&sorted, None)?);
+        let shape = Arc::new(Shape::for_batch(&sorted, last.as_deref())?);
+        *last = Some(Arc::clone(&shape));
         let directory = self.segments_directory();
         let id = self.next_segment();
         let mut writer = SegmentWriter::create(&self.disk, &directory, id, Arc::clone(&shape))?;
-        for start in (0..sorted.num_rows()).step_by(ROW_GROUP_ROWS) {
-            let part = sorted.slice(start, ROW_GROUP_ROWS.min(sorted.num_rows() - start));
+        // Alike in size: a small last one would compress badly, and be in the way of merging.
+        let rows = sorted.num_rows().max(1);
+        let row_group = rows.div_ceil(rows.div_ceil(ROW_GROUP_ROWS)).next_multiple_of(GRANULE_ROWS);
+        for start in (0..sorted.num_rows()).step_by(row_group) {
+            let part = sorted.slice(start, row_group.min(sorted.num_rows() - start));
             writer.append(shape.encode(&part)?)?;
         }
         let origin = Origin::of_lines(sealing.raw_bytes, &sealing.checkpoints);

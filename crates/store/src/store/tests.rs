@@ -14,11 +14,13 @@ use taffrail_record::{
     Attribute, AttributeKind, Checkpoint, Gap, GapReason, LogBatch, LogRecord, RawBatch, RawLine, Severity,
     Span, Timestamp,
 };
+use taffrail_testkit::wait_until;
 
 use super::append::{Append, Receipt};
 use super::{Access, Limits, Recovered, Snapshot, Store};
 use crate::engine::GapTotal;
 use crate::error::Error;
+use crate::index::word::Words;
 use crate::schema;
 use crate::segment::Columns;
 use crate::wal;
@@ -161,6 +163,37 @@ fn full_memtables_become_segments_and_small_segments_are_merged() {
     let stats = store.stats().unwrap();
     assert_eq!((stats.records, stats.records_in_memory), (count + 50, 0));
     assert!(stats.segments < 30, "{} segments", stats.segments);
+}
+
+#[test]
+fn large_row_groups_are_merged_as_they_are() {
+    const ROWS: u64 = 30_000;
+    let directory = tempfile::tempdir().unwrap();
+    let (store, _) = open(directory.path(), Limits::default());
+    for segment in 0..8 {
+        append(&store, raw(segment * ROWS, ROWS));
+        store.flush().unwrap();
+    }
+    let merged = wait_until(Duration::from_secs(30), || store.stats().unwrap().segments == 1);
+    assert!(merged, "{} segments", store.stats().unwrap().segments);
+    drop(store);
+    let (store, _) = open(directory.path(), Limits::default());
+    expect(&store, 8 * ROWS);
+    let snapshot = store.snapshot().unwrap();
+    let segment = &snapshot.segments[0];
+    assert_eq!(segment.row_groups(), 8, "made anew they would be four");
+    assert_eq!((segment.meta.min_timestamp, segment.meta.rows), (0, 8 * ROWS));
+    // The filters stand with their row groups: a number is found where it is, and hardly elsewhere.
+    let mut hashes = Vec::new();
+    Words::default().hashes(b"123456", |hash| hashes.push(hash));
+    let possible = |group| segment.index.granules_with(group, &hashes).unwrap();
+    let hits: Vec<usize> = (0..8).map(|group| possible(group).iter().filter(|hit| **hit).count()).collect();
+    assert!(possible(4)[0], "{hits:?}");
+    assert!(hits.iter().sum::<usize>() < 8, "{hits:?}");
+    // Single pages are found, too.
+    let rows = segment.read_rows(4, &[3_456], &Columns::All).unwrap().next().unwrap().unwrap();
+    let body = rows.column_by_name(schema::BODY).unwrap().as_string_view().value(0).to_owned();
+    assert_eq!(body, line(4 * ROWS + 3_456));
 }
 
 #[test]
