@@ -56,12 +56,7 @@ impl Origin {
 pub(crate) struct Parsers {
     node: String,
     parsers: HashMap<(Arc<str>, String), Parser>,
-    /// The last batch's frame, for its memory.
-    frame: Vec<u8>,
 }
-
-/// The largest memory of a frame that is kept for the next one.
-const FRAME_KEPT: usize = 2 << 20;
 
 /// Parsers that are kept; beyond, all are made anew.
 const PARSERS_MAX: usize = 4_096;
@@ -69,7 +64,7 @@ const PARSERS_MAX: usize = 4_096;
 impl Parsers {
     /// For a machine's name.
     pub(crate) fn new(node: &str) -> Self {
-        Self { node: node.to_owned(), parsers: HashMap::new(), frame: Vec::new() }
+        Self { node: node.to_owned(), parsers: HashMap::new() }
     }
 
     /// The records of a batch.
@@ -168,8 +163,7 @@ impl Pipeline {
         parsers: &mut Parsers,
         mut refused: impl FnMut(taffrail_store::Error) -> taffrail_store::Result<()>,
     ) -> taffrail_store::Result<Receipt> {
-        let mut frame = std::mem::take(&mut parsers.frame);
-        wal::frame::encode_into(&raw, &origin.note(), &mut frame);
+        let frame = wal::frame::encode(&raw, &origin.note());
         let (source, checkpoint, gaps) = (Arc::clone(&raw.source), raw.checkpoint.clone(), raw.gaps.clone());
         let batch = parsers.parse(raw, origin);
         let seen = self.live.has_subscribers().then(|| taffrail_store::from_batch(batch.clone()));
@@ -184,9 +178,6 @@ impl Pipeline {
                 }
             }
         };
-        if frame.capacity() <= FRAME_KEPT {
-            parsers.frame = frame;
-        }
         if let Some(seen) = seen {
             self.live.publish(Arc::new(seen?));
         }

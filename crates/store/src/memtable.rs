@@ -13,6 +13,8 @@ use crate::columns;
 use crate::error::Result;
 use crate::index::GRANULE_ROWS;
 
+/// Batches with fewer records gather: copying them costs less than columns of their own.
+const GATHERED_ROWS: usize = GRANULE_ROWS / 8;
 /// A gathering batch becomes columns at this size.
 const ACTIVE_BYTES_MAX: usize = 4 << 20;
 
@@ -73,7 +75,7 @@ impl Memtable {
     pub fn insert(&mut self, batch: LogBatch, raw_bytes: u64) -> Result<()> {
         self.rows += batch.len();
         self.raw_bytes += raw_bytes;
-        if batch.len() < GRANULE_ROWS / 2 && self.active.append(&batch).is_ok() {
+        if batch.len() < GATHERED_ROWS && self.active.append(&batch).is_ok() {
             self.bytes += batch.arena().len() + batch.len() * COLUMN_BYTES_PER_ROW;
             if self.active.len() >= GRANULE_ROWS || self.active.arena().len() >= ACTIVE_BYTES_MAX {
                 self.freeze()?;

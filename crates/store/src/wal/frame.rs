@@ -22,40 +22,33 @@ const REASONS: [GapReason; 5] = [
 
 /// The payload of a batch.
 pub fn encode(batch: &RawBatch, origin: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    encode_into(batch, origin, &mut out);
-    out
-}
-
-/// Puts the payload of a batch in the place of what is in `out`.
-pub fn encode_into(batch: &RawBatch, origin: &str, out: &mut Vec<u8>) {
-    out.clear();
-    out.reserve(batch.bytes.len() + batch.lines.len() * 4 + 256);
-    number(out, VERSION);
-    bytes(out, batch.source.as_bytes());
-    bytes(out, origin.as_bytes());
+    let mut out = Vec::with_capacity(batch.bytes.len() + batch.lines.len() * 4 + 256);
+    number(&mut out, VERSION);
+    bytes(&mut out, batch.source.as_bytes());
+    bytes(&mut out, origin.as_bytes());
     out.extend_from_slice(&batch.observed.0.to_le_bytes());
-    number(out, batch.checkpoint.offset);
-    number(out, batch.checkpoint.lines);
-    bytes(out, batch.checkpoint.state.as_bytes());
-    number(out, batch.gaps.len() as u64);
+    number(&mut out, batch.checkpoint.offset);
+    number(&mut out, batch.checkpoint.lines);
+    bytes(&mut out, batch.checkpoint.state.as_bytes());
+    number(&mut out, batch.gaps.len() as u64);
     for gap in &batch.gaps {
-        number(out, gap.start);
-        number(out, gap.end);
+        number(&mut out, gap.start);
+        number(&mut out, gap.end);
         out.extend_from_slice(&gap.observed.0.to_le_bytes());
-        number(out, REASONS.iter().position(|reason| *reason == gap.reason).unwrap_or(0) as u64);
+        number(&mut out, REASONS.iter().position(|reason| *reason == gap.reason).unwrap_or(0) as u64);
     }
-    number(out, batch.lines.len() as u64);
+    number(&mut out, batch.lines.len() as u64);
     let (mut position, mut expected) = (0u64, 0u64);
     for line in &batch.lines {
         let start = u64::from(line.span.start);
-        number(out, start.wrapping_sub(position));
-        number(out, u64::from(line.span.len) << 1 | u64::from(line.newline));
-        number(out, line.offset.wrapping_sub(expected.wrapping_add(start.wrapping_sub(position))));
+        number(&mut out, start.wrapping_sub(position));
+        number(&mut out, u64::from(line.span.len) << 1 | u64::from(line.newline));
+        number(&mut out, line.offset.wrapping_sub(expected.wrapping_add(start.wrapping_sub(position))));
         position = line.span.end() as u64;
         expected = line.offset.wrapping_add(u64::from(line.span.len));
     }
-    bytes(out, &batch.bytes);
+    bytes(&mut out, &batch.bytes);
+    out
 }
 
 /// The batch of a payload and its origin; `None` if it is none of this version.
