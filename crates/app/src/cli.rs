@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Sources(SourcesArgs),
     /// Explain the config: what would be followed, where it is stored, what is wrong
     Check(CheckArgs),
+    /// Show what lines become, and why: format, time, severity, fields
+    Explain(ExplainArgs),
     /// Print docs/config.md
     #[command(hide = true)]
     ConfigDocs,
@@ -253,6 +255,30 @@ pub(crate) struct SourcesArgs {
     /// Only sources with this in their name; `*` stands for anything
     #[arg(value_name = "PATTERN")]
     pub pattern: Option<String>,
+}
+
+/// `taffrail explain`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    taffrail explain 'Nov 20 10:00:00 web-06 sshd[7]: Failed password for root'\n  \
+    tail -n 20 app.log | taffrail explain -\n  \
+    taffrail explain --json --file app.log | jq -r .format | sort | uniq -c")]
+pub(crate) struct ExplainArgs {
+    /// One JSON object a record in place of text
+    #[arg(long)]
+    pub json: bool,
+    /// Explain every line of a file
+    #[arg(long, value_name = "FILE", conflicts_with = "line")]
+    pub file: Option<PathBuf>,
+    /// When the lines are read: decides the year of times without one [default: now]
+    #[arg(long, value_name = "T")]
+    pub now: Option<String>,
+    /// Zone of times without one: local, UTC or an offset as +02:00 [default: local]
+    #[arg(long, value_name = "Z", allow_hyphen_values = true)]
+    pub zone: Option<String>,
+    /// The line, or - for those on stdin
+    #[arg(value_name = "LINE", allow_hyphen_values = true)]
+    pub line: Option<String>,
 }
 
 /// `taffrail check`

@@ -3,6 +3,7 @@
 pub(crate) mod check;
 mod columns;
 pub(crate) mod config_docs;
+pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod import;
 mod output;

@@ -21,6 +21,7 @@ use std::time::Duration;
 use anyhow::Context;
 use taffrail_record::Timestamp;
 
+use crate::clock::now;
 use crate::config::{SourceConfig, ZoneChoice};
 use files::Files;
 use world::{TICK_NS, World};
@@ -102,11 +103,6 @@ fn write_until(world: &mut World, files: &mut Files, end: Timestamp) -> std::io:
         files.write(&world.tick())?;
     }
     Ok(())
-}
-
-fn now() -> Timestamp {
-    let nanoseconds = i64::try_from(jiff::Timestamp::now().as_nanosecond());
-    Timestamp(nanoseconds.expect("the clock stands before the year 2262"))
 }
 
 #[cfg(test)]

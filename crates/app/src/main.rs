@@ -2,6 +2,7 @@
 
 mod cli;
 mod client;
+mod clock;
 mod commands;
 mod config;
 mod demo;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Sql(args) => commands::sql::run(&args, &config, terminal),
         Command::Tail(args) => commands::tail::run(&args, &config, terminal),
         Command::Sources(args) => commands::sources::run(&args, &config, terminal),
+        Command::Explain(args) => commands::explain::run(&args, &config, terminal),
         Command::Status(args) => commands::status::run(&args, &config, terminal),
         Command::Export(args) => commands::export::run(&args, &config, terminal),
         Command::Check(_) | Command::ConfigDocs => unreachable!("answered before the config is read"),

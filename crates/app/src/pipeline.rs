@@ -24,14 +24,7 @@ pub(crate) struct Origin {
 impl Origin {
     /// As a source is configured.
     pub(crate) fn of(source: &SourceConfig) -> Self {
-        let offset_minutes = match source.zone {
-            ZoneChoice::Offset(minutes) => minutes,
-            ZoneChoice::Local => {
-                let offset = jiff::tz::TimeZone::system().to_offset(jiff::Timestamp::now());
-                i16::try_from(offset.seconds() / 60).unwrap_or(0)
-            }
-        };
-        Self { service: source.service.clone(), offset_minutes }
+        Self { service: source.service.clone(), offset_minutes: offset_minutes(source.zone) }
     }
 
     /// The note that a WAL frame carries.
@@ -49,6 +42,17 @@ impl Origin {
     fn parser(&self, source: &str, node: &str) -> Parser {
         let service = self.service.clone().unwrap_or_else(|| service_from_path(source));
         Parser::new(Context { service, node: node.to_owned(), offset_minutes: self.offset_minutes })
+    }
+}
+
+/// Minutes east of UTC that a zone stands for now.
+pub(crate) fn offset_minutes(zone: ZoneChoice) -> i16 {
+    match zone {
+        ZoneChoice::Offset(minutes) => minutes,
+        ZoneChoice::Local => {
+            let offset = jiff::tz::TimeZone::system().to_offset(jiff::Timestamp::now());
+            i16::try_from(offset.seconds() / 60).unwrap_or(0)
+        }
     }
 }
 

@@ -28,6 +28,23 @@ impl Stamp {
         self.len + self.trailer
     }
 
+    /// Whether the year is written.
+    pub(crate) const fn has_year(&self) -> bool {
+        !matches!(self.format, TimeFormat::Bsd { .. })
+    }
+
+    /// Whether the zone is written, or does not matter.
+    pub(crate) const fn has_zone(&self) -> bool {
+        match self.format {
+            TimeFormat::Iso { zone: Zone::Assumed(_), .. } => self.trailer > 0,
+            TimeFormat::Bsd { .. } | TimeFormat::Ctime { .. } => false,
+            TimeFormat::Iso { .. }
+            | TimeFormat::Clf { .. }
+            | TimeFormat::EpochSeconds { .. }
+            | TimeFormat::Epoch { .. } => true,
+        }
+    }
+
     /// Whether it has the `T` and the zone that RFC 3339 wants.
     pub(crate) fn is_rfc3339(&self) -> bool {
         matches!(self.format, TimeFormat::Iso { between: b'T', zone, .. } if !matches!(zone, Zone::Assumed(_)))

@@ -9,6 +9,9 @@ use crate::clock::Stamp;
 /// JSON take 600 to 900.
 const LITERAL_MAX: usize = 1024;
 
+/// The format of a line that no other recognises.
+pub(crate) const PLAIN: &str = "plain";
+
 /// Where a text stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Place {
@@ -143,8 +146,12 @@ pub(crate) enum LayoutChoice {
 /// One record to be.
 #[derive(Debug)]
 pub(crate) struct Draft {
+    /// The format that recognised the line: one of [`crate::format_names`].
+    pub(crate) format: &'static str,
     /// `None`: the time of reading.
     pub(crate) timestamp: Option<Timestamp>,
+    /// The timestamp as it stands in the line, and where.
+    pub(crate) stamp: Option<(usize, Stamp)>,
     /// `None`: to be guessed from the body.
     pub(crate) severity: Option<Severity>,
     pub(crate) body: Place,
@@ -170,7 +177,9 @@ pub(crate) struct Draft {
 impl Draft {
     pub(crate) fn new() -> Self {
         Self {
+            format: PLAIN,
             timestamp: None,
+            stamp: None,
             severity: None,
             body: Place::line(0, 0),
             node: None,
@@ -189,7 +198,9 @@ impl Draft {
 
     /// Back to an unrecognised line of `len` bytes.
     pub(crate) fn reset(&mut self, len: usize) {
+        self.format = PLAIN;
         self.timestamp = None;
+        self.stamp = None;
         self.severity = None;
         self.body = Place::line(0, len);
         self.node = None;
@@ -267,9 +278,15 @@ impl Draft {
         self.cut(line, start, end, known.hole());
     }
 
+    /// Takes a timestamp that was found at `at`.
+    pub(crate) fn take_time(&mut self, at: usize, stamp: &Stamp) {
+        self.timestamp = Some(stamp.timestamp);
+        self.stamp = Some((at, *stamp));
+    }
+
     /// Cuts out a timestamp that was found at `at`, and takes it.
     pub(crate) fn cut_time(&mut self, line: &[u8], at: usize, stamp: &Stamp) {
-        self.timestamp = Some(stamp.timestamp);
+        self.take_time(at, stamp);
         if self.time_text.0 != Some(stamp.format) {
             self.time_text.1.clear();
             taffrail_record::layout::push_timestamp(&mut self.time_text.1, stamp.format);

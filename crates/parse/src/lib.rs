@@ -9,6 +9,7 @@ mod byte_list;
 mod class;
 mod clock;
 mod draft;
+mod explanation;
 mod formats;
 mod journal;
 mod key_cache;
@@ -19,6 +20,7 @@ mod quoted;
 mod service;
 mod severity_guess;
 
+pub use explanation::Explanation;
 pub use formats::format_names;
 pub use parser::{Context, Parser};
 pub use service::service_from_path;

@@ -142,7 +142,9 @@ impl Members {
     #[inline(never)]
     pub(crate) fn fill(&self, line: &[u8], clock: &mut Clock, draft: &mut Draft) {
         let cast = self.cast(line, clock, &draft.names);
-        draft.timestamp = cast.stamp.map(|stamp| stamp.timestamp);
+        if let (Some(stamp), Some((index, _))) = (cast.stamp, cast.chosen[Role::Time as usize]) {
+            draft.take_time(self.list[index].start, &stamp);
+        }
         draft.severity = cast.severity;
         let has_message = cast.chosen[Role::Message as usize].is_some();
         for (index, member) in self.list.iter().enumerate() {

@@ -90,6 +90,11 @@ impl Parser {
         batch
     }
 
+    /// What was found in the last line.
+    pub(crate) fn draft(&self) -> &Draft {
+        &self.draft
+    }
+
     fn read(
         &self,
         line: &RawLine,

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use fs_err as fs;
 use taffrail_query::StoreEngine;
-use taffrail_record::Timestamp;
 use taffrail_serve::{Hosts, Info, Limits, LiveHub, Server, Services};
 use taffrail_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::RunArgs;
 use crate::client::DAEMON_FILE;
+use crate::clock::now;
 use crate::config::{Config, unit};
 use crate::demo::Demo;
 use crate::exit::Outcome;
@@ -83,10 +83,6 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
             _ = terminate.recv() => {}
         }
     })
-}
-
-fn now() -> Timestamp {
-    Timestamp(i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX))
 }
 
 fn services(

@@ -10,6 +10,7 @@ use taffrail_store::engine::{Control, Cursor, Engine, Order, QueryError, SearchR
 use super::output::{RecordWriter, Style, syntax_error};
 use crate::cli::SearchArgs;
 use crate::client::{Client, Refusal};
+use crate::clock::now;
 use crate::config::Config;
 use crate::exit::{Outcome, UsageError};
 use crate::store_access::{self, Backend};
@@ -46,11 +47,6 @@ pub(crate) fn run(args: &SearchArgs, config: &Config, terminal: Terminal) -> any
         terminal.hint(&nothing_found(args, config));
     }
     Ok(Outcome::found(left < args.limit))
-}
-
-fn now() -> Timestamp {
-    let nanoseconds = i64::try_from(jiff::Timestamp::now().as_nanosecond());
-    Timestamp(nanoseconds.expect("the clock stands before the year 2262"))
 }
 
 /// What is asked, with its times fixed, so that all pages mean the same.

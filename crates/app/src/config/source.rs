@@ -81,7 +81,7 @@ pub(crate) enum ZoneChoice {
 }
 
 impl ZoneChoice {
-    pub(super) fn from_text(text: &str) -> Result<Self, String> {
+    pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let wrong =
             || format!("`{text}` is no zone; \"local\", \"UTC\" or an offset as \"+02:00\" is possible");
         match text.to_ascii_lowercase().as_str() {

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod disk;
 mod duckdb;
+mod explain;
 mod files;
 mod import;
 mod journal;

@@ -30,7 +30,7 @@ fn fields(line: &[u8], clock: &Clock, draft: &mut Draft) -> Option<()> {
     if !matches!(line.get(status + 3), None | Some(b' ')) {
         return None;
     }
-    draft.timestamp = Some(stamp.timestamp);
+    draft.take_time(bracket + 1, &stamp);
     draft.severity = Some(match code[0] {
         b'5' => Severity::ERROR,
         b'4' => Severity::WARNING,

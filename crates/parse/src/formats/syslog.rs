@@ -60,7 +60,7 @@ fn take(line: &[u8], stamp: &Stamp, found: &Tagged, draft: &mut Draft) {
         draft.cut_time(line, 0, stamp);
         return cut_tagged(line, found, draft);
     }
-    draft.timestamp = Some(stamp.timestamp);
+    draft.take_time(0, stamp);
     draft.node = Some(Place::line(found.host.0, found.host.1));
     draft.service = Some(Place::line(found.tag.0, found.tag.1));
     if let Some((start, end)) = found.pid {
