@@ -2,12 +2,18 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::LazyLock;
 
 use anyhow::{Context, Result, ensure};
 
-/// The root of the checkout that this xtask was built from.
+/// The root of the checkout that this xtask is run in. Not the one it was built in: checkouts share what cargo builds.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask stands in the root")
+    static ROOT: LazyLock<PathBuf> = LazyLock::new(|| {
+        let xtask =
+            std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo runs xtask, and says where it stands");
+        Path::new(&xtask).parent().expect("xtask stands in the root").to_owned()
+    });
+    &ROOT
 }
 
 /// A cargo command in the checkout, of the cargo that runs us.

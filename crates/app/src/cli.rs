@@ -277,7 +277,7 @@ pub(crate) struct ExplainArgs {
     #[arg(long, value_name = "Z", allow_hyphen_values = true)]
     pub zone: Option<String>,
     /// The line, or - for those on stdin
-    #[arg(value_name = "LINE", allow_hyphen_values = true)]
+    #[arg(value_name = "LINE", allow_hyphen_values = true, required_unless_present = "file")]
     pub line: Option<String>,
 }
 
@@ -406,6 +406,8 @@ mod tests {
             "taffrail import",
             "taffrail export",
             "taffrail export raw",
+            "taffrail explain",
+            "taffrail explain --file f line",
             "taffrail run -v -q",
         ] {
             assert!(parse(line).is_err(), "{line}");

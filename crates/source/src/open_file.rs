@@ -375,9 +375,8 @@ impl OpenFile {
         )))
     }
 
-    /// Notes that the content is the first since the file was seen last, or that what stood there before is lost and
-    /// the stream's `base` is behind it.
-    pub(crate) fn is_first(&mut self, base: u64, opened: &Opened) {
+    /// Takes the content as it is now for the first since the file was seen last; `base` is behind what was lost before.
+    pub(crate) fn begin_with(&mut self, base: u64, opened: &Opened) {
         (self.base, self.size, self.modified) = (base, opened.size, opened.modified);
     }
 }

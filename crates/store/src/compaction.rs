@@ -19,7 +19,7 @@ use crate::{align, columns, schema};
 
 /// Segments below this many rows are merged.
 const SMALL_ROWS: u64 = SEGMENT_ROWS / 4;
-/// Row groups that have this share of the rows they may have are left as they are.
+/// Row groups with at least one in so many of the rows that they may have are left as they are.
 const LARGE_SHARE: u64 = 3;
 /// Small segments that make a merge worth its work.
 pub(crate) const MERGE_MIN: usize = 8;

@@ -66,7 +66,7 @@ pub(crate) fn run(args: &ExplainArgs, config: &Config, terminal: Terminal) -> an
             let file = fs::File::open(path)?;
             explainer.all(BufReader::new(file), config.max_line_bytes)?;
         }
-        (None, Some("-") | None) => explainer.all(io::stdin().lock(), config.max_line_bytes)?,
+        (None, None | Some("-")) => explainer.all(io::stdin().lock(), config.max_line_bytes)?,
         (None, Some(line)) => explainer.all(line.as_bytes(), config.max_line_bytes)?,
     }
     explainer.out.flush()?;

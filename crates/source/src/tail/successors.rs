@@ -32,7 +32,7 @@ impl Tail {
             if let Front::Open(file) = &mut self.front
                 && is_unread
             {
-                file.is_first(self.cutter.offset, &opened);
+                file.begin_with(self.cutter.offset, &opened);
             }
             return Ok(false);
         }
