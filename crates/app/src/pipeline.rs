@@ -167,7 +167,7 @@ impl Pipeline {
         parsers: &mut Parsers,
         mut refused: impl FnMut(taffrail_store::Error) -> taffrail_store::Result<()>,
     ) -> taffrail_store::Result<Receipt> {
-        let frame = wal::frame::encode(&raw, &origin.note());
+        let frame = wal::Frame::new(&raw, &origin.note());
         let (source, checkpoint, gaps) = (Arc::clone(&raw.source), raw.checkpoint.clone(), raw.gaps.clone());
         let batch = parsers.parse(raw, origin);
         let seen = self.live.has_subscribers().then(|| taffrail_store::from_batch(batch.clone()));

@@ -7,7 +7,7 @@
 pub(crate) mod faulty;
 
 use std::fmt::Debug;
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -53,8 +53,8 @@ pub(crate) type File = Arc<dyn DiskFile>;
 
 /// What can be done with an open file.
 pub(crate) trait DiskFile: Debug + Send + Sync {
-    /// Writes all of `bytes` at the end; on `Err` a part of them may stand there.
-    fn append(&self, bytes: &[u8]) -> io::Result<()>;
+    /// Writes all of `parts`, one after the other, at the end; on `Err` a part of them may stand there.
+    fn append(&self, parts: &[&[u8]]) -> io::Result<()>;
     /// Returns once all that was appended survives a power cut. After an `Err` it never will for sure, even if
     /// a later call returns: the kernel may have dropped what it could not write.
     fn sync(&self) -> io::Result<()>;
@@ -162,9 +162,19 @@ fn allocate(file: &fs::File, from: u64, to: u64) -> io::Result<()> {
 }
 
 impl DiskFile for fs::File {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, parts: &[&[u8]]) -> io::Result<()> {
         let mut file = self;
-        file.write_all(bytes)
+        let slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut written = match file.write_vectored(&slices) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            written => written?,
+        };
+        for part in parts {
+            let done = written.min(part.len());
+            file.write_all(&part[done..])?;
+            written -= done;
+        }
+        Ok(())
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -208,8 +218,8 @@ impl Witness {
 }
 
 impl DiskFile for Witness {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
-        self.file.append(bytes)
+    fn append(&self, parts: &[&[u8]]) -> io::Result<()> {
+        self.file.append(parts)
     }
 
     fn sync(&self) -> io::Result<()> {
@@ -239,7 +249,7 @@ pub(crate) struct Appender(pub File);
 
 impl Write for Appender {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.append(bytes)?;
+        self.0.append(&[bytes])?;
         Ok(bytes.len())
     }
 

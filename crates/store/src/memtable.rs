@@ -11,7 +11,7 @@ use taffrail_record::{Checkpoint, Gap, LogBatch};
 
 use crate::columns;
 use crate::error::Result;
-use crate::index::GRANULE_ROWS;
+use crate::index::{GRANULE_ROWS, ROW_GROUP_ROWS};
 
 /// Batches with fewer records gather: copying them costs less than columns of their own.
 const GATHERED_ROWS: usize = GRANULE_ROWS / 8;
@@ -69,6 +69,17 @@ impl Memtable {
     /// Whether a commit would change anything.
     pub fn is_empty(&self) -> bool {
         self.rows == 0 && self.checkpoints.is_empty() && self.gaps.is_empty()
+    }
+
+    /// Whether as many records more are to go into it, rather than into the next. It ends with the last row group that
+    /// fits into `limit` bytes as a whole: small row groups cost more to index, compress badly and are found slowly.
+    pub fn takes(&self, records: usize, limit: usize) -> bool {
+        if self.rows == 0 {
+            return self.bytes < limit;
+        }
+        let group_end = self.rows.next_multiple_of(ROW_GROUP_ROWS);
+        let bytes_at_next_end = self.bytes / self.rows * (group_end + ROW_GROUP_ROWS);
+        self.bytes < limit && (self.rows + records <= group_end || bytes_at_next_end <= limit)
     }
 
     /// Adds records with the checkpoint of their source.

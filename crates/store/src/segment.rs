@@ -6,6 +6,7 @@
 mod splice;
 pub mod writer;
 
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -316,6 +317,9 @@ fn in_nanoseconds(batch: RecordBatch) -> std::result::Result<RecordBatch, ArrowE
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)
 }
 
+/// Bytes that are read at once of what is read from a position on.
+const READ_BYTES: usize = 256 << 10;
+
 /// Reads at a position, so that threads share one descriptor.
 #[derive(Clone)]
 struct SegmentFile(File);
@@ -327,10 +331,10 @@ impl parquet::file::reader::Length for SegmentFile {
 }
 
 impl parquet::file::reader::ChunkReader for SegmentFile {
-    type T = Reader;
+    type T = BufReader<Reader>;
 
-    fn get_read(&self, start: u64) -> parquet::errors::Result<Reader> {
-        Ok(Reader::new(File::clone(&self.0), start))
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        Ok(BufReader::with_capacity(READ_BYTES, Reader::new(File::clone(&self.0), start)))
     }
 
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<bytes::Bytes> {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use taffrail_record::RawBatch;
 
+pub use self::frame::Frame;
 pub use self::sync::Sync;
 use crate::disk::{Disk, File, Reader};
 use crate::error::{Error, Result};
@@ -59,24 +60,28 @@ impl Wal {
         &self.sync
     }
 
-    /// Appends a frame; gives its sequence for [`Sync::sync`]. On `Err` the log is as it was, or broken. A
+    /// Appends a frame, whose payload comes in two parts; gives its sequence for [`Sync::sync`]. On `Err` the log is as it was, or broken. A
     /// broken log must not be appended to: what comes after a lost frame would leave a hole behind.
-    pub(crate) fn append(&mut self, payload: &[u8]) -> Result<u64> {
-        if payload.len() > FRAME_BYTES_MAX {
+    pub(crate) fn append(&mut self, [head, bytes]: [&[u8]; 2]) -> Result<u64> {
+        let len = head.len() + bytes.len();
+        if len > FRAME_BYTES_MAX {
             return Err(Error::Internal("a batch is larger than a WAL frame may be"));
         }
+        let mut checksum = crc32fast::Hasher::new();
+        checksum.update(head);
+        checksum.update(bytes);
         let mut header = [0; HEADER_BYTES];
-        header[..4].copy_from_slice(&(payload.len() as u32).to_le_bytes());
-        header[4..].copy_from_slice(&crc32fast::hash(payload).to_le_bytes());
+        header[..4].copy_from_slice(&(len as u32).to_le_bytes());
+        header[4..].copy_from_slice(&checksum.finalize().to_le_bytes());
         let file = self.file()?;
-        if let Err(error) = file.append(&header).and_then(|()| file.append(payload)) {
+        if let Err(error) = file.append(&[&header, head, bytes]) {
             // Half a frame would hide all that comes after it.
             if let Err(again) = file.cut(self.written) {
                 self.sync.give_up(self.sequence, format!("{error}, and {again}"));
             }
             return Err(error.into());
         }
-        self.written += (HEADER_BYTES + payload.len()) as u64;
+        self.written += (HEADER_BYTES + len) as u64;
         self.sequence += 1;
         self.sync.aim(Some((file, self.sequence)));
         Ok(self.sequence)

@@ -95,7 +95,7 @@ fn world(lines: u64, per_batch: u64, flush_every: u64) -> World {
             gaps: Vec::new(),
             checkpoint: Checkpoint { offset: stream.len() as u64, lines: number, state: String::new() },
         };
-        let (frame, checkpoint) = (wal::frame::encode(&raw, ""), raw.checkpoint.clone());
+        let (frame, checkpoint) = (wal::Frame::new(&raw, ""), raw.checkpoint.clone());
         store
             .append(Append { frame: &frame, batch: parse(raw, ""), source, checkpoint, gaps: Vec::new() })
             .unwrap();

@@ -310,23 +310,24 @@ struct FaultyFile {
 }
 
 impl DiskFile for FaultyFile {
-    fn append(&self, bytes: &[u8]) -> io::Result<()> {
+    fn append(&self, parts: &[&[u8]]) -> io::Result<()> {
+        let bytes = parts.concat();
         let half = &bytes[..bytes.len() / 2];
         match self.disk.fault(Kind::Append, &self.path) {
             None => {}
             Some((Fault::Io, error)) => return Err(error),
             Some((Fault::Torn | Fault::Full, error)) => {
-                self.file.append(half)?;
+                self.file.append(&[half])?;
                 return Err(error);
             }
         }
         if let Err(error) = self.disk.fits(&self.path, bytes.len() as u64) {
             if self.disk.fits(&self.path, half.len() as u64).is_ok() {
-                self.file.append(half)?;
+                self.file.append(&[half])?;
             }
             return Err(error);
         }
-        self.file.append(bytes)
+        self.file.append(parts)
     }
 
     fn sync(&self) -> io::Result<()> {

@@ -112,15 +112,18 @@ impl RowGroupIndex {
             .map(|start| batch.slice(start, GRANULE_ROWS.min(batch.num_rows() - start)))
             .collect();
         debug_assert!(batch.num_rows() <= ROW_GROUP_ROWS);
+        let mut words = Words::default();
         // Granules of one row group are much alike; the first tells the size, the middle one checks it.
-        let distinct = |part: &RecordBatch| filter::distinct_words(texts(part).flatten());
-        let sampled = [parts.first(), parts.get(parts.len() / 2)];
-        let words = sampled.into_iter().flatten().map(distinct).max().unwrap_or(1);
-        let mut builder = Builder::new(parts.len(), words);
-        let mut tokens = Words::default();
+        let mut sampled = vec![0, parts.len() / 2];
+        sampled.dedup();
+        let samples: Vec<Vec<u64>> =
+            sampled.iter().map(|granule| hashes(&mut words, parts.get(*granule))).collect();
+        let distinct = samples.iter().map(|hashes| filter::distinct(hashes)).max().unwrap_or(1);
+        let mut builder = Builder::new(parts.len(), distinct);
         for (granule, part) in parts.iter().enumerate() {
-            for text in texts(part).flatten() {
-                tokens.hashes(text, |hash| builder.insert(granule, hash));
+            match sampled.iter().position(|sampled| *sampled == granule) {
+                Some(sample) => samples[sample].iter().for_each(|hash| builder.insert(granule, *hash)),
+                None => each_hash(&mut words, part, |hash| builder.insert(granule, hash)),
             }
         }
         let observed = batch.column(1).as_primitive::<TimestampNanosecondType>();
@@ -145,6 +148,21 @@ fn bounds(part: &RecordBatch) -> Granule {
         min_offset,
         max_offset,
         severities: severities.iter().fold(0, |mask, number| mask | 1 << number.min(&31)),
+    }
+}
+
+/// The hashes of all words of a granule.
+fn hashes(words: &mut Words, part: Option<&RecordBatch>) -> Vec<u64> {
+    let mut all = Vec::new();
+    if let Some(part) = part {
+        each_hash(words, part, |hash| all.push(hash));
+    }
+    all
+}
+
+fn each_hash(words: &mut Words, part: &RecordBatch, mut each: impl FnMut(u64)) {
+    for text in texts(part).flatten() {
+        words.hashes(text, &mut each);
     }
 }
 

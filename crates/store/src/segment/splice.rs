@@ -4,6 +4,7 @@ use parquet::column::writer::ColumnCloseResult;
 
 use super::writer::SegmentWriter;
 use super::{Segment, SegmentFile, data_path};
+use crate::disk::File;
 use crate::error::{Error, Result};
 
 impl Segment {
@@ -35,7 +36,7 @@ impl Segment {
 impl SegmentWriter {
     /// Writes all row groups of `segment`, which has the columns of this writer's shape.
     pub(crate) fn splice(&mut self, segment: &Segment) -> Result<()> {
-        let file = SegmentFile(crate::disk::File::clone(&segment.file));
+        let file = SegmentFile(File::clone(&segment.file));
         let damaged = |error| Error::damaged(&data_path(&segment.directory, segment.meta.id), &error);
         for row_group in 0..segment.row_groups() {
             let mut writer = self.parquet.next_row_group()?;

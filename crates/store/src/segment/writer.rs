@@ -3,7 +3,7 @@
 //! A [`Shape`] says what the row groups of a segment have in common. [`Shape::encode`] does the work (columns,
 //! compression, index) and runs on any thread; [`SegmentWriter::append`] only writes its bytes, in order.
 
-use std::io;
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -31,6 +31,8 @@ use crate::schema;
 pub const SEGMENT_ROWS: u64 = 1 << 20;
 /// Largest page: one granule of lines of 512 bytes.
 const PAGE_BYTES: usize = 4 << 20;
+/// Bytes that are written at once.
+const WRITE_BYTES: usize = 256 << 10;
 /// A batch may put this share of its rows' attributes into `attributes_rest` before a new shape is made.
 const LEFTOVER_SHARE: usize = 16;
 
@@ -180,7 +182,7 @@ pub(crate) fn finer(a: TimeUnit, b: TimeUnit) -> TimeUnit {
 pub(crate) struct SegmentWriter {
     files: Unfinished,
     shape: Arc<Shape>,
-    pub(super) parquet: SerializedFileWriter<Appender>,
+    pub(super) parquet: SerializedFileWriter<BufWriter<Appender>>,
     pub(super) index: IndexWriter,
     rows: u64,
     min_timestamp: i64,
@@ -221,6 +223,7 @@ impl SegmentWriter {
         let (disk, directory) = (Arc::clone(disk), directory.to_owned());
         let files = Unfinished { disk, directory, id, finished: false };
         let file = Appender(files.disk.create(&data_path(&files.directory, id))?);
+        let file = BufWriter::with_capacity(WRITE_BYTES, file);
         let parquet =
             SerializedFileWriter::new(file, Arc::clone(&shape.parquet), Arc::clone(&shape.properties))?;
         let index = IndexWriter::create(&*files.disk, &index_path(&files.directory, id))?;
@@ -260,7 +263,8 @@ impl SegmentWriter {
     /// Completes both files, makes them durable, the directory too, and opens them.
     pub(crate) fn finish(mut self, origin: Origin) -> Result<Segment> {
         self.parquet.finish()?;
-        let Appender(file) = self.parquet.inner();
+        self.parquet.inner_mut().flush()?;
+        let Appender(file) = self.parquet.inner().get_ref();
         file.sync()?;
         let data_bytes = file.bytes()?;
         let footer = self.index.footer_mut();

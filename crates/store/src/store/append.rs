@@ -13,9 +13,9 @@ use crate::wal;
 /// A batch with all that a commit needs to know of it.
 #[derive(Clone, Debug)]
 pub struct Append<'a> {
-    /// Its frame for the WAL: see [`wal::frame::encode`].
-    pub frame: &'a [u8],
-    /// Its records.
+    /// Its frame for the WAL.
+    pub frame: &'a wal::Frame,
+    /// Its records. Their arena begins with the bytes that the frame was made of.
     pub batch: LogBatch,
     /// Its source.
     pub source: &'a str,
@@ -74,7 +74,7 @@ impl Store {
             if let Err(error) = self.shared.admit(&writer) {
                 return Err(Box::new(Refused { error, append }));
             }
-            if writer.memtable.bytes() < self.shared.limits.memtable_bytes {
+            if writer.memtable.takes(append.batch.len(), self.shared.limits.memtable_bytes) {
                 break;
             }
             match self.shared.try_begin_seal(&mut writer) {
@@ -115,7 +115,11 @@ impl Shared {
             let error = Error::Internal("append to a store that was opened to read");
             return Err(Box::new(Refused { error, append }));
         };
-        let sequence = match wal.append(append.frame) {
+        let Some(parts) = append.frame.parts(append.batch.arena()) else {
+            let error = Error::Internal("the records of a batch are not over its bytes");
+            return Err(Box::new(Refused { error, append }));
+        };
+        let sequence = match wal.append(parts) {
             Ok(sequence) => sequence,
             Err(error) => {
                 let needed_bytes = (wal::HEADER_BYTES + append.frame.len()) as u64;

@@ -86,7 +86,7 @@ fn open(directory: &Path, limits: Limits) -> (Store, Recovered) {
 }
 
 fn append(store: &Store, raw: RawBatch) -> Receipt {
-    let frame = wal::frame::encode(&raw, "note");
+    let frame = wal::Frame::new(&raw, "note");
     let (checkpoint, gaps) = (raw.checkpoint.clone(), raw.gaps.clone());
     store.append(Append { frame: &frame, batch: parse(raw, ""), source: SOURCE, checkpoint, gaps }).unwrap()
 }

@@ -20,9 +20,32 @@ const REASONS: [GapReason; 5] = [
     GapReason::Damaged,
 ];
 
-/// The payload of a batch.
-pub fn encode(batch: &RawBatch, origin: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(batch.bytes.len() + batch.lines.len() * 4 + 256);
+/// The payload of a batch, without the batch's bytes, which end it: they are written from where they are.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame {
+    head: Vec<u8>,
+    bytes: usize,
+}
+
+impl Frame {
+    /// The frame of a batch.
+    pub fn new(batch: &RawBatch, origin: &str) -> Self {
+        Self { head: head(batch, origin), bytes: batch.bytes.len() }
+    }
+
+    /// Its length.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.bytes
+    }
+
+    /// Its two parts, given an arena that begins with the batch's bytes; `None` if it is too short for that.
+    pub(crate) fn parts<'a>(&'a self, arena: &'a [u8]) -> Option<[&'a [u8]; 2]> {
+        Some([&self.head, arena.get(..self.bytes)?])
+    }
+}
+
+fn head(batch: &RawBatch, origin: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(batch.lines.len() * 4 + 256);
     number(&mut out, VERSION);
     bytes(&mut out, batch.source.as_bytes());
     bytes(&mut out, origin.as_bytes());
@@ -47,7 +70,7 @@ pub fn encode(batch: &RawBatch, origin: &str) -> Vec<u8> {
         position = line.span.end() as u64;
         expected = line.offset.wrapping_add(u64::from(line.span.len));
     }
-    bytes(&mut out, &batch.bytes);
+    number(&mut out, batch.bytes.len() as u64);
     out
 }
 
@@ -157,6 +180,13 @@ mod tests {
     fn same(a: &RawBatch, b: &RawBatch) -> bool {
         (&a.source, a.observed, &a.bytes, &a.lines, &a.gaps, &a.checkpoint)
             == (&b.source, b.observed, &b.bytes, &b.lines, &b.gaps, &b.checkpoint)
+    }
+
+    fn encode(batch: &RawBatch, origin: &str) -> Vec<u8> {
+        let frame = Frame::new(batch, origin);
+        let payload = frame.parts(&batch.bytes).unwrap().concat();
+        assert_eq!(payload.len(), frame.len());
+        payload
     }
 
     #[test]

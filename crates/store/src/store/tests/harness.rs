@@ -71,7 +71,7 @@ impl<'a> Sender<'a> {
         let first = self.taken.get(source).copied().unwrap_or(0);
         let observed = if source == OLD { Timestamp(7) } else { Timestamp(i64::MAX / 2) };
         let raw = raw_of(source, observed, first, count);
-        let frame = wal::frame::encode(&raw, "note");
+        let frame = wal::Frame::new(&raw, "note");
         let checkpoint = raw.checkpoint.clone();
         let batch = parse(raw, "");
         let mut append = Append { frame: &frame, batch, source, checkpoint, gaps: Vec::new() };
