@@ -78,6 +78,8 @@ struct AttributePlan {
     columns: Vec<PlannedColumn>,
     /// Key index to column index.
     of_key: Vec<Option<usize>>,
+    /// No attribute is left for the JSON text.
+    complete: bool,
 }
 
 struct PlannedColumn {
@@ -110,7 +112,8 @@ impl AttributePlan {
             let field = schema::attribute_field(&batch.keys()[key], data_type);
             columns.push(PlannedColumn { field, integer: integers[key] });
         }
-        Self { columns, of_key }
+        let complete = columns.len() == counts.iter().filter(|count| **count > 0).count();
+        Self { columns, of_key, complete }
     }
 }
 
@@ -230,11 +233,13 @@ impl Columns<'_> {
 
     /// The attributes without a column, as JSON objects.
     fn rest(&self) -> StringViewArray {
+        if self.plan.complete {
+            return StringViewArray::new_null(self.batch.len());
+        }
         let mut builder = StringViewBuilder::new();
-        let all_planned = self.plan.of_key.iter().all(Option::is_some);
         for row in 0..self.batch.len() {
             let unplanned = |attribute: &&Attribute| self.plan.of_key[usize::from(attribute.key)].is_none();
-            if all_planned || !self.batch.attributes(row).iter().any(|attribute| unplanned(&attribute)) {
+            if !self.batch.attributes(row).iter().any(|attribute| unplanned(&attribute)) {
                 builder.append_null();
                 continue;
             }

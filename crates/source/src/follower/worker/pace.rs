@@ -6,9 +6,9 @@ use std::time::Duration;
 /// After a wake-up while little comes.
 const REST: Duration = Duration::from_millis(2);
 /// The longest wait while much comes; who watches live sees that late.
-const MAX_REST: Duration = Duration::from_millis(16);
-/// So many bytes between two waits are much.
-const MUCH: usize = 16 << 10;
+const MAX_REST: Duration = Duration::from_millis(48);
+/// So many bytes for each millisecond of the last wait are much.
+const MUCH: usize = 2 << 10;
 
 #[derive(Debug)]
 pub(super) struct Pace {
@@ -28,7 +28,7 @@ impl Pace {
 
     /// The time for the next wait: twice the last while much comes.
     pub(super) fn rest(&mut self) -> Duration {
-        let much = std::mem::take(&mut self.bytes) >= MUCH;
+        let much = std::mem::take(&mut self.bytes) >= MUCH * self.rest.as_millis() as usize;
         self.rest = if much { (self.rest * 2).min(MAX_REST) } else { REST };
         self.rest
     }
@@ -45,7 +45,7 @@ mod tests {
             pace.read(bytes);
             pace.rest().as_millis()
         };
-        let rests = [100, MUCH, MUCH, MUCH, MUCH, 100, 0].map(&mut rest);
-        assert_eq!(rests, [2, 4, 8, 16, 16, 2, 2]);
+        let rests = [2, 4, 8, 16, 32, 48, 48, 47, 2, 1].map(|much| rest(much * MUCH));
+        assert_eq!(rests, [4, 8, 16, 32, 48, 48, 48, 2, 4, 2]);
     }
 }
