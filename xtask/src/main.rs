@@ -1,9 +1,10 @@
-//! The chores of this workspace: `cargo xtask tidy|gen-docs|bench|corpus|soak|dist`.
+//! The chores of this workspace: `cargo xtask tidy|gen-docs|bench|corpus|formats|soak|dist`.
 
 mod bench;
 mod corpus;
 mod dist;
 mod docs;
+mod formats;
 mod soak;
 mod tidy;
 mod workspace;
@@ -29,6 +30,8 @@ enum Chore {
     Bench(bench::Arguments),
     /// Write a log corpus to measure with
     Corpus(corpus::Arguments),
+    /// Judge the formats by lines that others wrote and annotated
+    Formats(formats::Arguments),
     /// Rotate, truncate, kill and fill at random, and look whether a line is lost or doubled
     Soak(soak::Arguments),
     /// Build the archive that is handed out
@@ -41,6 +44,7 @@ fn main() -> ExitCode {
         Chore::GenDocs => docs::run().map(|()| true),
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Corpus(arguments) => corpus::run(&arguments).map(|()| true),
+        Chore::Formats(arguments) => formats::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Dist => dist::run().map(|()| true),
     };

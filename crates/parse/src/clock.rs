@@ -1,6 +1,12 @@
 //! Timestamps as programs write them, to nanoseconds and the [`TimeFormat`] that writes them again.
 
+mod shape;
+
+use std::sync::LazyLock;
+
 use taffrail_record::{Civil, TimeFormat, Timestamp, Zone};
+
+pub(crate) use self::shape::Shape;
 
 const MONTHS: [&[u8; 3]; 12] =
     [b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec"];
@@ -10,44 +16,77 @@ const POWERS: [u32; 10] =
 /// Counts below are more likely durations or sequence numbers than times (1973-03-03 in seconds).
 const EPOCH_MIN: i64 = 100_000_000;
 
+/// What else the world writes at the start of its lines, the longer shapes first. Between `%m/%d/%Y` and `%d/%m/%Y` only
+/// days after the twelfth can tell; the American order is tried first.
+static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
+    let known = [
+        "%d/%b/%Y:%H:%M:%S%.f %z",
+        "%d/%b/%Y:%H:%M:%S%.f",
+        "%d/%b/%Y %H:%M:%S%.f",
+        "%d-%b-%Y %H:%M:%S%.f",
+        "%d %b %Y %H:%M:%S%.f",
+        "%Y:%m:%d-%H:%M:%S",
+        "%Y-%m-%d-%H.%M.%S%.f",
+        "%Y%m%d %H:%M:%S%.f",
+        "%Y%m%d-%H:%M:%S:%f",
+        "%Y%m%dT%H%M%S%.f%z",
+        "%Y-%m-%d %I:%M:%S %p",
+        "%Y-%m-%d %H:%M:%S:%f",
+        "%Y-%m-%d %H:%M:%S%.f",
+        "%m/%d/%Y %I:%M:%S%.f %p",
+        "%m/%d/%Y %I:%M:%S:%f %p %Z",
+        "%m/%d/%Y-%H:%M:%S%.f",
+        "%m/%d/%Y %H:%M:%S%.f",
+        "%d/%m/%Y %H:%M:%S%.f",
+        "%d-%m-%Y %H:%M:%S%.f %z",
+        "%d-%m-%Y %H:%M:%S%.f",
+        "%d.%m.%Y %H:%M:%S%.f",
+        "%y%m%d %H:%M:%S",
+        "%y/%m/%d %H:%M:%S",
+        "%a %b %d %H:%M:%S%.f %Z %Y",
+        "%a %b %d %H:%M:%S%.f %Y",
+        "%a, %d %b %Y %H:%M:%S%.f %z",
+        "%a, %d %b %Y %H:%M:%S%.f %Z",
+        "%b %d, %Y %I:%M:%S %p",
+        "%b %d, %Y %H:%M:%S%.f",
+        "%b %d %Y %H:%M:%S%.f",
+        "%b %d %H:%M:%S.%f",
+        "%b %d %H:%M:%S",
+    ];
+    known.into_iter().filter_map(|shape| Shape::new(shape).ok()).collect()
+});
+
 /// A timestamp that was found at the start of some text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Stamp {
     pub(crate) timestamp: Timestamp,
-    pub(crate) format: TimeFormat,
+    /// `None`: none can write it again.
+    pub(crate) format: Option<TimeFormat>,
     /// Bytes that `format` writes.
     pub(crate) len: usize,
     /// Bytes after them that say the zone in a way `format` cannot write: literal text of the layout.
     pub(crate) trailer: usize,
     /// Whether `format` writes the text exactly.
     pub(crate) exact: bool,
+    /// Whether the year is written.
+    pub(crate) year_known: bool,
+    /// Whether the zone is written, or does not matter.
+    pub(crate) zone_known: bool,
 }
 
 impl Stamp {
+    const fn new(timestamp: Timestamp, format: TimeFormat, len: usize, exact: bool) -> Self {
+        let format = Some(format);
+        Self { timestamp, format, len, trailer: 0, exact, year_known: true, zone_known: true }
+    }
+
     pub(crate) const fn end(&self) -> usize {
         self.len + self.trailer
     }
 
-    /// Whether the year is written.
-    pub(crate) const fn has_year(&self) -> bool {
-        !matches!(self.format, TimeFormat::Bsd { .. })
-    }
-
-    /// Whether the zone is written, or does not matter.
-    pub(crate) const fn has_zone(&self) -> bool {
-        match self.format {
-            TimeFormat::Iso { zone: Zone::Assumed(_), .. } => self.trailer > 0,
-            TimeFormat::Bsd { .. } | TimeFormat::Ctime { .. } => false,
-            TimeFormat::Iso { .. }
-            | TimeFormat::Clf { .. }
-            | TimeFormat::EpochSeconds { .. }
-            | TimeFormat::Epoch { .. } => true,
-        }
-    }
-
     /// Whether it has the `T` and the zone that RFC 3339 wants.
     pub(crate) fn is_rfc3339(&self) -> bool {
-        matches!(self.format, TimeFormat::Iso { between: b'T', zone, .. } if !matches!(zone, Zone::Assumed(_)))
+        matches!(self.format, Some(TimeFormat::Iso { between: b'T', zone, .. }) if !matches!(zone, Zone::Assumed(_)))
     }
 }
 
@@ -86,7 +125,16 @@ impl Clock {
             Timestamp::from_seconds(seconds - i64::from(zone.minutes()) * 60, fraction.nanosecond)?;
         let (date, mark, digits) = (date[4], fraction.mark, fraction.digits);
         let format = TimeFormat::Iso { date, between, mark, digits, zone };
-        Some(Stamp { timestamp, format, len, trailer, exact: fraction.exact })
+        let zone_known = trailer > 0 || !matches!(zone, Zone::Assumed(_));
+        Some(Stamp {
+            timestamp,
+            format: Some(format),
+            len,
+            trailer,
+            exact: fraction.exact,
+            year_known: true,
+            zone_known,
+        })
     }
 
     /// The zone at `at`: itself, the end of what it writes, and the literal bytes after that.
@@ -122,17 +170,22 @@ impl Clock {
             return None;
         }
         let clock = clock_seconds(&head[7..])? - i64::from(self.offset_minutes) * 60;
-        let timestamp = self.nearest(month, day, clock)?;
+        let timestamp = self.nearest(month, day, clock, 0)?;
         let format = TimeFormat::Bsd { offset_minutes: self.offset_minutes };
-        Some(Stamp { timestamp, format, len: 15, trailer: 0, exact: padded || day > 9 })
+        let exact = padded || day > 9;
+        Some(Stamp { year_known: false, zone_known: false, ..Stamp::new(timestamp, format, 15, exact) })
     }
 
-    fn nearest(&self, month: u8, day: u8, clock: i64) -> Option<Timestamp> {
+    fn nearest(&self, month: u8, day: u8, clock: i64, nanosecond: u32) -> Option<Timestamp> {
         let now = Civil::from_timestamp(self.observed, i32::from(self.offset_minutes) * 60).year;
         let reach = if (month, day) == (2, 29) { 8 } else { 1 };
         (now - reach..=now + reach)
-            .filter(|year| day <= Civil::days_in_month(*year, month))
-            .filter_map(|year| Timestamp::from_seconds(Civil::days(year, month, day) * 86_400 + clock, 0))
+            .filter(|year| {
+                (1..=12).contains(&month) && (1..=Civil::days_in_month(*year, month)).contains(&day)
+            })
+            .filter_map(|year| {
+                Timestamp::from_seconds(Civil::days(year, month, day) * 86_400 + clock, nanosecond)
+            })
             .min_by_key(|timestamp| timestamp.0.abs_diff(self.observed.0))
     }
 
@@ -149,7 +202,7 @@ impl Clock {
         let timestamp = Timestamp::from_seconds(seconds, 0)?;
         let exact = style == OffsetStyle::Plain && !(minutes == 0 && head[21] == b'-');
         let format = TimeFormat::Clf { offset_minutes: minutes };
-        Some(Stamp { timestamp, format, len: 21 + len, trailer: 0, exact })
+        Some(Stamp::new(timestamp, format, 21 + len, exact))
     }
 
     /// `Sun Nov 01 00:00:00.006000 2026`.
@@ -173,7 +226,22 @@ impl Clock {
         let exact =
             fraction.exact && !padded && fraction.mark == b'.' && (days + 4).rem_euclid(7) == weekday as i64;
         let format = TimeFormat::Ctime { digits: fraction.digits, offset_minutes: self.offset_minutes };
-        Some(Stamp { timestamp, format, len: fraction.end + 5, trailer: 0, exact })
+        Some(Stamp { zone_known: false, ..Stamp::new(timestamp, format, fraction.end + 5, exact) })
+    }
+
+    /// A timestamp of any shape that says what it is by itself.
+    pub(crate) fn any(&mut self, text: &[u8]) -> Option<Stamp> {
+        let first = *text.first()?;
+        let known = match first {
+            b'0'..=b'9' => self.iso(text).or_else(|| self.clf(text)),
+            b'A'..=b'Z' => self.ctime(text).or_else(|| self.bsd(text)),
+            _ => None,
+        };
+        let shapes = || SHAPES.iter().filter(|shape| shape.may_start_with(first));
+        known
+            .filter(|stamp| is_all(&text[stamp.end()..]))
+            .or_else(|| shapes().find_map(|shape| shape.read(text, self)))
+            .or(known)
     }
 
     /// An ISO timestamp that is the whole text.
@@ -199,7 +267,7 @@ impl Clock {
         if digits == text.len() {
             let format = TimeFormat::Epoch { scale: scale as u8 };
             let timestamp = Timestamp(nanoseconds);
-            return Some(Stamp { timestamp, format, len: digits, trailer: 0, exact: true });
+            return Some(Stamp::new(timestamp, format, digits, true));
         }
         let fraction = Fraction::read(text, digits);
         if fraction.end != text.len() || fraction.mark != b'.' || fraction.digits == 0 {
@@ -209,7 +277,7 @@ impl Clock {
         let timestamp = Timestamp(nanoseconds.checked_add(part)?);
         let format = TimeFormat::EpochSeconds { digits: fraction.digits };
         let exact = fraction.exact && scale == 0;
-        Some(Stamp { timestamp, format, len: text.len(), trailer: 0, exact })
+        Some(Stamp::new(timestamp, format, text.len(), exact))
     }
 }
 
@@ -267,6 +335,15 @@ fn offset(text: &[u8]) -> Option<(i16, usize, OffsetStyle)> {
     }
     let east = i16::from(hours) * 60 + i16::from(minutes);
     Some((if *sign == b'-' { -east } else { east }, len, style))
+}
+
+/// Whether a timestamp that was read before `rest` was read as a whole.
+fn is_all(rest: &[u8]) -> bool {
+    match rest {
+        [b'.' | b',' | b':', b'0'..=b'9', ..] => false,
+        [first, ..] => !first.is_ascii_alphanumeric(),
+        [] => true,
+    }
 }
 
 /// Two digits as a number, 255 where one is no digit: above every limit that callers check.

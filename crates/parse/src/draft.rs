@@ -234,6 +234,13 @@ impl Draft {
         }
     }
 
+    /// The place of a text that does not stand in the line.
+    pub(crate) fn own_text(&mut self, text: &str) -> Place {
+        let start = self.scratch.len();
+        self.scratch.extend_from_slice(text.as_bytes());
+        Place::scratch(start, self.scratch.len())
+    }
+
     /// Gives up on an exact layout: the raw line is kept.
     pub(crate) fn keep_whole(&mut self) {
         self.choice = LayoutChoice::Whole;
@@ -287,10 +294,15 @@ impl Draft {
     /// Cuts out a timestamp that was found at `at`, and takes it.
     pub(crate) fn cut_time(&mut self, line: &[u8], at: usize, stamp: &Stamp) {
         self.take_time(at, stamp);
-        if self.time_text.0 != Some(stamp.format) {
+        let Some(format) = stamp.format else {
+            self.cut(line, at, at + stamp.len, b"");
+            self.keep_whole();
+            return;
+        };
+        if self.time_text.0 != Some(format) {
             self.time_text.1.clear();
-            taffrail_record::layout::push_timestamp(&mut self.time_text.1, stamp.format);
-            self.time_text.0 = Some(stamp.format);
+            taffrail_record::layout::push_timestamp(&mut self.time_text.1, format);
+            self.time_text.0 = Some(format);
         }
         self.cut(line, at, at + stamp.len, b"");
         self.layout.extend_from_slice(self.time_text.1.as_bytes());

@@ -3,6 +3,7 @@
 
 mod access;
 mod cri;
+mod defined;
 mod delimited;
 mod json;
 mod leveled;
@@ -16,19 +17,10 @@ use crate::draft::{Draft, PLAIN};
 use crate::member::Members;
 
 /// The formats that the parser knows, in the order in which they are tried.
-pub const fn format_names() -> &'static [&'static str] {
-    &[
-        "json",
-        "cri",
-        "syslog",
-        "web-access",
-        "web-error",
-        "delimited",
-        "leveled",
-        "stamped",
-        "logfmt",
-        "plain",
-    ]
+pub fn format_names() -> impl Iterator<Item = &'static str> {
+    let strict = ["json", "cri", "syslog", "web-access", "web-error"];
+    let loose = ["delimited", "leveled", "stamped", "logfmt", PLAIN];
+    strict.into_iter().chain(defined::names()).chain(loose)
 }
 
 /// Fills `draft`, which stands at an unrecognised line, with what `line` says.
@@ -36,42 +28,62 @@ pub(crate) fn parse(line: &[u8], clock: &mut Clock, members: &mut Members, draft
     let Some(first) = line.first() else {
         return;
     };
-    draft.format = match first {
-        b'0'..=b'9' => digit(line, clock, draft),
-        b'{' | b' ' | b'\t' if json::parse(line, clock, members, draft) => "json",
-        b'<' if syslog::with_priority(line, clock, draft) => "syslog",
-        b'[' if web_error::apache(line, clock, draft) => "web-error",
-        b'[' if stamped::bracketed(line, clock, draft) => "stamped",
-        b'[' if leveled::bracketed(line, draft) => "leveled",
-        b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'@' => letter(line, clock, members, draft),
-        b'{' | b' ' | b'\t' | b'<' | b'[' => PLAIN,
-        _ if access::parse(line, clock, draft) => "web-access",
-        _ => PLAIN,
-    };
+    draft.format = strict(line, *first, clock, members, draft)
+        .or_else(|| defined::parse(line, *first, clock, draft))
+        .or_else(|| loose(line, *first, clock, members, draft))
+        .unwrap_or(PLAIN);
 }
 
-fn digit(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> &'static str {
-    let Some(stamp) = clock.iso(line) else {
-        return if access::parse(line, clock, draft) { "web-access" } else { PLAIN };
-    };
-    match () {
-        () if cri::parse(line, &stamp, draft) => "cri",
-        () if syslog::iso(line, &stamp, draft) => "syslog",
-        () if web_error::nginx(line, &stamp, draft) => "web-error",
-        () if delimited::parse(line, &stamp, draft) => "delimited",
-        () if stamped::after(line, 0, &stamp, draft) => "stamped",
-        () => PLAIN,
+/// Formats that no line has by chance.
+fn strict(
+    line: &[u8],
+    first: u8,
+    clock: &mut Clock,
+    members: &mut Members,
+    draft: &mut Draft,
+) -> Option<&'static str> {
+    match first {
+        b'0'..=b'9' => match clock.iso(line) {
+            Some(stamp) if cri::parse(line, &stamp, draft) => Some("cri"),
+            Some(stamp) if syslog::iso(line, &stamp, draft) => Some("syslog"),
+            Some(stamp) if web_error::nginx(line, &stamp, draft) => Some("web-error"),
+            None if access::parse(line, clock, draft) => Some("web-access"),
+            _ => None,
+        },
+        b'{' | b' ' | b'\t' => json::parse(line, clock, members, draft).then_some("json"),
+        b'<' => syslog::with_priority(line, clock, draft).then_some("syslog"),
+        b'[' => web_error::apache(line, clock, draft).then_some("web-error"),
+        _ if first.is_ascii_alphabetic() && syslog::bsd(line, clock, draft) => Some("syslog"),
+        _ => access::parse(line, clock, draft).then_some("web-access"),
     }
 }
 
-fn letter(line: &[u8], clock: &mut Clock, members: &mut Members, draft: &mut Draft) -> &'static str {
-    match () {
-        () if syslog::bsd(line, clock, draft) => "syslog",
-        () if stamped::ctime(line, clock, draft) => "stamped",
-        () if access::parse(line, clock, draft) => "web-access",
-        () if leveled::prefixed(line, draft) => "leveled",
-        () if logfmt::parse(line, clock, members, draft) => "logfmt",
-        () => PLAIN,
+/// Shapes that many programs share.
+fn loose(
+    line: &[u8],
+    first: u8,
+    clock: &mut Clock,
+    members: &mut Members,
+    draft: &mut Draft,
+) -> Option<&'static str> {
+    match first {
+        b'[' if stamped::bracketed(line, clock, draft) => Some("stamped"),
+        b'[' if leveled::bracketed(line, draft) => Some("leveled"),
+        b'0'..=b'9' => {
+            let stamp = clock.any(line)?;
+            match () {
+                () if delimited::parse(line, &stamp, draft) => Some("delimited"),
+                () if stamped::after(line, 0, &stamp, draft) => Some("stamped"),
+                () => None,
+            }
+        }
+        b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'@' => match () {
+            () if stamped::named(line, clock, draft) => Some("stamped"),
+            () if leveled::prefixed(line, draft) => Some("leveled"),
+            () if logfmt::parse(line, clock, members, draft) => Some("logfmt"),
+            () => None,
+        },
+        _ => None,
     }
 }
 

@@ -16,6 +16,7 @@ mod key_cache;
 mod layout_cache;
 mod member;
 mod parser;
+mod pattern;
 mod quoted;
 mod service;
 mod severity_guess;

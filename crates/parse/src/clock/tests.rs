@@ -14,7 +14,7 @@ fn clock() -> Clock {
 
 fn rendered(stamp: &Stamp) -> String {
     let mut out = Vec::new();
-    stamp.format.render(stamp.timestamp, &mut out);
+    stamp.format.unwrap().render(stamp.timestamp, &mut out);
     String::from_utf8(out).unwrap()
 }
 

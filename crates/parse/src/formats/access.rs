@@ -31,11 +31,7 @@ fn fields(line: &[u8], clock: &Clock, draft: &mut Draft) -> Option<()> {
         return None;
     }
     draft.take_time(bracket + 1, &stamp);
-    draft.severity = Some(match code[0] {
-        b'5' => Severity::ERROR,
-        b'4' => Severity::WARNING,
-        _ => Severity::INFO,
-    });
+    draft.severity = Some(severity_of_class(code[0]));
     text(Known::ClientIp, line, client, draft);
     text(Known::User, line, user, draft);
     take_request(line, request, request_end, draft);
@@ -46,6 +42,15 @@ fn fields(line: &[u8], clock: &Clock, draft: &mut Draft) -> Option<()> {
     }
     take_quoted(line, bytes_end, draft);
     Some(())
+}
+
+/// How bad an HTTP status is, by its first digit.
+pub(super) fn severity_of_class(class: u8) -> Severity {
+    match class {
+        b'5' => Severity::ERROR,
+        b'4' => Severity::WARNING,
+        _ => Severity::INFO,
+    }
 }
 
 type Range = (usize, usize);

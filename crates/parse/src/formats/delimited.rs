@@ -11,7 +11,7 @@ pub(super) fn parse(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
 }
 
 fn fields(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> Option<()> {
-    let plain = matches!(stamp.format, TimeFormat::Iso { date: b'-', zone: Zone::Assumed(_), .. });
+    let plain = matches!(stamp.format, Some(TimeFormat::Iso { date: b'-', zone: Zone::Assumed(_), .. }));
     if !plain || stamp.trailer > 0 {
         return None;
     }

@@ -12,15 +12,15 @@ const FIELD_MAX: usize = 64;
 
 /// `[2026-11-01 00:00:00] ...`.
 pub(super) fn bracketed(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
-    let Some(stamp) = clock.iso(&line[1..]).or_else(|| clock.ctime(&line[1..])) else {
+    let Some(stamp) = clock.any(&line[1..]) else {
         return false;
     };
     line.get(1 + stamp.end()) == Some(&b']') && after(line, 1, &stamp, draft)
 }
 
-/// `Sun Nov  1 00:00:00 2026 ...`.
-pub(super) fn ctime(line: &[u8], clock: &Clock, draft: &mut Draft) -> bool {
-    let Some(stamp) = clock.ctime(line) else {
+/// `Sun Nov  1 00:00:00 2026 ...`: it begins with the name of a day or month.
+pub(super) fn named(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
+    let Some(stamp) = clock.any(line) else {
         return false;
     };
     line.get(stamp.end()).is_none_or(|byte| !byte.is_ascii_alphanumeric()) && after(line, 0, &stamp, draft)
@@ -217,9 +217,9 @@ mod tests {
             ("2026-11-01T00:00:00-00:00 x", ".000000000Z INFO | x", "{ts:iso-T.0~+0000}-00:00 {body}"),
             ("2026-11-01T00:00:00.1234567891Z x", ".123456789Z INFO | x", ""),
             (
-                "2026-11-01 00:00:00, Info                  CBS    Start",
-                ".000000000Z INFO | CBS    Start | level=Info",
-                "{ts:iso- .0~+0000}, {level}                  {body}",
+                "2026-11-01 00:00:00, Info  Starting the service",
+                ".000000000Z INFO | Starting the service | level=Info",
+                "{ts:iso- .0~+0000}, {level}  {body}",
             ),
         ] {
             // Blanks after a separator are the layout's.

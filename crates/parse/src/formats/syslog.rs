@@ -56,10 +56,10 @@ pub(super) fn bsd(line: &[u8], clock: &Clock, draft: &mut Draft) -> bool {
 }
 
 fn take(line: &[u8], stamp: &Stamp, found: &Tagged, draft: &mut Draft) {
-    if !stamp.exact || stamp.trailer > 0 {
+    let (true, Some(format)) = (stamp.exact && stamp.trailer == 0, stamp.format) else {
         draft.cut_time(line, 0, stamp);
         return cut_tagged(line, found, draft);
-    }
+    };
     draft.take_time(0, stamp);
     draft.node = Some(Place::line(found.host.0, found.host.1));
     draft.service = Some(Place::line(found.tag.0, found.tag.1));
@@ -69,7 +69,7 @@ fn take(line: &[u8], stamp: &Stamp, found: &Tagged, draft: &mut Draft) {
     let body = end_of_blank(line, found.colon_end);
     draft.body = Place::line(body, line.len());
     let blank = body > found.colon_end;
-    draft.choice = LayoutChoice::Syslog { format: stamp.format, pid: found.pid.is_some(), blank };
+    draft.choice = LayoutChoice::Syslog { format, pid: found.pid.is_some(), blank };
 }
 
 fn cut_tagged(line: &[u8], found: &Tagged, draft: &mut Draft) {

@@ -13,7 +13,7 @@ pub(super) fn nginx(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
 
 fn nginx_fields(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> Option<()> {
     let level = stamp.end() + 2;
-    let slashes = matches!(stamp.format, TimeFormat::Iso { date: b'/', .. });
+    let slashes = matches!(stamp.format, Some(TimeFormat::Iso { date: b'/', .. }));
     if !slashes || line.get(level - 2..level)? != b" [" {
         return None;
     }

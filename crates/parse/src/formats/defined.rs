@@ -1,0 +1,188 @@
+//! Formats that are data: a TOML file each, in `formats/` at the root of the repository.
+//!
+//! ```toml
+//! name = "hadoop"
+//! about = "Hadoop, HDFS and YARN: log4j's default layout"
+//! patterns = ["{time} {level} {service:name}: {body}"]
+//! service = "hadoop"     # of lines that name none
+//! levels = { W = "warning" }   # words that only this format means so
+//!
+//! [[samples]]
+//! line = "..."
+//! time = "2026-11-01T00:00:00Z"
+//! ```
+//!
+//! The patterns are tried in their order, and the formats in that of [`FILES`]. A pattern with `{body}` cuts the line into
+//! fields; one without leaves the line whole and notes the fields beside it. All samples are tests.
+
+mod definition;
+
+use std::sync::LazyLock;
+
+use taffrail_record::{AttributeKind, Severity};
+
+use self::definition::Definition;
+use super::access::severity_of_class;
+use crate::clock::Clock;
+use crate::draft::{Draft, DraftAttribute, Name, Place};
+use crate::pattern::{Capture, Found, Pattern, Target};
+
+/// The files, in the order in which they are tried.
+const FILES: &[(&str, &str)] = &include!("defined/files.in");
+
+static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
+    // What is built in is sound: the test of the samples reads every file.
+    FILES.iter().filter_map(|(_, text)| Format::read(text).ok()).collect()
+});
+
+/// By a line's first byte, the patterns that it can match: format and pattern.
+static STARTS: LazyLock<Vec<Vec<(usize, usize)>>> =
+    LazyLock::new(|| (0..=u8::MAX).map(|byte| candidates(&FORMATS, byte)).collect());
+
+/// One format, ready to match.
+#[derive(Debug)]
+struct Format {
+    name: String,
+    patterns: Vec<Pattern>,
+    levels: Vec<(String, Severity)>,
+    service: Option<String>,
+    #[cfg_attr(not(test), expect(dead_code, reason = "the tests read them"))]
+    samples: Vec<definition::Sample>,
+}
+
+impl Format {
+    fn read(text: &str) -> Result<Self, String> {
+        let Definition { name, about: _, patterns, levels, service, samples } =
+            toml::from_str(text).map_err(|error| error.to_string())?;
+        let pattern = |text: &String| Pattern::new(text).map_err(|error| format!("`{text}`: {error}"));
+        let patterns = patterns.iter().map(pattern).collect::<Result<_, _>>()?;
+        let level = |(word, level): (String, String)| match Severity::from_text(level.as_bytes()) {
+            Some(severity) => Ok((word, severity)),
+            None => Err(format!("`{level}` is no severity")),
+        };
+        let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
+        Ok(Self { name, patterns, levels, service, samples })
+    }
+
+    fn level(&self, word: &[u8]) -> Option<Severity> {
+        self.levels.iter().find(|(known, _)| known.as_bytes() == word).map(|(_, severity)| *severity)
+    }
+}
+
+fn candidates(formats: &[Format], byte: u8) -> Vec<(usize, usize)> {
+    let mut found = Vec::new();
+    for (format, Format { patterns, .. }) in formats.iter().enumerate() {
+        let starting = patterns.iter().enumerate().filter(|(_, pattern)| pattern.may_start_with(byte));
+        found.extend(starting.map(|(pattern, _)| (format, pattern)));
+    }
+    found
+}
+
+/// The names of the formats, in the order in which they are tried.
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    FILES.iter().map(|(name, _)| *name)
+}
+
+/// Fills `draft` with what the first format that fits says; its name.
+pub(super) fn parse(line: &[u8], first: u8, clock: &mut Clock, draft: &mut Draft) -> Option<&'static str> {
+    let mut found = Found::default();
+    for (format, pattern) in &STARTS[usize::from(first)] {
+        let format = &FORMATS[*format];
+        let pattern = &format.patterns[*pattern];
+        if pattern.find(line, clock, &|word| format.level(word), &mut found) {
+            match pattern.has_body() {
+                true => cut(line, &found, draft),
+                false => note(line, &found, draft),
+            }
+            if draft.severity.is_none() {
+                draft.severity = found.captures.iter().find_map(|capture| of_status(capture, line));
+            }
+            if let (None, Some(service)) = (draft.service, &format.service) {
+                draft.service = Some(draft.own_text(service));
+            }
+            return Some(&format.name);
+        }
+    }
+    None
+}
+
+/// Cuts the line into the fields that were found.
+fn cut(line: &[u8], found: &Found<'_>, draft: &mut Draft) {
+    draft.body = Place::line(line.len(), line.len());
+    for capture in &found.captures {
+        let Capture { target, start, end, severity, .. } = *capture;
+        let place = Place::line(start, end);
+        match target {
+            Target::Time => {
+                if let Some(stamp) = &found.stamp {
+                    draft.cut_time(line, start, stamp);
+                }
+            }
+            Target::Level => {
+                draft.cut(line, start, end, b"{level}");
+                draft.level(severity.unwrap_or(Severity::INFO), line, start, end);
+            }
+            Target::Node => {
+                draft.cut(line, start, end, b"{node}");
+                draft.node = Some(place);
+            }
+            Target::Service => {
+                draft.cut(line, start, end, b"{service}");
+                draft.service = Some(place);
+            }
+            Target::Body => {
+                draft.cut(line, start, end, b"{body}");
+                draft.body = place;
+            }
+            Target::Attribute(name) => {
+                draft.cut_named(line, start, end, name.as_bytes(), false);
+                attribute(name, capture, line, draft);
+            }
+            Target::Nothing => {}
+        }
+    }
+    draft.finish(line);
+}
+
+/// Notes the fields beside the whole line.
+fn note(line: &[u8], found: &Found<'_>, draft: &mut Draft) {
+    for capture in &found.captures {
+        let Capture { target, start, end, severity, .. } = *capture;
+        let place = Place::line(start, end);
+        match target {
+            Target::Time => {
+                if let Some(stamp) = &found.stamp {
+                    draft.take_time(start, stamp);
+                }
+            }
+            Target::Level => draft.level(severity.unwrap_or(Severity::INFO), line, start, end),
+            Target::Node => draft.node = Some(place),
+            Target::Service => draft.service = Some(place),
+            Target::Attribute(name) => attribute(name, capture, line, draft),
+            Target::Body | Target::Nothing => {}
+        }
+    }
+}
+
+/// How bad an HTTP status is.
+fn of_status(capture: &Capture<'_>, line: &[u8]) -> Option<Severity> {
+    let is_status = matches!(capture.target, Target::Attribute(name) if name == "status");
+    match line[capture.start..capture.end] {
+        [class, b'0'..=b'9', b'0'..=b'9'] if is_status => Some(severity_of_class(class)),
+        _ => None,
+    }
+}
+
+fn attribute(name: &str, capture: &Capture<'_>, line: &[u8], draft: &mut Draft) {
+    let kind = match capture.number {
+        true => AttributeKind::of_number(&line[capture.start..capture.end], AttributeKind::Text),
+        false => AttributeKind::Text,
+    };
+    let start = draft.names.len();
+    draft.names.extend_from_slice(name.as_bytes());
+    let name = Name::Built(start, draft.names.len());
+    draft.attributes.push(DraftAttribute { name, kind, value: Place::line(capture.start, capture.end) });
+}
+
+#[cfg(test)]
+mod tests;

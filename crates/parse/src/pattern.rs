@@ -1,0 +1,330 @@
+//! Line patterns, the dual of layouts: `{time} {.thread:int} {level} {service}: {body}` says where in a line its fields
+//! stand.
+//!
+//! | hole | takes |
+//! |---|---|
+//! | `{time}` | a timestamp as the world writes them: ISO 8601, syslog's, web servers', ctime's |
+//! | `{time:SHAPE}` | one of this [`Shape`] |
+//! | `{level}` | a word for a severity, known everywhere or to the format |
+//! | `{node}`, `{service}`, `{body}` | that column |
+//! | `{.key}` | the attribute `key` |
+//! | `{_}` | something that is no field |
+//! | `{? ... }` | what stands in it, or nothing |
+//!
+//! After a colon stands what the hole may hold: `word` (the default: up to a blank or what follows in the pattern),
+//! `text` (up to what follows in the pattern), `int`, `number`, `ip`, `hex`, `letter` (one), `name` (letters, digits, `_ . - $ /`),
+//! `quoted` (the inside of quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a
+//! pattern are at least as many blanks or tabs, all else is literal; `{{` and `}}` are braces.
+//!
+//! What fits the inside of a `{? }` is read as such; where the rest of the line then does not fit, without. A line gets a
+//! bounded number of these second attempts, so it costs at most so many times its length.
+
+mod reader;
+
+use taffrail_record::Severity;
+
+use crate::clock::{Clock, Shape, Stamp};
+use crate::severity_guess::level_word;
+
+/// Fields of one line at most.
+const CAPTURES_MAX: usize = 128;
+/// Attempts at one line without an optional part that fitted.
+const RETRIES_MAX: usize = 32;
+
+/// A pattern, ready to match.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Pattern {
+    steps: Vec<Step>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Step {
+    Literal(Vec<u8>),
+    /// At least so many.
+    Blanks(usize),
+    Time(Option<Shape>),
+    Hole(Hole),
+    /// So many of the next steps may be left out.
+    Optional(usize),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Hole {
+    target: Target,
+    form: Form,
+    /// `-` or nothing stands for no value.
+    absent: bool,
+    /// Bytes that end a word here, beside blanks.
+    stops: Vec<u8>,
+    /// The literal that ends a text here; empty: the end of the line.
+    until: Vec<u8>,
+}
+
+/// What a hole fills.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Target {
+    Time,
+    Level,
+    Node,
+    Service,
+    Body,
+    Attribute(String),
+    Nothing,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Form {
+    Word,
+    Text,
+    Int,
+    Number,
+    Ip,
+    Hex,
+    Letter,
+    Name,
+    Quoted,
+}
+
+/// A field that was found in a line.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Capture<'p> {
+    pub(crate) target: &'p Target,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    /// Whether its form says that it is a number.
+    pub(crate) number: bool,
+    pub(crate) severity: Option<Severity>,
+}
+
+/// What a pattern found in a line. Kept between lines for its allocation.
+#[derive(Default, Debug)]
+pub(crate) struct Found<'p> {
+    pub(crate) stamp: Option<Stamp>,
+    pub(crate) captures: Vec<Capture<'p>>,
+}
+
+/// A line that is being matched.
+struct Matcher<'m, 'p> {
+    line: &'m [u8],
+    clock: &'m mut Clock,
+    levels: &'m dyn Fn(&[u8]) -> Option<Severity>,
+    found: &'m mut Found<'p>,
+}
+
+impl Pattern {
+    /// Reads a pattern; `Err` says what is wrong with it.
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
+        reader::read(text)
+    }
+
+    /// Whether a line that starts with `byte` can match.
+    pub(crate) fn may_start_with(&self, byte: u8) -> bool {
+        starts(&self.steps, byte)
+    }
+
+    /// Whether the pattern says which part of a line is its message.
+    pub(crate) fn has_body(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Hole(hole) if hole.target == Target::Body))
+    }
+
+    /// Matches a whole line. `levels` knows the format's own words.
+    pub(crate) fn find<'p>(
+        &'p self,
+        line: &[u8],
+        clock: &mut Clock,
+        levels: &dyn Fn(&[u8]) -> Option<Severity>,
+        found: &mut Found<'p>,
+    ) -> bool {
+        found.stamp = None;
+        found.captures.clear();
+        Matcher { line, clock, levels, found }.run(&self.steps)
+    }
+}
+
+fn starts(steps: &[Step], byte: u8) -> bool {
+    match steps.first() {
+        None => true,
+        Some(Step::Literal(literal)) => literal.first() == Some(&byte),
+        Some(Step::Blanks(_)) => is_blank(byte),
+        Some(Step::Time(None)) => byte.is_ascii_alphanumeric(),
+        Some(Step::Time(Some(shape))) => shape.may_start_with(byte),
+        Some(Step::Optional(inside)) => starts(&steps[1..], byte) || starts(&steps[1 + inside..], byte),
+        Some(Step::Hole(hole)) if hole.absent => true,
+        Some(Step::Hole(hole)) => match hole.form {
+            Form::Int => byte.is_ascii_digit() || byte == b'-',
+            Form::Number => byte.is_ascii_digit() || matches!(byte, b'-' | b'.'),
+            Form::Ip => byte.is_ascii_hexdigit() || matches!(byte, b':' | b'['),
+            Form::Hex => byte.is_ascii_hexdigit(),
+            Form::Letter => byte.is_ascii_alphabetic(),
+            Form::Quoted => byte == b'"',
+            Form::Word | Form::Name => !is_blank(byte),
+            Form::Text => true,
+        },
+    }
+}
+
+const fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+impl<'p> Matcher<'_, 'p> {
+    /// Whether the steps match the whole line.
+    fn run(&mut self, steps: &'p [Step]) -> bool {
+        // Step and place to go on with, and the captures before, where the rest does not fit.
+        let mut retries = [(0, 0, 0); RETRIES_MAX];
+        let (mut waiting, mut pushed) = (0, 0);
+        let (mut step, mut at) = (0, 0);
+        loop {
+            let next = match steps.get(step) {
+                None if at == self.line.len() => return true,
+                None => None,
+                Some(Step::Optional(inside)) => {
+                    if pushed < RETRIES_MAX {
+                        retries[waiting] = (step + 1 + inside, at, self.found.captures.len());
+                        (waiting, pushed) = (waiting + 1, pushed + 1);
+                    }
+                    Some(at)
+                }
+                Some(one) => self.step(one, at),
+            };
+            if let Some(end) = next {
+                (step, at) = (step + 1, end);
+                continue;
+            }
+            if waiting == 0 {
+                return false;
+            }
+            waiting -= 1;
+            let captures;
+            (step, at, captures) = retries[waiting];
+            self.found.captures.truncate(captures);
+            if !self.found.captures.iter().any(|capture| *capture.target == Target::Time) {
+                self.found.stamp = None;
+            }
+        }
+    }
+
+    /// The end of what a step matches at `at`.
+    fn step(&mut self, step: &'p Step, at: usize) -> Option<usize> {
+        match step {
+            Step::Literal(literal) => self.line[at..].starts_with(literal).then(|| at + literal.len()),
+            Step::Blanks(least) => {
+                let blanks = self.line[at..].iter().take_while(|byte| is_blank(**byte)).count();
+                // A message may be missing, and the blank before it with it.
+                (blanks >= *least || at == self.line.len()).then_some(at + blanks)
+            }
+            Step::Time(shape) => self.time(shape.as_ref(), at),
+            Step::Hole(hole) => self.hole(hole, at),
+            Step::Optional(_) => Some(at),
+        }
+    }
+
+    fn time(&mut self, shape: Option<&Shape>, at: usize) -> Option<usize> {
+        let text = &self.line[at..];
+        let stamp = match shape {
+            Some(shape) => shape.read(text, self.clock)?,
+            None => self.clock.any(text)?,
+        };
+        // Of several times in a line the first counts.
+        if self.found.stamp.is_none() {
+            self.found.stamp = Some(stamp);
+            let (start, end) = (at, at + stamp.end());
+            let time = Capture { target: &Target::Time, start, end, number: false, severity: None };
+            self.found.captures.push(time);
+        }
+        Some(at + stamp.end())
+    }
+
+    fn hole(&mut self, hole: &'p Hole, start: usize) -> Option<usize> {
+        let (from, end, after) = self.extent(hole, start)?;
+        let value = &self.line[from..end];
+        let missing = hole.absent && matches!(value, b"" | b"-");
+        if !missing && !hole.accepts(value) {
+            return None;
+        }
+        let severity = match hole.target {
+            Target::Level if !missing => Some((self.levels)(value).or_else(|| level_word(value))?),
+            _ => None,
+        };
+        if !missing && hole.target != Target::Nothing {
+            if self.found.captures.len() == CAPTURES_MAX {
+                return None;
+            }
+            let number = matches!(hole.form, Form::Int | Form::Number);
+            self.found.captures.push(Capture { target: &hole.target, start: from, end, number, severity });
+        }
+        Some(after)
+    }
+
+    /// Start and end of a hole's value, and where the line goes on.
+    fn extent(&self, hole: &Hole, start: usize) -> Option<(usize, usize, usize)> {
+        let rest = &self.line[start..];
+        let run = |inside: &dyn Fn(u8) -> bool| rest.iter().take_while(|byte| inside(**byte)).count();
+        let len = match hole.form {
+            Form::Word => run(&|byte| !is_blank(byte) && !hole.stops.contains(&byte)),
+            Form::Text if hole.until.is_empty() => rest.len(),
+            Form::Text => memchr::memmem::find(rest, &hole.until)?,
+            Form::Int => {
+                usize::from(rest.first() == Some(&b'-')) + run(&|byte| byte.is_ascii_digit() || byte == b'-')
+            }
+            Form::Number => run(&|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')),
+            Form::Ip => match run(&|byte| byte.is_ascii_digit() || byte == b'.') {
+                // What follows it is a port.
+                len if rest[..len].contains(&b'.') => len,
+                _ => run(&|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.' | b'%')),
+            },
+            Form::Letter => run(&|byte| byte.is_ascii_alphabetic()).min(1),
+            Form::Hex => run(&|byte| byte.is_ascii_hexdigit()),
+            Form::Name => {
+                run(&|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'$' | b'/'))
+            }
+            Form::Quoted => {
+                if rest.first() != Some(&b'"') {
+                    return None;
+                }
+                let close = quote_end(self.line, start + 1)?;
+                return Some((start + 1, close, close + 1));
+            }
+        };
+        let end = start + len.min(rest.len());
+        let padding = match hole.form {
+            Form::Text if hole.target != Target::Body => {
+                rest[..end - start].iter().rev().take_while(|byte| is_blank(**byte)).count()
+            }
+            _ => 0,
+        };
+        Some((start, end - padding, end))
+    }
+}
+
+impl Hole {
+    /// Whether a value is of this form.
+    fn accepts(&self, value: &[u8]) -> bool {
+        match self.form {
+            Form::Quoted => true,
+            Form::Text => !value.is_empty() || matches!(self.target, Target::Body),
+            Form::Int => {
+                value.strip_prefix(b"-").unwrap_or(value).iter().all(u8::is_ascii_digit)
+                    && value != b"-"
+                    && !value.is_empty()
+            }
+            Form::Number => value.iter().any(u8::is_ascii_digit),
+            Form::Ip => value.contains(&b'.') || value.contains(&b':'),
+            Form::Word | Form::Hex | Form::Letter | Form::Name => !value.is_empty(),
+        }
+    }
+}
+
+fn quote_end(line: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    loop {
+        at += memchr::memchr2(b'"', b'\\', line.get(at..)?)?;
+        if line[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
+#[cfg(test)]
+mod tests;
