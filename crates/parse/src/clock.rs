@@ -232,12 +232,18 @@ impl Clock {
     /// A timestamp of any shape that says what it is by itself.
     pub(crate) fn any(&mut self, text: &[u8]) -> Option<Stamp> {
         let first = *text.first()?;
+        if first.is_ascii_alphabetic() && !is_name(text.first_chunk()?) {
+            return None;
+        }
         let known = match first {
             b'0'..=b'9' => self.iso(text).or_else(|| self.clf(text)),
             b'A'..=b'Z' => self.ctime(text).or_else(|| self.bsd(text)),
             _ => None,
         };
-        let shapes = || SHAPES.iter().filter(|shape| shape.may_start_with(first));
+        let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let next = text.get(digits).copied();
+        let fits = |shape: &&Shape| shape.may_start_with(first) && shape.may_go_on(digits, next);
+        let shapes = || SHAPES.iter().filter(fits);
         known
             .filter(|stamp| is_all(&text[stamp.end()..]))
             .or_else(|| shapes().find_map(|shape| shape.read(text, self)))
@@ -335,6 +341,11 @@ fn offset(text: &[u8]) -> Option<(i16, usize, OffsetStyle)> {
     }
     let east = i16::from(hours) * 60 + i16::from(minutes);
     Some((if *sign == b'-' { -east } else { east }, len, style))
+}
+
+/// Whether the name of a month or a day of the week begins so.
+fn is_name(start: &[u8; 3]) -> bool {
+    MONTHS.iter().chain(&DAYS).any(|name| name.eq_ignore_ascii_case(start))
 }
 
 /// Whether a timestamp that was read before `rest` was read as a whole.

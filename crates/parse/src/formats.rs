@@ -15,6 +15,7 @@ mod web_error;
 use crate::clock::Clock;
 use crate::draft::{Draft, PLAIN};
 use crate::member::Members;
+use crate::pattern::Found;
 
 /// The formats that the parser knows, in the order in which they are tried.
 pub fn format_names() -> impl Iterator<Item = &'static str> {
@@ -24,12 +25,18 @@ pub fn format_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Fills `draft`, which stands at an unrecognised line, with what `line` says.
-pub(crate) fn parse(line: &[u8], clock: &mut Clock, members: &mut Members, draft: &mut Draft) {
+pub(crate) fn parse(
+    line: &[u8],
+    clock: &mut Clock,
+    members: &mut Members,
+    found: &mut Found<'static>,
+    draft: &mut Draft,
+) {
     let Some(first) = line.first() else {
         return;
     };
     draft.format = strict(line, *first, clock, members, draft)
-        .or_else(|| defined::parse(line, *first, clock, draft))
+        .or_else(|| defined::parse(line, *first, clock, draft, found))
         .or_else(|| loose(line, *first, clock, members, draft))
         .unwrap_or(PLAIN);
 }

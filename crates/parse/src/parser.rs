@@ -8,6 +8,7 @@ use crate::formats;
 use crate::key_cache::KeyCache;
 use crate::layout_cache::{Ending, LayoutCache};
 use crate::member::Members;
+use crate::pattern::Found;
 use crate::severity_guess::guess;
 
 /// What is known of a source's lines beside their text.
@@ -29,6 +30,7 @@ pub struct Parser {
     clock: Clock,
     draft: Draft,
     members: Members,
+    found: Found<'static>,
     keys: KeyCache,
     layouts: LayoutCache,
     defaults: Defaults,
@@ -64,6 +66,7 @@ impl Parser {
             context,
             draft: Draft::new(),
             members: Members::default(),
+            found: Found::default(),
             keys: KeyCache::new(),
             layouts: LayoutCache::default(),
             defaults: Defaults::default(),
@@ -84,7 +87,7 @@ impl Parser {
             let line = self.read(line, all_text, raw.observed, source, &mut batch);
             let text = batch.bytes(line.text);
             self.draft.reset(text.len());
-            formats::parse(text, &mut self.clock, &mut self.members, &mut self.draft);
+            formats::parse(text, &mut self.clock, &mut self.members, &mut self.found, &mut self.draft);
             self.commit(&line, &mut batch);
         }
         batch

@@ -12,7 +12,8 @@
 //! | `{? ... }` | what stands in it, or nothing |
 //!
 //! After a colon stands what the hole may hold: `word` (the default: up to a blank or what follows in the pattern),
-//! `text` (up to what follows in the pattern), `int`, `number`, `ip`, `hex`, `letter` (one), `name` (letters, digits, `_ . - $ /`),
+//! `text` (up to what follows in the pattern), `int`, `number`, `ip`, `hex`, `letter` (one), `name` (letters, digits, `_ . - $ /`,
+//! no digit first),
 //! `quoted` (the inside of quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a
 //! pattern are at least as many blanks or tabs, all else is literal; `{{` and `}}` are braces.
 //!
@@ -28,6 +29,8 @@ use crate::severity_guess::level_word;
 
 /// Fields of one line at most.
 const CAPTURES_MAX: usize = 128;
+/// Places in a line at which a timestamp is remembered.
+const STAMPS: usize = 2;
 /// Attempts at one line without an optional part that fitted.
 const RETRIES_MAX: usize = 32;
 
@@ -101,6 +104,29 @@ pub(crate) struct Capture<'p> {
 pub(crate) struct Found<'p> {
     pub(crate) stamp: Option<Stamp>,
     pub(crate) captures: Vec<Capture<'p>>,
+    /// Timestamps that were looked for in the line without a shape: where, and what was found.
+    stamps: [Option<(usize, Option<Stamp>)>; STAMPS],
+    /// Step and place to go on with, and the captures before, where the rest does not fit.
+    retries: Vec<(usize, usize, usize)>,
+}
+
+impl<'p> Found<'p> {
+    /// Forgets the line before.
+    pub(crate) fn clear(&mut self) {
+        self.stamps = [None; STAMPS];
+    }
+
+    /// The timestamp at a place, which many patterns ask for.
+    fn any(&mut self, line: &[u8], at: usize, clock: &mut Clock) -> Option<Stamp> {
+        if let Some((_, known)) = self.stamps.iter().flatten().find(|(known, _)| *known == at) {
+            return *known;
+        }
+        let found = clock.any(&line[at..]);
+        if let Some(free) = self.stamps.iter_mut().find(|slot| slot.is_none()) {
+            *free = Some((at, found));
+        }
+        found
+    }
 }
 
 /// A line that is being matched.
@@ -122,12 +148,21 @@ impl Pattern {
         starts(&self.steps, byte)
     }
 
+    /// Whether the line goes on as the pattern wants after a timestamp that both begin with.
+    fn may_follow_time(&self, line: &[u8], found: &mut Found<'_>, clock: &mut Clock) -> bool {
+        if self.steps.first() != Some(&Step::Time(None)) {
+            return true;
+        }
+        let Some(stamp) = found.any(line, 0, clock) else { return false };
+        line.get(stamp.end()).is_none_or(|byte| starts(&self.steps[1..], *byte))
+    }
+
     /// Whether the pattern says which part of a line is its message.
     pub(crate) fn has_body(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Hole(hole) if hole.target == Target::Body))
     }
 
-    /// Matches a whole line. `levels` knows the format's own words.
+    /// Matches a whole line, for which `found` was cleared. `levels` knows the format's own words.
     pub(crate) fn find<'p>(
         &'p self,
         line: &[u8],
@@ -135,6 +170,9 @@ impl Pattern {
         levels: &dyn Fn(&[u8]) -> Option<Severity>,
         found: &mut Found<'p>,
     ) -> bool {
+        if !self.may_follow_time(line, found, clock) {
+            return false;
+        }
         found.stamp = None;
         found.captures.clear();
         Matcher { line, clock, levels, found }.run(&self.steps)
@@ -157,7 +195,8 @@ fn starts(steps: &[Step], byte: u8) -> bool {
             Form::Hex => byte.is_ascii_hexdigit(),
             Form::Letter => byte.is_ascii_alphabetic(),
             Form::Quoted => byte == b'"',
-            Form::Word | Form::Name => !is_blank(byte),
+            Form::Word => !is_blank(byte),
+            Form::Name => byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'/' | b'.' | b'$'),
             Form::Text => true,
         },
     }
@@ -170,9 +209,8 @@ const fn is_blank(byte: u8) -> bool {
 impl<'p> Matcher<'_, 'p> {
     /// Whether the steps match the whole line.
     fn run(&mut self, steps: &'p [Step]) -> bool {
-        // Step and place to go on with, and the captures before, where the rest does not fit.
-        let mut retries = [(0, 0, 0); RETRIES_MAX];
-        let (mut waiting, mut pushed) = (0, 0);
+        self.found.retries.clear();
+        let mut pushed = 0;
         let (mut step, mut at) = (0, 0);
         loop {
             let next = match steps.get(step) {
@@ -180,8 +218,8 @@ impl<'p> Matcher<'_, 'p> {
                 None => None,
                 Some(Step::Optional(inside)) => {
                     if pushed < RETRIES_MAX {
-                        retries[waiting] = (step + 1 + inside, at, self.found.captures.len());
-                        (waiting, pushed) = (waiting + 1, pushed + 1);
+                        self.found.retries.push((step + 1 + inside, at, self.found.captures.len()));
+                        pushed += 1;
                     }
                     Some(at)
                 }
@@ -191,12 +229,11 @@ impl<'p> Matcher<'_, 'p> {
                 (step, at) = (step + 1, end);
                 continue;
             }
-            if waiting == 0 {
-                return false;
-            }
-            waiting -= 1;
             let captures;
-            (step, at, captures) = retries[waiting];
+            match self.found.retries.pop() {
+                Some(retry) => (step, at, captures) = retry,
+                None => return false,
+            }
             self.found.captures.truncate(captures);
             if !self.found.captures.iter().any(|capture| *capture.target == Target::Time) {
                 self.found.stamp = None;
@@ -223,7 +260,7 @@ impl<'p> Matcher<'_, 'p> {
         let text = &self.line[at..];
         let stamp = match shape {
             Some(shape) => shape.read(text, self.clock)?,
-            None => self.clock.any(text)?,
+            None => self.found.any(self.line, at, self.clock)?,
         };
         // Of several times in a line the first counts.
         if self.found.stamp.is_none() {
@@ -310,7 +347,8 @@ impl Hole {
             }
             Form::Number => value.iter().any(u8::is_ascii_digit),
             Form::Ip => value.contains(&b'.') || value.contains(&b':'),
-            Form::Word | Form::Hex | Form::Letter | Form::Name => !value.is_empty(),
+            Form::Name => value.first().is_some_and(|first| !first.is_ascii_digit() && *first != b'-'),
+            Form::Word | Form::Hex | Form::Letter => !value.is_empty(),
         }
     }
 }

@@ -101,6 +101,24 @@ impl Shape {
         }
     }
 
+    /// Whether a text that starts with `digits` digits and goes on with `next` can be of this shape: a cheap look that
+    /// spares most attempts.
+    pub(crate) fn may_go_on(&self, digits: usize, next: Option<u8>) -> bool {
+        let (least, most) = match self.items.first() {
+            Some(Item::Year) => (4, 4),
+            Some(Item::YearDay) => (3, 3),
+            Some(Item::ShortYear) => (2, 2),
+            Some(Item::Epoch) => (9, 11),
+            Some(Item::Month | Item::Day | Item::Hour | Item::Hour12 | Item::Minute | Item::Second) => (1, 2),
+            _ => return true,
+        };
+        match self.items.get(1) {
+            Some(Item::Literal(literal)) => (least..=most).contains(&digits) && next == Some(*literal),
+            Some(Item::Blank) => (least..=most).contains(&digits) && next == Some(b' '),
+            _ => digits >= least,
+        }
+    }
+
     /// Reads a timestamp at the start of `text`.
     pub(crate) fn read(&self, text: &[u8], clock: &Clock) -> Option<Stamp> {
         let mut parts = Parts::default();

@@ -84,15 +84,21 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Fills `draft` with what the first format that fits says; its name.
-pub(super) fn parse(line: &[u8], first: u8, clock: &mut Clock, draft: &mut Draft) -> Option<&'static str> {
-    let mut found = Found::default();
+pub(super) fn parse(
+    line: &[u8],
+    first: u8,
+    clock: &mut Clock,
+    draft: &mut Draft,
+    found: &mut Found<'static>,
+) -> Option<&'static str> {
+    found.clear();
     for (format, pattern) in &STARTS[usize::from(first)] {
         let format = &FORMATS[*format];
         let pattern = &format.patterns[*pattern];
-        if pattern.find(line, clock, &|word| format.level(word), &mut found) {
+        if pattern.find(line, clock, &|word| format.level(word), found) {
             match pattern.has_body() {
-                true => cut(line, &found, draft),
-                false => note(line, &found, draft),
+                true => cut(line, found, draft),
+                false => note(line, found, draft),
             }
             if draft.severity.is_none() {
                 draft.severity = found.captures.iter().find_map(|capture| of_status(capture, line));
