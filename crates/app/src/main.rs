@@ -22,7 +22,7 @@ use config::{Config, Overrides};
 use terminal::Terminal;
 
 /// How long the daemon keeps memory that it freed: it needs as much again with the next memtable.
-const KEEP_FREED: Duration = Duration::from_secs(4);
+const KEEP_FREED: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
     let cli = match Cli::from_process() {

@@ -29,6 +29,7 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         "%Y-%m-%d-%H.%M.%S%.f",
         "%Y%m%d %H:%M:%S%.f",
         "%Y%m%d-%H:%M:%S:%f",
+        "%Y%m%d.%H%M%S%.f",
         "%Y%m%dT%H%M%S%.f%z",
         "%Y-%m-%d %I:%M:%S %p",
         "%Y-%m-%d %H:%M:%S:%f",
@@ -150,7 +151,9 @@ impl Clock {
                 (minutes, len, OffsetStyle::Hours) => (Zone::Assumed(minutes), 0, len),
             },
             [b' ', b'+' | b'-', b'0' | b'1', ..] => match offset(&rest[1..]) {
-                Some((minutes, len, OffsetStyle::Plain)) => (Zone::Assumed(minutes), 0, len + 1),
+                Some((minutes, len, OffsetStyle::Plain | OffsetStyle::Colon)) => {
+                    (Zone::Assumed(minutes), 0, len + 1)
+                }
                 _ => (Zone::Assumed(self.offset_minutes), 0, 0),
             },
             [b' ', b'U', b'T', b'C', ..] | [b' ', b'G', b'M', b'T', ..] => (Zone::Assumed(0), 0, 4),

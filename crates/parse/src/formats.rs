@@ -12,6 +12,7 @@ mod stamped;
 mod syslog;
 mod web_error;
 
+use self::defined::Tried;
 use crate::clock::Clock;
 use crate::draft::{Draft, PLAIN};
 use crate::member::Members;
@@ -19,8 +20,8 @@ use crate::pattern::Found;
 
 /// The formats that the parser knows, in the order in which they are tried.
 pub fn format_names() -> impl Iterator<Item = &'static str> {
-    let strict = ["json", "cri", "syslog", "web-access", "web-error"];
-    let loose = ["delimited", "leveled", "stamped", "logfmt", PLAIN];
+    let strict = ["json", "cri", "syslog", "web-access", "web-error", "logfmt"];
+    let loose = ["delimited", "leveled", "stamped", "timed", PLAIN];
     strict.into_iter().chain(defined::names()).chain(loose)
 }
 
@@ -35,9 +36,11 @@ pub(crate) fn parse(
     let Some(first) = line.first() else {
         return;
     };
-    draft.format = strict(line, *first, clock, members, draft)
-        .or_else(|| defined::parse(line, *first, clock, draft, found))
-        .or_else(|| loose(line, *first, clock, members, draft))
+    draft.format = defined::parse(line, *first, Tried::Texts, clock, draft, found)
+        .or_else(|| strict(line, *first, clock, members, draft))
+        .or_else(|| defined::parse(line, *first, Tried::Others, clock, draft, found))
+        .or_else(|| loose(line, *first, clock, draft))
+        .or_else(|| stamped::inside(line, clock, draft).then_some("timed"))
         .unwrap_or(PLAIN);
 }
 
@@ -61,18 +64,13 @@ fn strict(
         b'<' => syslog::with_priority(line, clock, draft).then_some("syslog"),
         b'[' => web_error::apache(line, clock, draft).then_some("web-error"),
         _ if first.is_ascii_alphabetic() && syslog::bsd(line, clock, draft) => Some("syslog"),
+        _ if logfmt::parse(line, clock, members, draft) => Some("logfmt"),
         _ => access::parse(line, clock, draft).then_some("web-access"),
     }
 }
 
 /// Shapes that many programs share.
-fn loose(
-    line: &[u8],
-    first: u8,
-    clock: &mut Clock,
-    members: &mut Members,
-    draft: &mut Draft,
-) -> Option<&'static str> {
+fn loose(line: &[u8], first: u8, clock: &mut Clock, draft: &mut Draft) -> Option<&'static str> {
     match first {
         b'[' if stamped::bracketed(line, clock, draft) => Some("stamped"),
         b'[' if leveled::bracketed(line, draft) => Some("leveled"),
@@ -84,12 +82,8 @@ fn loose(
                 () => None,
             }
         }
-        b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'@' => match () {
-            () if stamped::named(line, clock, draft) => Some("stamped"),
-            () if leveled::prefixed(line, draft) => Some("leveled"),
-            () if logfmt::parse(line, clock, members, draft) => Some("logfmt"),
-            () => None,
-        },
+        b'a'..=b'z' | b'A'..=b'Z' if stamped::named(line, clock, draft) => Some("stamped"),
+        b'a'..=b'z' | b'A'..=b'Z' if leveled::prefixed(line, draft) => Some("leveled"),
         _ => None,
     }
 }

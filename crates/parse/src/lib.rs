@@ -3,7 +3,8 @@
 //! Owns: the line formats, timestamps, the severity guess, service names from paths. Depends on: record.
 //! Never: I/O, a clock, failure. Any bytes become exactly one record a line, and every layout that is not
 //! empty renders the raw line again, byte for byte. Start reading at [`Parser`]; `formats` holds one file a
-//! family of formats, and `draft` what they fill in.
+//! family of formats that need code, `pattern` reads the lines of all others (`formats/*.toml` at the root of the
+//! repository), and `draft` is what they all fill in.
 
 mod byte_list;
 mod class;

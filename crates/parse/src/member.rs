@@ -15,6 +15,10 @@ const NAME_MAX: usize = 128;
 const JOURNAL_TIME: u8 = 7;
 /// The rank of a journal entry's message, which may be a list: of bytes, or of several messages.
 const MESSAGE: u8 = 3;
+/// The rank of MongoDB's level, a letter.
+const LETTER: u8 = 9;
+/// A member that only Nextcloud's lines have, whose levels are counted from the other end than syslog's.
+const NEXTCLOUD: &[u8] = b"reqId";
 /// The rank of the unit as a service; it is an attribute as well.
 const UNIT: u8 = 7;
 
@@ -69,6 +73,9 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"date" => (Role::Time, 5),
         b"_SOURCE_REALTIME_TIMESTAMP" => (Role::Time, 6),
         b"__REALTIME_TIMESTAMP" => (Role::Time, JOURNAL_TIME),
+        // MongoDB, CloudTrail, Serilog, Traefik, Python, .NET, OpenTelemetry, nginx.
+        b"t.$date" | b"eventTime" | b"@t" | b"StartUTC" | b"asctime" => (Role::Time, 8),
+        b"Timestamp" | b"datetime" | b"timeUnixNano" | b"time_iso8601" | b"time_local" => (Role::Time, 9),
         b"level" => (Role::Level, 0),
         b"severity" => (Role::Level, 1),
         b"lvl" => (Role::Level, 2),
@@ -76,11 +83,16 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"loglevel" => (Role::Level, 4),
         b"levelname" => (Role::Level, 5),
         b"PRIORITY" => (Role::Level, 6),
+        b"@l" | b"log_level" | b"logLevel" | b"severityText" | b"severity_text" => (Role::Level, 7),
+        b"Level" | b"LogLevel" | b"LEVEL" => (Role::Level, 8),
+        b"s" => (Role::Level, LETTER),
         b"msg" => (Role::Message, 0),
         b"message" => (Role::Message, 1),
         b"log" => (Role::Message, 2),
         b"MESSAGE" => (Role::Message, MESSAGE),
         b"event" => (Role::Message, 4),
+        b"fields.message" | b"short_message" | b"@m" | b"@mt" | b"Message" => (Role::Message, 5),
+        b"body.stringValue" | b"body" | b"text" => (Role::Message, 6),
         b"service" => (Role::Service, 0),
         b"agent" => (Role::Service, 1),
         b"app" => (Role::Service, 2),
@@ -90,10 +102,12 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"SYSLOG_IDENTIFIER" => (Role::Service, 6),
         b"_SYSTEMD_UNIT" => (Role::Service, UNIT),
         b"_COMM" => (Role::Service, 8),
+        b"target" | b"logger_name" | b"component" => (Role::Service, 9),
         b"host" => (Role::Node, 0),
         b"hostname" => (Role::Node, 1),
         b"node" => (Role::Node, 2),
         b"_HOSTNAME" => (Role::Node, 3),
+        b"host.name" | b"host.hostname" => (Role::Node, 4),
         _ => return None,
     })
 }
@@ -162,6 +176,7 @@ impl Members {
 
     fn cast(&self, line: &[u8], clock: &mut Clock, names: &[u8]) -> Cast {
         let mut cast = Cast::default();
+        let upward = self.list.iter().any(|member| name_of(member, line, names) == NEXTCLOUD);
         for (index, member) in self.list.iter().enumerate() {
             let Some((role, rank)) = role(name_of(member, line, names)) else {
                 continue;
@@ -176,7 +191,12 @@ impl Members {
                     time(member.value, text, clock).inspect(|stamp| cast.stamp = Some(*stamp)).is_some()
                 }
                 Role::Level => {
-                    level(member.value, text).inspect(|found| cast.severity = Some(*found)).is_some()
+                    let found = match rank {
+                        LETTER => letter_level(text),
+                        _ if upward => upward_level(text),
+                        _ => level(member.value, text),
+                    };
+                    found.inspect(|found| cast.severity = Some(*found)).is_some()
                 }
                 Role::Message => {
                     (is_text(member.value) && !text.is_empty())
@@ -289,7 +309,10 @@ fn is_name(text: &[u8]) -> bool {
 fn time(value: Value, text: &[u8], clock: &mut Clock) -> Option<Stamp> {
     match value {
         Value::Number => clock.epoch(text),
-        Value::Quoted { escaped: false } | Value::Bare => clock.whole_iso(text).or_else(|| clock.epoch(text)),
+        Value::Quoted { escaped: false } | Value::Bare => clock
+            .whole_iso(text)
+            .or_else(|| clock.epoch(text))
+            .or_else(|| clock.any(text).filter(|stamp| stamp.end() == text.len())),
         _ => None,
     }
 }
@@ -302,6 +325,24 @@ fn level(value: Value, text: &[u8]) -> Option<Severity> {
         }
         _ => None,
     }
+}
+
+/// MongoDB's: the first letter, `D1` to `D5` for debugging.
+fn letter_level(text: &[u8]) -> Option<Severity> {
+    Some(match text {
+        b"I" => Severity::INFO,
+        b"W" => Severity::WARNING,
+        b"E" => Severity::ERROR,
+        b"F" => Severity::CRITICAL,
+        b"D" | [b'D', b'1'..=b'5'] => Severity::DEBUG,
+        _ => return None,
+    })
+}
+
+/// Nextcloud's 0 to 4, the worst last.
+fn upward_level(text: &[u8]) -> Option<Severity> {
+    let known = [Severity::DEBUG, Severity::INFO, Severity::WARNING, Severity::ERROR, Severity::CRITICAL];
+    known.get(std::str::from_utf8(text).ok()?.parse::<usize>().ok()?).copied()
 }
 
 /// Syslog's 0 to 7 (GELF, journald), else the tens of bunyan and pino.

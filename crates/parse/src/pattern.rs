@@ -29,6 +29,8 @@ use crate::severity_guess::level_word;
 
 /// Fields of one line at most.
 const CAPTURES_MAX: usize = 128;
+/// Bytes of a text that says what a line is.
+const TEXT_MIN: usize = 4;
 /// Places in a line at which a timestamp is remembered.
 const STAMPS: usize = 2;
 /// Attempts at one line without an optional part that fitted.
@@ -154,7 +156,19 @@ impl Pattern {
             return true;
         }
         let Some(stamp) = found.any(line, 0, clock) else { return false };
-        line.get(stamp.end()).is_none_or(|byte| starts(&self.steps[1..], *byte))
+        let rest = &line[stamp.end()..];
+        let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
+        match self.steps.get(1) {
+            Some(Step::Blanks(least)) => {
+                blanks >= *least && rest.get(blanks).is_none_or(|byte| starts(&self.steps[2..], *byte))
+            }
+            _ => rest.first().is_none_or(|byte| starts(&self.steps[1..], *byte)),
+        }
+    }
+
+    /// Whether lines of this pattern begin with a text that says what they are.
+    pub(crate) fn begins_with_text(&self) -> bool {
+        matches!(self.steps.first(), Some(Step::Literal(literal)) if literal.len() >= TEXT_MIN)
     }
 
     /// Whether the pattern says which part of a line is its message.

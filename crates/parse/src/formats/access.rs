@@ -147,6 +147,6 @@ mod tests {
             check(line, &format!("{time} | {line} | {rest}"), "{body}");
         }
         let no = r#"1.2.3.4 - - [01/Nov/2026:00:00:00 +0000] "GET / HTTP/1.1" abc 1"#;
-        check(no, &format!("observed INFO | {no}"), "{body}");
+        check(no, &format!("2026-11-01T00:00:00.000000000Z INFO | {no}"), "{body}");
     }
 }

@@ -35,9 +35,13 @@ static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
     FILES.iter().filter_map(|(_, text)| Format::read(text).ok()).collect()
 });
 
+/// As [`STARTS`], of patterns that begin with a text that says what the line is.
+static TEXT_STARTS: LazyLock<Vec<Vec<(usize, usize)>>> =
+    LazyLock::new(|| (0..=u8::MAX).map(|byte| candidates(&FORMATS, byte, true)).collect());
+
 /// By a line's first byte, the patterns that it can match: format and pattern.
 static STARTS: LazyLock<Vec<Vec<(usize, usize)>>> =
-    LazyLock::new(|| (0..=u8::MAX).map(|byte| candidates(&FORMATS, byte)).collect());
+    LazyLock::new(|| (0..=u8::MAX).map(|byte| candidates(&FORMATS, byte, false)).collect());
 
 /// One format, ready to match.
 #[derive(Debug)]
@@ -69,10 +73,11 @@ impl Format {
     }
 }
 
-fn candidates(formats: &[Format], byte: u8) -> Vec<(usize, usize)> {
+fn candidates(formats: &[Format], byte: u8, text: bool) -> Vec<(usize, usize)> {
     let mut found = Vec::new();
     for (format, Format { patterns, .. }) in formats.iter().enumerate() {
-        let starting = patterns.iter().enumerate().filter(|(_, pattern)| pattern.may_start_with(byte));
+        let fits = |pattern: &Pattern| pattern.begins_with_text() == text && pattern.may_start_with(byte);
+        let starting = patterns.iter().enumerate().filter(|(_, pattern)| fits(pattern));
         found.extend(starting.map(|(pattern, _)| (format, pattern)));
     }
     found
@@ -83,16 +88,34 @@ pub(super) fn names() -> impl Iterator<Item = &'static str> {
     FILES.iter().map(|(name, _)| *name)
 }
 
+/// Which patterns are tried.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tried {
+    /// Those that begin with a text that says what the line is.
+    Texts,
+    /// All others.
+    Others,
+}
+
 /// Fills `draft` with what the first format that fits says; its name.
 pub(super) fn parse(
     line: &[u8],
     first: u8,
+    tried: Tried,
     clock: &mut Clock,
     draft: &mut Draft,
     found: &mut Found<'static>,
 ) -> Option<&'static str> {
+    let starts = match tried {
+        Tried::Texts => &TEXT_STARTS,
+        Tried::Others => &STARTS,
+    };
+    let starts = &starts[usize::from(first)];
+    if starts.is_empty() {
+        return None;
+    }
     found.clear();
-    for (format, pattern) in &STARTS[usize::from(first)] {
+    for (format, pattern) in starts {
         let format = &FORMATS[*format];
         let pattern = &format.patterns[*pattern];
         if pattern.find(line, clock, &|word| format.level(word), found) {

@@ -66,7 +66,7 @@ mod tests {
         for (line, want, layout) in [
             (
                 r#"time=2026-11-01T00:00:00Z level=warn msg="slow query" ms=512 q="a\"b" ok"#,
-                r#"observed WARNING | time=2026-11-01T00:00:00Z level=warn msg="slow query" ms=512 q="a\"b" ok"#,
+                r#"2026-11-01T00:00:00.000000000Z WARNING | time=2026-11-01T00:00:00Z level=warn msg="slow query" ms=512 q="a\"b" ok"#,
                 "{body}",
             ),
             (

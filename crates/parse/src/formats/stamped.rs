@@ -9,6 +9,12 @@ use crate::severity_guess::level_word;
 
 /// Bytes of a thread's or logger's name at most.
 const FIELD_MAX: usize = 64;
+/// Bytes before a timestamp inside a line at most.
+const INSIDE_MAX: usize = 64;
+/// Places in a line that are looked at for one.
+const ATTEMPTS_MAX: usize = 12;
+/// Bytes of the shortest timestamp with date and clock: `261101 00:00:00`.
+const STAMP_MIN: usize = 15;
 
 /// `[2026-11-01 00:00:00] ...`.
 pub(super) fn bracketed(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
@@ -24,6 +30,20 @@ pub(super) fn named(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
         return false;
     };
     line.get(stamp.end()).is_none_or(|byte| !byte.is_ascii_alphanumeric()) && after(line, 0, &stamp, draft)
+}
+
+/// A timestamp with date, clock and year near the start of a line of no other format, as in
+/// `=== dump at Sun Nov  1 00:00:00 2026 ===`.
+pub(super) fn inside(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
+    let starts = |at: &usize| !line[at - 1].is_ascii_alphanumeric() && line[*at].is_ascii_alphanumeric();
+    let found = (1..line.len().min(INSIDE_MAX)).filter(starts).take(ATTEMPTS_MAX).find_map(|at| {
+        let stamp = clock.any(&line[at..])?;
+        (stamp.year_known && stamp.len >= STAMP_MIN).then_some((at, stamp))
+    });
+    if let Some((at, stamp)) = &found {
+        draft.take_time(*at, stamp);
+    }
+    found.is_some()
 }
 
 /// What follows the stamp that was found at `at`.

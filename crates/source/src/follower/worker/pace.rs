@@ -6,7 +6,7 @@ use std::time::Duration;
 /// After a wake-up while little comes.
 const REST: Duration = Duration::from_millis(2);
 /// The longest wait while much comes; who watches live sees that late.
-const MAX_REST: Duration = Duration::from_millis(48);
+const MAX_REST: Duration = Duration::from_millis(96);
 /// So many bytes for each millisecond of the last wait are much.
 const MUCH: usize = 2 << 10;
 
@@ -45,7 +45,7 @@ mod tests {
             pace.read(bytes);
             pace.rest().as_millis()
         };
-        let rests = [2, 4, 8, 16, 32, 48, 48, 47, 2, 1].map(|much| rest(much * MUCH));
-        assert_eq!(rests, [4, 8, 16, 32, 48, 48, 48, 2, 4, 2]);
+        let rests = [2, 4, 8, 16, 32, 64, 96, 95, 2, 1].map(|much| rest(much * MUCH));
+        assert_eq!(rests, [4, 8, 16, 32, 64, 96, 96, 2, 4, 2]);
     }
 }
