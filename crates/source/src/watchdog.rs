@@ -1,5 +1,5 @@
-//! Notices files that hold unread bytes while reading does not move on: the trouble that nobody else reports,
-//! because whoever would report it is the one that stands still.
+//! Notices files that hold unread bytes while reading does not move on, and journals and pipes whose lines are read but
+//! find no taker: the trouble that nobody else reports, because whoever would report it is the one that stands still.
 //!
 //! It looks at files by itself and believes no word of the thread that reads but how far it has come. It has no
 //! thread and no clock of its own, and remembers only sources that are behind.
@@ -88,7 +88,10 @@ impl Watchdog {
 
     /// Takes note of a source and of what stands at its path.
     pub fn note(&mut self, status: &SourceStatus, glance: Option<Glance>, now: Now) {
-        let unread_bytes = glance.map_or(0, |glance| unread_bytes(status, &glance));
+        let unread_bytes = match status.kind {
+            SourceKind::File => glance.map_or(0, |glance| unread_bytes(status, &glance)),
+            _ => status.lag_bytes,
+        };
         if unread_bytes == 0 {
             self.moved += u32::from(self.behind.remove(&status.source).is_some());
             return;
@@ -208,6 +211,21 @@ mod tests {
         for (what, looks, want) in cases {
             assert_eq!(stalled(looks), want, "{what}");
         }
+    }
+
+    #[test]
+    fn lines_of_a_pipe_that_find_no_taker_are_a_stall() {
+        let mut watchdog = Watchdog::new(STALL_AFTER);
+        let mut shown = |uptime: u64, offset: u64, lag_bytes: u64| {
+            let new = SourceStatus::new("stdin".to_owned(), SourceKind::Stdin, SourceState::Following);
+            let status = SourceStatus { offset, lag_bytes, ..new };
+            let uptime = Duration::from_secs(uptime);
+            watchdog.note(&status, None, Now { observed: Timestamp(0), uptime });
+            is_stalled(&watchdog, &status)
+        };
+        let looks = [(0, 0, 5), (10, 0, 5), (20, 5, 7), (30, 5, 7), (40, 5, 7), (50, 5, 7), (60, 12, 0)];
+        let stalled = looks.map(|(uptime, offset, lag)| shown(uptime, offset, lag));
+        assert_eq!(stalled, [false, false, false, false, false, true, false]);
     }
 
     #[test]

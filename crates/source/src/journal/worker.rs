@@ -330,8 +330,11 @@ impl Worker {
                 gaps: taken.gaps,
                 checkpoint,
             };
+            // What is read but not taken shows, as long as it lasts.
+            self.post.status().lag_bytes = batch.bytes.len() as u64;
             self.sink.send(batch)?;
             let mut status = self.post.status();
+            status.lag_bytes = 0;
             status.state = SourceState::Following;
             (status.offset, status.size, status.lines) = (offset, offset, lines);
             status.last_read = Some(observed);

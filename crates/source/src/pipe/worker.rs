@@ -255,8 +255,11 @@ impl Worker {
             gaps: found.gaps,
             checkpoint: Checkpoint { offset, lines, state: STATE.to_owned() },
         };
+        // What is read but not taken shows, as long as it lasts.
+        self.post.status().lag_bytes = batch.bytes.len() as u64;
         self.sink.send(batch)?;
         let mut status = self.post.status();
+        status.lag_bytes = 0;
         (status.offset, status.size, status.lines) = (offset, offset, lines);
         status.last_read = Some(observed);
         Ok(())
