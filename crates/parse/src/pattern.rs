@@ -25,6 +25,7 @@ mod reader;
 use taffrail_record::Severity;
 
 use crate::clock::{Clock, Shape, Stamp};
+use crate::quoted;
 use crate::severity_guess::level_word;
 
 /// Fields of one line at most.
@@ -333,7 +334,7 @@ impl<'p> Matcher<'_, 'p> {
                 if rest.first() != Some(&b'"') {
                     return None;
                 }
-                let close = quote_end(self.line, start + 1)?;
+                let close = quoted::end(self.line, start + 1)?;
                 return Some((start + 1, close, close + 1));
             }
         };
@@ -364,17 +365,6 @@ impl Hole {
             Form::Name => value.first().is_some_and(|first| !first.is_ascii_digit() && *first != b'-'),
             Form::Word | Form::Hex | Form::Letter => !value.is_empty(),
         }
-    }
-}
-
-fn quote_end(line: &[u8], start: usize) -> Option<usize> {
-    let mut at = start;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', line.get(at..)?)?;
-        if line[at] == b'"' {
-            return Some(at);
-        }
-        at += 2;
     }
 }
 

@@ -24,6 +24,18 @@ pub(crate) fn scan(text: &[u8], start: usize) -> Option<(usize, bool)> {
     }
 }
 
+/// Where the text after a quote ends, if a backslash takes the meaning of whatever follows it; `None` if it has no end.
+pub(crate) fn end(text: &[u8], start: usize) -> Option<usize> {
+    let mut at = start;
+    loop {
+        at += memchr2(b'"', b'\\', text.get(at..)?)?;
+        if text[at] == b'"' {
+            return Some(at);
+        }
+        at += 2;
+    }
+}
+
 /// The index of the next quote or backslash; `None` if a control character or nothing comes first.
 fn special(text: &[u8], start: usize) -> Option<usize> {
     let near = text.len().min(start + SHORT);

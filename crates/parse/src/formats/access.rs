@@ -6,6 +6,7 @@ use taffrail_record::{AttributeKind, Severity};
 use crate::class::find;
 use crate::clock::Clock;
 use crate::draft::{Draft, Known};
+use crate::quoted;
 
 /// `client - user [stamp] "GET /path HTTP/1.1" 200 4030 "referer" "user agent" ...`.
 pub(super) fn parse(line: &[u8], clock: &Clock, draft: &mut Draft) -> bool {
@@ -19,7 +20,7 @@ fn fields(line: &[u8], clock: &Clock, draft: &mut Draft) -> Option<()> {
     if line.get(request - 3..request) != Some(b"] \"") {
         return None;
     }
-    let request_end = quote_end(line, request)?;
+    let request_end = quoted::end(line, request)?;
     let status = request_end + 2;
     let code = line.get(status..status + 3)?;
     if line[request_end + 1] != b' ' || !code.iter().all(u8::is_ascii_digit) {
@@ -76,17 +77,6 @@ fn head(line: &[u8]) -> Option<Head> {
     None
 }
 
-fn quote_end(line: &[u8], start: usize) -> Option<usize> {
-    let mut at = start;
-    loop {
-        at += memchr::memchr2(b'"', b'\\', line.get(at..)?)?;
-        if line[at] == b'"' {
-            return Some(at);
-        }
-        at += 2;
-    }
-}
-
 fn take_request(line: &[u8], start: usize, end: usize, draft: &mut Draft) {
     let Some(method_end) = find(&line[..end], start, b' ') else {
         return;
@@ -107,7 +97,7 @@ fn take_quoted(line: &[u8], after: usize, draft: &mut Draft) {
         if line.get(at..at + 2) != Some(b" \"") {
             return;
         }
-        let Some(end) = quote_end(line, at + 2) else {
+        let Some(end) = quoted::end(line, at + 2) else {
             return;
         };
         text(known, line, (at + 2, end), draft);

@@ -119,10 +119,7 @@ pub(super) fn parse(
         let format = &FORMATS[*format];
         let pattern = &format.patterns[*pattern];
         if pattern.find(line, clock, &|word| format.level(word), found) {
-            match pattern.has_body() {
-                true => cut(line, found, draft),
-                false => note(line, found, draft),
-            }
+            take(line, found, pattern.has_body(), draft);
             if draft.severity.is_none() {
                 draft.severity = found.captures.iter().find_map(|capture| of_status(capture, line));
             }
@@ -135,61 +132,45 @@ pub(super) fn parse(
     None
 }
 
-/// Cuts the line into the fields that were found.
-fn cut(line: &[u8], found: &Found<'_>, draft: &mut Draft) {
-    draft.body = Place::line(line.len(), line.len());
+/// Takes over the fields that were found; `cutting` leaves the line without them, else they stand beside the whole line.
+fn take(line: &[u8], found: &Found<'_>, cutting: bool, draft: &mut Draft) {
+    if cutting {
+        draft.body = Place::line(line.len(), line.len());
+    }
     for capture in &found.captures {
         let Capture { target, start, end, severity, .. } = *capture;
         let place = Place::line(start, end);
+        let hole: &[u8] = match target {
+            Target::Level => b"{level}",
+            Target::Node => b"{node}",
+            Target::Service => b"{service}",
+            Target::Body => b"{body}",
+            Target::Time | Target::Attribute(_) | Target::Nothing => b"",
+        };
+        if cutting && !hole.is_empty() {
+            draft.cut(line, start, end, hole);
+        }
         match target {
-            Target::Time => {
-                if let Some(stamp) = &found.stamp {
-                    draft.cut_time(line, start, stamp);
-                }
-            }
-            Target::Level => {
-                draft.cut(line, start, end, b"{level}");
-                draft.level(severity.unwrap_or(Severity::INFO), line, start, end);
-            }
-            Target::Node => {
-                draft.cut(line, start, end, b"{node}");
-                draft.node = Some(place);
-            }
-            Target::Service => {
-                draft.cut(line, start, end, b"{service}");
-                draft.service = Some(place);
-            }
-            Target::Body => {
-                draft.cut(line, start, end, b"{body}");
-                draft.body = place;
-            }
+            Target::Time => match &found.stamp {
+                Some(stamp) if cutting => draft.cut_time(line, start, stamp),
+                Some(stamp) => draft.take_time(start, stamp),
+                None => {}
+            },
+            Target::Level => draft.level(severity.unwrap_or(Severity::INFO), line, start, end),
+            Target::Node => draft.node = Some(place),
+            Target::Service => draft.service = Some(place),
+            Target::Body => draft.body = place,
             Target::Attribute(name) => {
-                draft.cut_named(line, start, end, name.as_bytes(), false);
+                if cutting {
+                    draft.cut_named(line, start, end, name.as_bytes(), false);
+                }
                 attribute(name, capture, line, draft);
             }
             Target::Nothing => {}
         }
     }
-    draft.finish(line);
-}
-
-/// Notes the fields beside the whole line.
-fn note(line: &[u8], found: &Found<'_>, draft: &mut Draft) {
-    for capture in &found.captures {
-        let Capture { target, start, end, severity, .. } = *capture;
-        let place = Place::line(start, end);
-        match target {
-            Target::Time => {
-                if let Some(stamp) = &found.stamp {
-                    draft.take_time(start, stamp);
-                }
-            }
-            Target::Level => draft.level(severity.unwrap_or(Severity::INFO), line, start, end),
-            Target::Node => draft.node = Some(place),
-            Target::Service => draft.service = Some(place),
-            Target::Attribute(name) => attribute(name, capture, line, draft),
-            Target::Body | Target::Nothing => {}
-        }
+    if cutting {
+        draft.finish(line);
     }
 }
 
