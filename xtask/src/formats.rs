@@ -7,6 +7,7 @@ mod explained;
 mod fail2ban;
 mod lnav;
 mod loghub;
+mod multiline;
 mod score;
 
 use std::io::{self, Write as _};
@@ -55,11 +56,12 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     };
     let explainer = Explainer::new(binary)?;
     type Judge = fn(&Explainer, &Path) -> Result<Vec<Score>>;
-    let judges: [(&str, Judge); 4] = [
+    let judges: [(&str, Judge); 5] = [
         ("loghub", loghub::judge),
         ("lnav", lnav::judge),
         ("fail2ban", fail2ban::judge),
         ("crowdsec", crowdsec::judge),
+        ("multiline", multiline::judge),
     ];
     let mut holds = true;
     writeln!(

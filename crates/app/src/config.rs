@@ -21,7 +21,7 @@ use fs_err as fs;
 
 pub(crate) use docs::markdown;
 pub(crate) use problem::Problem;
-pub(crate) use source::{SourceConfig, SourceKind, StartAt, ZoneChoice};
+pub(crate) use source::{MultilineChoice, SourceConfig, SourceKind, StartAt, ZoneChoice};
 use value::Value;
 
 /// What `run` follows where neither config nor flags name files; and the journal where the first of the system's

@@ -83,7 +83,7 @@ impl Followers {
             let sink = || Box::new(PipelineSink::new(pipeline.clone(), origin.clone(), &config.node));
             let Parts { journal, pipes, patterns } = Parts::of(source, &taken);
             if let Some(journal) = journal {
-                let journal = JournalConfig { limits: limits(config), ..journal };
+                let journal = JournalConfig { limits: limits(config, source), ..journal };
                 let checkpoint = checkpoint(&checkpoints, &journal.source);
                 running.push(Running::Other(follow_journal(journal, checkpoint, sink(), clock)?));
             }
@@ -92,7 +92,7 @@ impl Followers {
                 if let PipePlace::Fifo(path) = &place {
                     taken.push(path.display().to_string());
                 }
-                let pipe = PipeConfig { place, limits: limits(config) };
+                let pipe = PipeConfig { place, limits: limits(config, source) };
                 running.push(Running::Other(read_pipe(pipe, checkpoint, sink(), clock)?));
             }
             if !patterns.is_empty() {
@@ -183,9 +183,13 @@ fn checkpoint<'a>(checkpoints: &'a [(String, Checkpoint)], source: &str) -> Opti
     checkpoints.iter().find(|(name, _)| name == source).map(|(_, checkpoint)| checkpoint)
 }
 
-fn limits(config: &Config) -> taffrail_source::Limits {
-    let max_line_bytes = config.max_line_bytes as usize;
-    taffrail_source::Limits { max_line_bytes, ..taffrail_source::Limits::default() }
+fn limits(config: &Config, source: &SourceConfig) -> taffrail_source::Limits {
+    taffrail_source::Limits {
+        max_line_bytes: config.max_line_bytes as usize,
+        // The pattern was compiled when the config was read.
+        multiline: source.multiline.joiner().ok().flatten(),
+        ..taffrail_source::Limits::default()
+    }
 }
 
 fn start_at(source: &SourceConfig) -> taffrail_source::StartAt {
@@ -209,7 +213,7 @@ fn follow(
         patterns,
         exclude: source.exclude.iter().chain(taken).cloned().collect(),
         start_at: start_at(source),
-        limits: limits(config),
+        limits: limits(config, source),
         max_files: config.max_files,
         ..taffrail_source::Config::default()
     }

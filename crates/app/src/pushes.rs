@@ -68,7 +68,7 @@ fn batch(source: Arc<str>, bytes: Vec<u8>, start: &Checkpoint, observed: Timesta
     while at < bytes.len() {
         let end = bytes[at..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |len| at + len);
         let offset = start.offset + at as u64;
-        lines.push(RawLine { span: Span::new(at, end), offset, newline: true });
+        lines.push(RawLine { span: Span::new(at, end), offset, newline: true, joined: false });
         at = end + 1;
     }
     // A push ends its last line whether or not it says so.

@@ -96,7 +96,12 @@ fn cut(bytes: &[u8]) -> (RawBatch, usize) {
     let mut start = 0;
     while lines.len() < LINES_A_BATCH && start < bytes.len() {
         let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
-        lines.push(RawLine { span: Span::new(start, end), offset: start as u64, newline: end < bytes.len() });
+        lines.push(RawLine {
+            span: Span::new(start, end),
+            offset: start as u64,
+            newline: end < bytes.len(),
+            joined: false,
+        });
         start = (end + 1).min(bytes.len());
     }
     let batch = RawBatch {

@@ -235,9 +235,9 @@ impl Draft {
     }
 
     /// The place of a text that does not stand in the line.
-    pub(crate) fn own_text(&mut self, text: &str) -> Place {
+    pub(crate) fn own_text(&mut self, text: &[u8]) -> Place {
         let start = self.scratch.len();
-        self.scratch.extend_from_slice(text.as_bytes());
+        self.scratch.extend_from_slice(text);
         Place::scratch(start, self.scratch.len())
     }
 
@@ -327,6 +327,29 @@ impl Draft {
     pub(crate) fn cut_body(&mut self, line: &[u8], start: usize) {
         self.body = Place::line(start, line.len());
         self.cut(line, start, line.len(), b"{body}");
+    }
+
+    /// The line of `first` bytes that was read goes on to the end of `text`, and its message with it. Blank lines at the
+    /// end are no part of that.
+    pub(crate) fn go_on(&mut self, text: &[u8], first: usize) {
+        let end = text.trim_ascii_end().len().max(first);
+        if end < text.len() {
+            self.keep_whole();
+        }
+        if self.body == Place::line(self.body.start, first) {
+            self.body.end = end;
+            self.cursor = text.len();
+            return;
+        }
+        self.keep_whole();
+        let Place { start, end: body_end, home } = self.body;
+        let body_start = self.scratch.len();
+        match home {
+            Home::Line => self.scratch.extend_from_slice(&text[start..body_end]),
+            Home::Scratch => self.scratch.extend_from_within(start..body_end),
+        }
+        self.scratch.extend_from_slice(&text[first..end]);
+        self.body = Place::scratch(body_start, self.scratch.len());
     }
 
     /// Ends the layout with what follows the last cut.

@@ -9,6 +9,8 @@ use crate::parser::Parser;
 pub struct Explanation {
     /// The format that recognised it: one of [`crate::format_names`].
     pub format: &'static str,
+    /// Its lines.
+    pub lines: usize,
     /// The time that stands in it; `None`: it is stored under the time of reading.
     pub timestamp: Option<Timestamp>,
     /// That time as it is written, the zone included.
@@ -34,7 +36,7 @@ pub struct Explanation {
 }
 
 impl Parser {
-    /// Explains one line, without its newline, read at `observed`. The record is the one that [`Parser::parse`] makes.
+    /// Explains one line, or the lines of one record, without the last newline, read at `observed`. The record is the one that [`Parser::parse`] makes.
     pub fn explain(&mut self, line: &[u8], observed: Timestamp) -> Explanation {
         let batch = self.parse(one(line, observed));
         let record = &batch.records()[0];
@@ -47,6 +49,7 @@ impl Parser {
         };
         Explanation {
             format: draft.format,
+            lines: 1 + line.iter().filter(|byte| **byte == b'\n').count(),
             timestamp: draft.timestamp,
             time_text: time_text.map(str::to_owned),
             year_known: draft.stamp.is_some_and(|(_, stamp)| stamp.year_known),
@@ -67,7 +70,12 @@ fn one(line: &[u8], observed: Timestamp) -> RawBatch {
         source: "explained".into(),
         observed,
         bytes: line.to_vec(),
-        lines: vec![RawLine { span: Span::new(0, line.len()), offset: 0, newline: true }],
+        lines: vec![RawLine {
+            span: Span::new(0, line.len()),
+            offset: 0,
+            newline: true,
+            joined: line.contains(&b'\n'),
+        }],
         gaps: Vec::new(),
         checkpoint: Checkpoint::default(),
     }

@@ -12,10 +12,14 @@ mod stamped;
 mod syslog;
 mod web_error;
 
+use taffrail_record::Severity;
+
 use self::defined::Tried;
+pub(crate) use self::defined::{Follows, begins, follows};
 use crate::clock::Clock;
 use crate::draft::{Draft, PLAIN};
 use crate::member::Members;
+use crate::multiline;
 use crate::pattern::Found;
 
 /// The formats that the parser knows, in the order in which they are tried.
@@ -23,6 +27,38 @@ pub fn format_names() -> impl Iterator<Item = &'static str> {
     let strict = ["json", "cri", "syslog", "web-access", "web-error", "logfmt"];
     let loose = ["delimited", "leveled", "stamped", "timed", PLAIN];
     strict.into_iter().chain(defined::names()).chain(loose)
+}
+
+/// As [`parse`], for a record of several lines whose first one is `text[..first]`: what it says goes for all of them, and
+/// the message is theirs together.
+pub(crate) fn parse_lines(
+    text: &[u8],
+    first: usize,
+    clock: &mut Clock,
+    members: &mut Members,
+    found: &mut Found<'static>,
+    draft: &mut Draft,
+) {
+    if text[0] == b'{' {
+        // One value over several lines.
+        parse(text, clock, members, found, draft);
+        if draft.format == "json" {
+            return;
+        }
+    }
+    let line = text[..first].strip_suffix(b"\r").unwrap_or(&text[..first]);
+    draft.reset(line.len());
+    parse(line, clock, members, found, draft);
+    match multiline::contents(text) {
+        Some(contents) => {
+            draft.keep_whole();
+            draft.body = draft.own_text(&contents);
+        }
+        None => draft.go_on(text, line.len()),
+    }
+    if draft.severity.is_none() && multiline::is_trace(text) {
+        draft.severity = Some(Severity::ERROR);
+    }
 }
 
 /// Fills `draft`, which stands at an unrecognised line, with what `line` says.

@@ -16,6 +16,7 @@ mod journal;
 mod key_cache;
 mod layout_cache;
 mod member;
+mod multiline;
 mod parser;
 mod pattern;
 mod quoted;
@@ -24,5 +25,6 @@ mod severity_guess;
 
 pub use explanation::Explanation;
 pub use formats::format_names;
+pub use multiline::{FirstLine, Joiner};
 pub use parser::{Context, Parser};
 pub use service::service_from_path;

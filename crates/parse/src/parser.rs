@@ -84,10 +84,16 @@ impl Parser {
         self.layouts.clear();
         self.defaults = Defaults::default();
         for line in &raw.lines {
+            let joined = line.joined;
             let line = self.read(line, all_text, raw.observed, source, &mut batch);
             let text = batch.bytes(line.text);
             self.draft.reset(text.len());
-            formats::parse(text, &mut self.clock, &mut self.members, &mut self.found, &mut self.draft);
+            let (clock, members) = (&mut self.clock, &mut self.members);
+            let (found, draft) = (&mut self.found, &mut self.draft);
+            match if joined { memchr::memchr(b'\n', text) } else { None } {
+                None => formats::parse(text, clock, members, found, draft),
+                Some(first) => formats::parse_lines(text, first, clock, members, found, draft),
+            }
             self.commit(&line, &mut batch);
         }
         batch

@@ -30,7 +30,7 @@ impl Span {
     }
 }
 
-/// One line as it stood in its source, without its newline.
+/// One record as it stood in its source, without its last newline: mostly one line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RawLine {
     /// Its bytes in the batch; a carriage return before the newline belongs to them.
@@ -40,6 +40,8 @@ pub struct RawLine {
     pub offset: u64,
     /// Whether a newline follows. Only the last line of a source that ended can lack it.
     pub newline: bool,
+    /// Whether newlines are among its bytes.
+    pub joined: bool,
 }
 
 /// Lines of one source that were read together, and the state of the source after them.
@@ -57,6 +59,14 @@ pub struct RawBatch {
     pub gaps: Vec<Gap>,
     /// How far the source is read once this batch is stored.
     pub checkpoint: Checkpoint,
+}
+
+impl RawBatch {
+    /// Lines of the source that its records are of.
+    pub fn line_count(&self) -> u64 {
+        let more = |line: &RawLine| line.span.of(&self.bytes).iter().filter(|byte| **byte == b'\n').count();
+        self.lines.iter().map(|line| 1 + if line.joined { more(line) as u64 } else { 0 }).sum()
+    }
 }
 
 /// How far a source is read. The store keeps it in the same transaction as the lines.

@@ -1,6 +1,9 @@
 //! What is followed, and every limit that following keeps to.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use taffrail_record::Multiline;
 
 /// Where an existing file is read from when it has no checkpoint.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -16,7 +19,7 @@ pub enum StartAt {
 }
 
 /// What a [`crate::Follower`] follows.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Config {
     /// Paths and globs (`**`, `*`, `?`, `[..]`, `{a,b}`); relative ones start at the current directory.
     pub patterns: Vec<String>,
@@ -50,10 +53,17 @@ impl Default for Config {
 }
 
 /// Limits of one source.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct Limits {
-    /// A longer line keeps its first bytes; the rest becomes a gap. Default 1 MiB, at most 1 GiB.
+    /// A longer line keeps its first bytes; the rest becomes a gap. Lines that would make a longer record become the
+    /// next one. Default 1 MiB, at most 1 GiB.
     pub max_line_bytes: usize,
+    /// Says which lines are one record. Default: each line is one.
+    pub multiline: Option<Arc<dyn Multiline>>,
+    /// Lines of a record at most; more become the next one. Default 1,000.
+    pub max_record_lines: u32,
+    /// How long a record that may go on waits for more. Default 500 ms.
+    pub multiline_timeout: Duration,
     /// Bytes read at once. Default 1 MiB, at most 1 GiB.
     pub batch_bytes: usize,
     /// After this time an unfinished last line is handed over as it is. Default: it is held until completed.
@@ -67,6 +77,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             max_line_bytes: 1 << 20,
+            multiline: None,
+            max_record_lines: 1_000,
+            multiline_timeout: Duration::from_millis(500),
             batch_bytes: 1 << 20,
             partial_line_timeout: None,
             rotation_grace: Duration::from_millis(500),

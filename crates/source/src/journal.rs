@@ -21,7 +21,7 @@ use crate::{Error, Limits, Sink, SourceKind, SourceState, SourceStatus, StartAt}
 pub use place::JournalPlace;
 
 /// What a [`Journal`] follows.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct JournalConfig {
     /// The source's name.
     pub source: String,

@@ -12,7 +12,6 @@ use rustix::fs::{SeekFrom, seek};
 
 use taffrail_record::Timestamp;
 
-use crate::cut::Cutter;
 use crate::fault;
 use crate::identity::{EDGE_BYTES, Fingerprint, Identity, PREFIX_BYTES, modified};
 use crate::mark::{History, Mark, Past};
@@ -210,15 +209,20 @@ impl OpenFile {
         arena
     }
 
-    /// Hands the unfinished line over: its arena and where it starts in it.
+    /// Hands the unfinished record over: its arena and where it starts in it.
     pub(crate) fn take_partial(&mut self) -> (Vec<u8>, usize) {
         if self.partial_bytes() == 0 {
             return (Vec::new(), 0);
         }
-        let start = self.held.len() - self.partial_bytes();
-        let arena = std::mem::take(&mut self.held);
+        let (arena, start) = self.take_held();
         let rest = arena.len();
         (self.advance(arena, start, rest), start)
+    }
+
+    /// What is held and where the unfinished record starts in it, to be cut and given to [`OpenFile::advance`].
+    pub(crate) fn take_held(&mut self) -> (Vec<u8>, usize) {
+        let start = self.held.len() - self.partial_bytes();
+        (std::mem::take(&mut self.held), start)
     }
 
     /// Passes over zero bytes where nobody has written yet: at the start of a truncated file, and in holes where
@@ -267,12 +271,19 @@ impl OpenFile {
         Ok(same)
     }
 
+    /// The same file, to be read once more from its first byte.
+    pub(crate) fn reopened(&self) -> io::Result<Opened> {
+        let (file, identity, size, modified) =
+            (self.file.try_clone()?, self.identity, self.size, self.modified);
+        Ok(Opened { file, identity, size, modified, packing: None })
+    }
+
     /// Its first bytes, as far as they were handed over; at most [`PREFIX_BYTES`].
     pub(crate) fn head(&self) -> &[u8] {
         &self.head
     }
 
-    /// The bytes of the unfinished last line.
+    /// The bytes of the unfinished last record.
     pub(crate) fn partial(&self) -> &[u8] {
         &self.held[self.held.len() - self.partial_bytes()..]
     }
@@ -289,9 +300,7 @@ impl OpenFile {
         if self.packed.is_some() {
             return Ok(None);
         }
-        let (file, identity, size, modified) =
-            (self.file.try_clone()?, self.identity, self.size, self.modified);
-        Self::end_of(Opened { file, identity, size, modified, packing: None }).map(Some)
+        Self::end_of(self.reopened()?).map(Some)
     }
 
     /// The same for a file that is only held open. Unpacks all of it if it is compressed.
@@ -308,7 +317,7 @@ impl OpenFile {
                 Self::fresh(opened, 0).at(count, head, edge)
             }
         };
-        Ok(open.mark(&Cutter::default(), History::default()))
+        Ok(open.mark(None, History::default()))
     }
 
     /// What is remembered of it when another file is read.
@@ -334,11 +343,11 @@ impl OpenFile {
     }
 
     /// What a checkpoint needs to know.
-    pub(crate) fn mark(&self, cutter: &Cutter, previous: History) -> Mark {
+    pub(crate) fn mark(&self, skip: Option<u64>, previous: History) -> Mark {
         let edge = &self.held[..self.held.len() - self.partial_bytes()];
         let edge = Fingerprint::of(&edge[edge.len().saturating_sub(EDGE_BYTES)..]);
         let &Self { identity, base, position, size, modified, prefix, .. } = self;
-        Mark { identity, base, position, size, skip: cutter.skip, modified, prefix, edge, previous }
+        Mark { identity, base, position, size, skip, modified, prefix, edge, previous }
     }
 
     /// The same descriptor, to be read from its first byte as the stream's `base`.

@@ -36,7 +36,7 @@ impl PipePlace {
 }
 
 /// What a [`Pipe`] reads.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct PipeConfig {
     /// What is read.
     pub place: PipePlace,

@@ -44,22 +44,20 @@ pub fn read_lines(
     reading: &Reading,
     sink: &mut dyn FnMut(RawBatch) -> Result<(), Stopped>,
 ) -> Result<Checkpoint, Error> {
-    let limits = reading.limits.checked();
-    let mut cutter = Cutter {
-        offset: reading.from.offset,
-        lines: reading.from.lines,
-        skip: None,
-        max_line_bytes: limits.max_line_bytes,
-    };
+    let limits = reading.limits.clone().checked();
+    let mut cutter = Cutter::new(&limits);
+    (cutter.offset, cutter.lines) = (reading.from.offset, reading.from.lines);
     let mut carry = Vec::new();
     loop {
         let scanned = carry.len();
         let mut arena = carry;
         let result = fill(reader, &mut arena, reading.fill, limits.batch_bytes);
         let ended = !matches!(result, Ok(count) if count > 0);
+        // Whoever waits at a pipe is not to wait for what may never come.
+        let more = !ended && reading.fill == Fill::Block;
         let observed = (reading.clock)();
         let mut found = Found::default();
-        let rest = cutter.cut(&arena, 0, scanned, observed, &mut found);
+        let rest = cutter.cut(&arena, 0, scanned, more, observed, &mut found);
         if ended && result.is_ok() {
             cutter.finish(&arena, rest, observed, &mut found);
             carry = Vec::new();

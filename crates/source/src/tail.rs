@@ -5,6 +5,7 @@
 
 mod beginning;
 mod copies;
+mod leaving;
 mod parked;
 mod standing;
 mod successors;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
+use memchr::memrchr;
 use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, Timestamp};
 use tracing::{info, warn};
 
@@ -105,7 +107,7 @@ impl Tail {
     pub fn new(path: PathBuf, checkpoint: Option<&Checkpoint>, start_at: StartAt, limits: Limits) -> Self {
         let limits = limits.checked();
         let source: Arc<str> = crate::source_name(&path).into();
-        let mut cutter = Cutter { max_line_bytes: limits.max_line_bytes, ..Cutter::default() };
+        let mut cutter = Cutter::new(&limits);
         let (mut front, mut previous, mut is_lost) = (Front::None, History::default(), false);
         if let Some(checkpoint) = checkpoint {
             (cutter.offset, cutter.lines) = (checkpoint.offset, checkpoint.lines);
@@ -175,7 +177,13 @@ impl Tail {
             if !self.is_finished(now) {
                 break;
             }
-            let (arena, found, _) = self.finish_front(now);
+            let (arena, found) = match self.finish_into_next(now) {
+                Some(joined) => joined,
+                None => {
+                    let (arena, found, _) = self.finish_front(now);
+                    (arena, found)
+                }
+            };
             self.rotations += 1;
             if !found.lines.is_empty() {
                 return Ok(self.batch(arena, found, now));
@@ -213,7 +221,7 @@ impl Tail {
     /// Begins with a file's first byte, or where it was left if it was in front before.
     fn start(&mut self, opened: Opened, now: Now) -> Result<bool, Error> {
         let identity = opened.identity;
-        let file = match self.opened(&opened) {
+        let file = match self.opened(&opened, self.cutter.offset) {
             Ok(file) => file,
             Err(error) => {
                 // It is the next one still.
@@ -227,8 +235,8 @@ impl Tail {
         Ok(true)
     }
 
-    fn opened(&self, opened: &Opened) -> io::Result<OpenFile> {
-        let (mark, base, own) = (self.mark_of(opened), self.cutter.offset, opened.try_clone()?);
+    fn opened(&self, opened: &Opened, base: u64) -> io::Result<OpenFile> {
+        let (mark, own) = (self.mark_of(opened, base), opened.try_clone()?);
         match opened.packing {
             Some(packing) => OpenFile::packed(own, packing, base),
             None if mark.position == 0 => Ok(OpenFile::fresh(own, base)),
@@ -236,10 +244,10 @@ impl Tail {
         }
     }
 
-    /// Where the reading of `opened` will begin, as the next of the stream.
-    fn mark_of(&self, opened: &Opened) -> Mark {
+    /// Where the reading of `opened` will begin, as the next of the stream at its offset `base`.
+    fn mark_of(&self, opened: &Opened, base: u64) -> Mark {
         let Opened { identity, size, modified, .. } = *opened;
-        let (base, previous) = (self.cutter.offset, self.previous);
+        let previous = self.previous;
         match self.left.iter().rev().find(|mark| mark.identity.is(&identity)) {
             Some(left) => Mark { base: base - left.position, skip: None, previous, ..*left },
             None => Mark::start(identity, base, size, modified, previous),
@@ -247,6 +255,7 @@ impl Tail {
     }
 
     fn put_front(&mut self, file: OpenFile, now: Now) {
+        self.cutter.hold_nothing();
         self.front = Front::Open(Box::new(file));
         self.state = SourceState::Following;
         self.displaced = false;
@@ -275,6 +284,9 @@ impl Tail {
 
     /// Reads the front file on; `None` at its end.
     fn read_front(&mut self, now: Now) -> Result<Option<RawBatch>, Error> {
+        if self.cutter.holds_lines() && self.is_disturbed().map_err(Error::Open)? {
+            return Ok(self.release(now));
+        }
         for _ in 0..MAX_BLOCKS {
             if self.steps_back(now).map_err(Error::Open)? {
                 return Ok(None);
@@ -288,6 +300,9 @@ impl Tail {
             }
             let block = file.read_block(self.limits.batch_bytes).map_err(failed)?;
             let Block::Bytes { arena, start, scanned, more } = block else {
+                if self.cutter.holds_lines() {
+                    return Ok(self.release(now));
+                }
                 if file.is_unread() {
                     continue;
                 }
@@ -300,13 +315,13 @@ impl Tail {
                 self.quiet_since = now.uptime;
             }
             let mut found = Found::default();
-            let rest = self.cutter.cut(&arena, start, scanned, now.observed, &mut found);
+            let rest = self.cutter.cut(&arena, start, scanned, more, now.observed, &mut found);
             let arena = file.advance(arena, start, rest);
             if let Some(batch) = self.batch(arena, found, now) {
                 return Ok(Some(batch));
             }
             if !more {
-                return Ok(self.overdue_partial(now));
+                return Ok(self.overdue(now));
             }
         }
         // Deep in an oversize line: others want their turn, and what was skipped need not be read again.
@@ -314,67 +329,30 @@ impl Tail {
         Ok(self.batch(Vec::new(), Found::default(), now))
     }
 
-    /// The unfinished last line, if it has waited for long enough.
-    fn overdue_partial(&mut self, now: Now) -> Option<RawBatch> {
-        let timeout = self.limits.partial_line_timeout?;
+    /// What was held, if it has waited for long enough.
+    fn overdue(&mut self, now: Now) -> Option<RawBatch> {
+        let quiet = now.uptime.saturating_sub(self.quiet_since);
+        let goes_on = self.has_next_content();
         let Front::Open(file) = &mut self.front else { return None };
-        if file.partial_bytes() == 0 || now.uptime < self.quiet_since + timeout {
-            return None;
-        }
-        let (arena, start) = file.take_partial();
+        let due = |timeout: Option<Duration>| timeout.is_some_and(|timeout| quiet >= timeout);
         let mut found = Found::default();
-        self.cutter.finish(&arena, start, now.observed, &mut found);
-        self.batch(arena, found, now)
-    }
-
-    /// The content was truncated or written anew: what is known to be unread is lost, the new content is next.
-    fn rewritten(&mut self, now: Now) -> Option<RawBatch> {
-        let previous = self.previous;
-        let (arena, found, file) = self.finish_front(now);
-        // What stands where it stood is no landmark among rotated files.
-        self.previous = previous;
-        self.rotations += 1;
-        if let Some(file) = file {
-            self.forget(&file.identity);
-            self.put_front(file.into_restarted(self.cutter.offset), now);
-            self.unsaved = true;
+        if file.partial_bytes() > 0 && due(self.limits.partial_line_timeout) {
+            let (arena, start) = file.take_partial();
+            self.cutter.finish(&arena, start, now.observed, &mut found);
+            return self.batch(arena, found, now);
         }
-        self.batch(arena, found, now)
+        let waits = self.cutter.holds_lines() && !goes_on;
+        if waits && due(Some(self.limits.multiline_timeout)) { self.release(now) } else { None }
     }
 
-    /// Ends the front file: its unfinished line is handed over as it is, and unread bytes are lost.
-    fn finish_front(&mut self, now: Now) -> (Vec<u8>, Found, Option<Box<OpenFile>>) {
+    /// Hands over the lines that were held for more of their record.
+    fn release(&mut self, now: Now) -> Option<RawBatch> {
+        let Front::Open(file) = &mut self.front else { return None };
         let mut found = Found::default();
-        let Front::Open(mut file) = std::mem::replace(&mut self.front, Front::None) else {
-            return (Vec::new(), found, None);
-        };
-        let (arena, start) = file.take_partial();
-        self.cutter.finish(&arena, start, now.observed, &mut found);
-        if let Some(damage) = file.damage() {
-            warn!("{}: a compressed file of it cannot be read to its end: {damage}", self.source);
-            let (start, end) = (self.cutter.offset, self.cutter.offset.max(file.base + file.size));
-            found.gaps.push(Gap { start, end, observed: now.observed, reason: GapReason::Decode });
-            self.cutter.offset = end;
-        }
-        self.cutter.lose(file.base + file.size, now.observed, &mut found);
-        self.unsaved = true;
-        self.leave(file.mark(&self.cutter, self.previous));
-        self.previous.push(file.past());
-        (arena, found, Some(file))
-    }
-
-    /// The file of `identity` may hold something else now: only the content that was read of it is known still.
-    fn forget(&mut self, identity: &Identity) {
-        let known = self.left.iter_mut().filter(|left| left.identity.is(identity));
-        known.for_each(|left| left.identity = Identity::NONE);
-    }
-
-    /// Remembers a file that was read.
-    fn leave(&mut self, mark: Mark) {
-        if self.left.len() == MAX_LEFT {
-            self.left.pop_front();
-        }
-        self.left.push_back(mark);
+        let (arena, start) = file.take_held();
+        let rest = self.cutter.finish_lines(start, &mut found);
+        let arena = file.advance(arena, start, rest);
+        self.batch(arena, found, now)
     }
 
     /// Looks where the path leads now, and opens what has come to stand there.
@@ -394,7 +372,7 @@ impl Tail {
             Ok(_) if self.next.len() >= MAX_SUCCESSORS => return,
             Ok(_) => match refusal::open(&self.path) {
                 Ok(opened) => {
-                    let mark = file.mark(&self.cutter, self.previous);
+                    let mark = file.mark(self.cutter.skip, self.previous);
                     if self.next.is_empty() {
                         self.quiet_since = now.uptime;
                     }
@@ -412,24 +390,6 @@ impl Tail {
         if let Err(error) = self.closed(closed) {
             self.state = SourceState::Failed(error.to_string());
             self.last_error = Some(error.to_string());
-        }
-    }
-
-    /// Whether the front file, read to its end, can be left.
-    fn is_finished(&self, now: Now) -> bool {
-        let Front::Open(file) = &self.front else { return false };
-        let quiet = now.uptime.saturating_sub(self.quiet_since);
-        match self.next.front() {
-            None if self.is_archive => self.displaced && quiet >= self.limits.rotation_grace,
-            Some(_) if file.is_static => true,
-            None => self.state == SourceState::Missing && quiet >= DELETED_HOLD && file.is_deleted(),
-            // Two rotations on, nobody writes to it any more.
-            Some(_) if self.next.len() > 1 => true,
-            // While its successor is empty the writer may not have been told yet.
-            Some(opened) => {
-                let wait = if opened.size_now() > 0 { self.limits.rotation_grace } else { DELETED_HOLD };
-                quiet >= wait && (opened.size_now() > 0 || file.is_deleted())
-            }
         }
     }
 
@@ -461,7 +421,7 @@ fn last_line_end(opened: &Opened, max_line_bytes: usize) -> Result<u64, Error> {
     let len = usize::try_from(opened.size).unwrap_or(usize::MAX).min(max_line_bytes);
     let start = opened.size - len as u64;
     let tail = read_exactly(&opened.file, start, len)?.unwrap_or_default();
-    Ok(match memchr::memrchr(b'\n', &tail) {
+    Ok(match memrchr(b'\n', &tail) {
         Some(at) => start + at as u64 + 1,
         None if start == 0 => 0,
         None => opened.size,

@@ -65,6 +65,7 @@ fn batches(bytes: &[u8]) -> impl Iterator<Item = RawBatch> + '_ {
                 span: Span::new(at - start, at - start + len),
                 offset: at as u64,
                 newline: true,
+                joined: false,
             });
             at = (at + len + 1).min(bytes.len());
         }

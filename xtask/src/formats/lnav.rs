@@ -1,8 +1,11 @@
 //! lnav: samples of its formats and its test logs.
 
+use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 
 use anyhow::Result;
+use fs_err as fs;
+use serde_json::Value;
 
 use super::explained::{Explainer, normal};
 use super::loghub::same_severity;
@@ -14,19 +17,11 @@ pub(super) fn judge(explainer: &Explainer, data: &Path) -> Result<Vec<Score>> {
     let mut severity = Score::new("severity", 92.0, 97.0);
     let mut joined = Score::new("continuation lines joined", 95.0, 99.0);
     for file in all.chunk_by(|a, b| (&a["source"], &a["file"]) == (&b["source"], &b["file"])) {
-        let texts: Vec<&str> = file.iter().map(|line| text(line, "line")).collect();
-        let starts: Vec<usize> = texts
-            .iter()
-            .scan(0, |next, text| {
-                let start = *next;
-                *next += text.split('\n').count();
-                Some(start)
-            })
-            .collect();
-        let lines: Vec<&str> = texts.iter().flat_map(|text| text.split('\n')).collect();
+        let (written, starts) = lines_of(file, data)?;
+        let lines: Vec<&str> = written.lines().collect();
         let found = explainer.explain(&lines, "2016-01-01T00:00:00Z", "UTC")?;
         for (line, start) in file.iter().zip(starts) {
-            let found = found[start].as_ref();
+            let found = found.get(start).and_then(Option::as_ref);
             let miss = |is: &str, not: &str| {
                 format!("{}: {is:?} not {not:?}: {}", text(line, "format"), text(line, "line"))
             };
@@ -55,4 +50,29 @@ pub(super) fn judge(explainer: &Explainer, data: &Path) -> Result<Vec<Score>> {
         }
     }
     Ok(vec![time, severity, joined])
+}
+
+/// The lines of one file, and where those begin that something is said of. Samples have no file.
+fn lines_of(annotations: &[Value], data: &Path) -> Result<(String, Vec<usize>)> {
+    let is_file = annotations.iter().all(|line| line["source"] == "logfile");
+    if is_file {
+        let path = data.join("lnav/logfiles").join(text(&annotations[0], "file"));
+        let written = String::from_utf8_lossy(&fs::read(path)?).into_owned();
+        // lnav numbers lines by their time; those that are alike come in their order.
+        let mut places: HashMap<&str, VecDeque<usize>> = HashMap::new();
+        for (place, line) in written.lines().enumerate() {
+            places.entry(line).or_default().push_back(place);
+        }
+        let mut place = |line: &Value| places.get_mut(text(line, "line")).and_then(VecDeque::pop_front);
+        let starts = annotations.iter().map(|line| place(line).unwrap_or(usize::MAX)).collect();
+        return Ok((written, starts));
+    }
+    let mut written = String::new();
+    let mut starts = Vec::new();
+    for line in annotations {
+        starts.push(written.lines().count());
+        written += text(line, "line");
+        written.push('\n');
+    }
+    Ok((written, starts))
 }

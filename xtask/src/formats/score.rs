@@ -36,7 +36,7 @@ impl Score {
 
     #[expect(clippy::cast_precision_loss, reason = "no data set has so many lines that it shows")]
     fn share(&self) -> f64 {
-        if self.all == 0 { 100.0 } else { self.right as f64 * 100.0 / self.all as f64 }
+        if self.all == 0 { 0.0 } else { self.right as f64 * 100.0 / self.all as f64 }
     }
 }
 

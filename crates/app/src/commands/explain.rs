@@ -1,14 +1,16 @@
 //! `taffrail explain`: what lines become, and why.
 
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufWriter, Read, Write};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use fs_err as fs;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use taffrail_parse::{Context, Explanation, Parser};
-use taffrail_record::{AttributeKind, Timestamp};
+use taffrail_parse::{Context, Explanation, Joiner, Parser};
+use taffrail_record::{AttributeKind, Checkpoint, Timestamp};
 use taffrail_serve::api::{parse_time, rfc3339};
+use taffrail_source::{Fill, Limits, Reading, Stopped, read_lines};
 
 use super::columns::{width, wrap};
 use crate::cli::ExplainArgs;
@@ -62,11 +64,8 @@ pub(crate) fn run(args: &ExplainArgs, config: &Config, terminal: Terminal) -> an
         lines: 0,
     };
     match (&args.file, args.line.as_deref()) {
-        (Some(path), _) => {
-            let file = fs::File::open(path)?;
-            explainer.all(BufReader::new(file), config.max_line_bytes)?;
-        }
-        (None, None | Some("-")) => explainer.all(io::stdin().lock(), config.max_line_bytes)?,
+        (Some(path), _) => explainer.all(fs::File::open(path)?, config.max_line_bytes)?,
+        (None, None | Some("-")) => explainer.all(io::stdin(), config.max_line_bytes)?,
         (None, Some(line)) => explainer.all(line.as_bytes(), config.max_line_bytes)?,
     }
     explainer.out.flush()?;
@@ -85,39 +84,44 @@ struct Explainer<W: Write> {
 }
 
 impl<W: Write> Explainer<W> {
-    fn all(&mut self, mut input: impl BufRead, max_line_bytes: u64) -> anyhow::Result<()> {
-        let mut line = Vec::new();
-        loop {
-            line.clear();
-            // One byte more than the newline tells that the line goes on.
-            if input.by_ref().take(max_line_bytes + 1).read_until(b'\n', &mut line)? == 0 {
-                return Ok(());
+    fn all(&mut self, mut input: impl Read, max_line_bytes: u64) -> anyhow::Result<()> {
+        let limits = Limits {
+            max_line_bytes: usize::try_from(max_line_bytes).unwrap_or(usize::MAX),
+            multiline: Some(Arc::new(Joiner::default())),
+            ..Limits::default()
+        };
+        let (source, fill) = ("explained".into(), Fill::Available);
+        let reading = Reading { source, from: Checkpoint::default(), limits, fill, clock: now };
+        let mut written = Ok(());
+        let read = read_lines(&mut input, &reading, &mut |batch| {
+            for line in &batch.lines {
+                let explanation = self.parser.explain(line.span.of(&batch.bytes), self.observed);
+                written = self.write(&explanation).context("cannot write");
+                self.lines += explanation.lines as u64;
+                if written.is_err() {
+                    return Err(Stopped);
+                }
             }
-            if line.last() != Some(&b'\n') && line.len() as u64 > max_line_bytes {
-                line.truncate(usize::try_from(max_line_bytes).unwrap_or(usize::MAX));
-                input.skip_until(b'\n')?;
-            }
-            if line.last() == Some(&b'\n') {
-                line.pop();
-            }
-            self.lines += 1;
-            let explanation = self.parser.explain(&line, self.observed);
-            self.write(&explanation).context("cannot write")?;
-        }
+            Ok(())
+        });
+        written?;
+        read?;
+        Ok(())
     }
 
     fn write(&mut self, explanation: &Explanation) -> anyhow::Result<()> {
         if self.json {
-            let line = serde_json::to_string(&explained(explanation, self.lines))?;
+            let line = serde_json::to_string(&explained(explanation, self.lines + 1))?;
             let line = if self.terminal.stdout { escape_json(&line) } else { line.into() };
             writeln!(self.out, "{line}")?;
             return Ok(());
         }
-        if self.lines > 1 {
+        if self.lines > 0 {
             writeln!(self.out)?;
         }
         for (label, value) in self.told(explanation) {
-            for (index, part) in wrap(&escape(&value), width(self.terminal) - LABEL).iter().enumerate() {
+            let lines = value.split('\n').flat_map(|line| wrap(&escape(line), width(self.terminal) - LABEL));
+            for (index, part) in lines.enumerate() {
                 let label = if index == 0 { label } else { "" };
                 writeln!(self.out, "{}{part}", self.terminal.faint(&format!("{label:<LABEL$}")))?;
             }
@@ -130,7 +134,11 @@ impl<W: Write> Explainer<W> {
         let severity = explanation.severity.name();
         let guessed =
             if explanation.severity_guessed { ", guessed from the message: no field says it" } else { "" };
-        let mut all = vec![("format", explanation.format.to_owned())];
+        let joined = match explanation.lines {
+            1 => String::new(),
+            lines => format!(", {lines} lines"),
+        };
+        let mut all = vec![("format", format!("{}{joined}", explanation.format))];
         all.extend(self.time(explanation));
         all.push(("severity", format!("{severity}{guessed}")));
         all.extend(explanation.node.clone().map(|node| ("node", node)));
@@ -182,7 +190,7 @@ fn explained(explanation: &Explanation, line: u64) -> Explained<'_> {
     }
     Explained {
         line,
-        lines: 1,
+        lines: explanation.lines as u64,
         format: explanation.format,
         timestamp: explanation.timestamp.map(rfc3339),
         timestamp_text: explanation.time_text.as_deref(),

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 use taffrail_serve::api::Record;
 
 use crate::exit::UsageError;
-use crate::terminal::{Terminal, escape, escape_json};
+use crate::terminal::{Terminal, escape, escape_json, escape_lines};
 
 /// How records are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,7 +43,7 @@ impl<W: Write> RecordWriter<W> {
     pub(crate) fn write(&mut self, record: &Record) -> anyhow::Result<()> {
         let line = match self.style {
             Style::Line => self.line(record),
-            Style::Raw => self.for_terminal(record.raw.as_deref().unwrap_or_default(), escape),
+            Style::Raw => self.for_terminal(record.raw.as_deref().unwrap_or_default(), escape_lines),
             Style::Json => self.for_terminal(&serde_json::to_string(record)?, escape_json),
         };
         self.out.write_all(line.as_bytes())?;
@@ -68,8 +68,17 @@ impl<W: Write> RecordWriter<W> {
         let names =
             names.iter().filter(|name| !name.is_empty()).map(AsRef::as_ref).collect::<Vec<_>>().join(" ");
         let colon = if names.is_empty() { "" } else { ": " };
-        format!("{} {severity} {names}{colon}{}", self.terminal.faint(&time), escape(&record.body))
+        let body =
+            if self.terminal.stdout { indented(&record.body) } else { escape(&record.body).into_owned() };
+        format!("{} {severity} {names}{colon}{body}", self.terminal.faint(&time))
     }
+}
+
+/// A message of several lines, all but the first of which cannot be taken for a record.
+fn indented(body: &str) -> String {
+    let lines: Vec<_> =
+        body.split('\n').map(|line| escape(line.strip_suffix('\r').unwrap_or(line))).collect();
+    lines.join("\n    ")
 }
 
 /// The local clock's reading of an RFC 3339 time, to the millisecond; anything else stays as it is.
@@ -129,7 +138,7 @@ mod tests {
         let text = write(Style::Line, false, false);
         assert_eq!(text, "2026-11-01T00:00:00.006000000Z ERROR    web-06 sshd: bad␛[2J␊second\n");
         let text = write(Style::Line, true, true);
-        assert!(text.contains("\x1b[1;31mERROR   \x1b[0m web-06 sshd: bad␛[2J␊second\n"), "{text}");
+        assert!(text.contains("\x1b[1;31mERROR   \x1b[0m web-06 sshd: bad␛[2J\n    second\n"), "{text}");
         assert!(!text.contains('T'), "{text}");
     }
 

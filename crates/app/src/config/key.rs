@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::source::priority;
 use super::value::Value;
-use super::{Config, LogLevel, SourceConfig, SourceKind, StartAt, ZoneChoice, listen, unit};
+use super::{Config, LogLevel, MultilineChoice, SourceConfig, SourceKind, StartAt, ZoneChoice, listen, unit};
 
 /// Smallest `max_line`: shorter limits would cut ordinary lines.
 const MAX_LINE_MIN: u64 = 1 << 10;
@@ -366,6 +366,20 @@ pub(crate) static KEYS: &[Key] = &[
         doc: "The time zone of timestamps that are written without one. For files from machines elsewhere.",
         target: Target::Source(|source, value| {
             source.zone = ZoneChoice::from_text(value.text()?)?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "source.multiline",
+        form: "\"auto\", \"off\" or a regular expression",
+        default: Default::Text("auto"),
+        doc: "Which lines are one record. `auto` joins stack traces, indented text, what container runtimes have split, and \
+              lines without a time after one with a time; with `off` every line is a record; a regular expression \
+              matches the first line of each record, for programs that nothing else helps with. A record that may go on \
+              is held for half a second at most; it ends after 1,000 lines or `max_line` bytes. Journals keep their own \
+              records.",
+        target: Target::Source(|source, value| {
+            source.multiline = MultilineChoice::from_text(value.text()?)?;
             Ok(())
         }),
     },

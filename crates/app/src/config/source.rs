@@ -1,6 +1,10 @@
 //! What one `[[source]]` says.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use taffrail_parse::{FirstLine, Joiner};
+use taffrail_record::Multiline;
 
 use super::key::{self, Default, Target};
 use super::value::Value;
@@ -34,6 +38,8 @@ pub(crate) struct SourceConfig {
     pub priority: Option<u8>,
     /// The zone of timestamps that name none.
     pub zone: ZoneChoice,
+    /// Which lines are one record.
+    pub multiline: MultilineChoice,
 }
 
 /// What a source is.
@@ -80,6 +86,38 @@ pub(crate) enum ZoneChoice {
     Offset(i16),
 }
 
+/// Which lines are one record.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum MultilineChoice {
+    /// Those that belong together as programs write them.
+    Auto,
+    /// Each.
+    Off,
+    /// Those from one line that this regular expression matches to the next.
+    FirstLine(String),
+}
+
+impl MultilineChoice {
+    pub(super) fn from_text(text: &str) -> Result<Self, String> {
+        let choice = match text {
+            "auto" => Self::Auto,
+            "off" => Self::Off,
+            "" => return Err("an empty pattern; \"auto\" or \"off\" is possible".to_owned()),
+            pattern => Self::FirstLine(pattern.to_owned()),
+        };
+        choice.joiner().map(|_| choice)
+    }
+
+    /// What joins lines so; none where each is a record.
+    pub(crate) fn joiner(&self) -> Result<Option<Arc<dyn Multiline>>, String> {
+        Ok(match self {
+            Self::Auto => Some(Arc::new(Joiner::default())),
+            Self::Off => None,
+            Self::FirstLine(pattern) => Some(Arc::new(FirstLine::new(pattern)?)),
+        })
+    }
+}
+
 impl ZoneChoice {
     pub(crate) fn from_text(text: &str) -> Result<Self, String> {
         let wrong =
@@ -113,6 +151,7 @@ impl SourceConfig {
             identifiers: Vec::new(),
             priority: None,
             zone: ZoneChoice::Local,
+            multiline: MultilineChoice::Auto,
         };
         for key in key::KEYS {
             if let (Default::Text(text), Target::Source(set)) = (&key.default, &key.target) {

@@ -94,9 +94,11 @@ fn many_lines_of_many_formats_come_out_byte_for_byte() {
     let path = site.write("many.log", &bytes);
     let ran = site.run(&["import", path.to_str().unwrap()]).expect(0);
     let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
-    assert!(ran.text().starts_with(&format!("{lines} lines, 3.0 MiB in ")), "{}", ran.text());
+    let records = site.sql("SELECT count(*) AS n FROM logs")[0]["n"].as_u64().unwrap();
+    assert!((lines as u64 * 9 / 10..lines as u64).contains(&records), "free text after a time belongs to it");
+    let sums = format!("{lines} lines in {records} records, 3.0 MiB in ");
+    assert!(ran.text().starts_with(&sums), "{}", ran.text());
     assert!(site.export(&site.source("many.log")) == bytes, "the export is another");
-    assert_eq!(site.sql("SELECT count(*) AS n FROM logs")[0]["n"], lines);
 }
 
 #[test]

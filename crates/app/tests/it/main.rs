@@ -13,6 +13,7 @@ mod journal;
 mod leveredge;
 mod live;
 mod logrotate;
+mod multiline;
 mod odd;
 mod pipes;
 mod program;

@@ -6,6 +6,7 @@
 //! patterns = ["{time} {level} {service:name}: {body}"]
 //! service = "hadoop"     # of lines that name none
 //! levels = { W = "warning" }   # words that only this format means so
+//! multiline = { all = true }   # which lines belong to a record, see `Lines`
 //!
 //! [[samples]]
 //! line = "..."
@@ -21,7 +22,7 @@ use std::sync::LazyLock;
 
 use taffrail_record::{AttributeKind, Severity};
 
-use self::definition::Definition;
+use self::definition::{Definition, Lines};
 use super::access::severity_of_class;
 use crate::clock::Clock;
 use crate::draft::{Draft, DraftAttribute, Name, Place};
@@ -50,13 +51,14 @@ struct Format {
     patterns: Vec<Pattern>,
     levels: Vec<(String, Severity)>,
     service: Option<String>,
+    multiline: Lines,
     #[cfg_attr(not(test), expect(dead_code, reason = "the tests read them"))]
     samples: Vec<definition::Sample>,
 }
 
 impl Format {
     fn read(text: &str) -> Result<Self, String> {
-        let Definition { name, about: _, patterns, levels, service, samples } =
+        let Definition { name, about: _, patterns, levels, service, multiline, samples } =
             toml::from_str(text).map_err(|error| error.to_string())?;
         let pattern = |text: &String| Pattern::new(text).map_err(|error| format!("`{text}`: {error}"));
         let patterns = patterns.iter().map(pattern).collect::<Result<_, _>>()?;
@@ -65,7 +67,7 @@ impl Format {
             None => Err(format!("`{level}` is no severity")),
         };
         let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
-        Ok(Self { name, patterns, levels, service, samples })
+        Ok(Self { name, patterns, levels, service, multiline, samples })
     }
 
     fn level(&self, word: &[u8]) -> Option<Severity> {
@@ -87,6 +89,51 @@ fn candidates(formats: &[Format], byte: u8, text: bool) -> Vec<(usize, usize)> {
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     FILES.iter().map(|(name, _)| *name)
 }
+
+/// Which lines belong to the record of the one before.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Follows {
+    /// Those that have neither a time nor a level.
+    Timeless,
+    /// All that have no time.
+    All,
+}
+
+/// Which lines belong to a record whose first line is of the format `name`.
+pub(crate) fn follows(name: &str) -> Follows {
+    let format = FORMATS.iter().find(|format| format.name == name);
+    if format.is_some_and(|format| format.multiline.all) { Follows::All } else { Follows::Timeless }
+}
+
+/// The text that a record begins with: format, and the text's place among those of the format.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Begins(usize, usize);
+
+impl Begins {
+    /// Whether a line of `next` belongs to a record that begins with this.
+    pub(crate) fn comes_before(self, next: Self) -> bool {
+        self.0 == next.0 && self.1 < next.1
+    }
+}
+
+/// The text that `line` begins with, if a record of some format does.
+pub(crate) fn begins(line: &[u8]) -> Option<Begins> {
+    let texts = &BEGINNINGS[usize::from(*line.first()?)];
+    texts.iter().find(|(text, _)| line.starts_with(text.as_bytes())).map(|(_, begins)| *begins)
+}
+
+/// By a line's first byte, the texts that records begin with.
+static BEGINNINGS: LazyLock<Vec<Vec<(&str, Begins)>>> = LazyLock::new(|| {
+    let mut found = vec![Vec::new(); 256];
+    for (format, Format { multiline, .. }) in FORMATS.iter().enumerate() {
+        for (place, text) in multiline.begins.iter().enumerate() {
+            if let Some(first) = text.bytes().next() {
+                found[usize::from(first)].push((text.as_str(), Begins(format, place)));
+            }
+        }
+    }
+    found
+});
 
 /// Which patterns are tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,7 +171,7 @@ pub(super) fn parse(
                 draft.severity = found.captures.iter().find_map(|capture| of_status(capture, line));
             }
             if let (None, Some(service)) = (draft.service, &format.service) {
-                draft.service = Some(draft.own_text(service));
+                draft.service = Some(draft.own_text(service.as_bytes()));
             }
             return Some(&format.name);
         }

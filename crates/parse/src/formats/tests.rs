@@ -21,7 +21,7 @@ pub(crate) fn raw(lines: &[&[u8]]) -> RawBatch {
         let start = bytes.len();
         bytes.extend_from_slice(line);
         let span = Span::new(start, bytes.len());
-        raw_lines.push(RawLine { span, offset: start as u64, newline: true });
+        raw_lines.push(RawLine { span, offset: start as u64, newline: true, joined: line.contains(&b'\n') });
         bytes.push(b'\n');
     }
     RawBatch {

@@ -131,7 +131,7 @@ fn layouts_and_keys_are_bounded() {
 #[test]
 fn a_span_outside_of_the_bytes_is_an_empty_line() {
     let mut raw = raw(&[b"abc"]);
-    raw.lines.push(RawLine { span: Span::new(3, 30), offset: 3, newline: true });
+    raw.lines.push(RawLine { span: Span::new(3, 30), offset: 3, newline: true, joined: false });
     let batch = parser().parse(raw);
     assert_eq!((batch.len(), batch.bytes(batch.records()[1].raw)), (2, &b""[..]));
 }
@@ -188,7 +188,7 @@ proptest! {
         ends.sort_unstable();
         raw.lines = ends
             .windows(2)
-            .map(|pair| RawLine { span: Span::new(pair[0], pair[1]), offset: pair[0] as u64, newline: true })
+            .map(|pair| RawLine { span: Span::new(pair[0], pair[1]), offset: pair[0] as u64, newline: true, joined: false })
             .collect();
         let (bytes, spans) = (raw.bytes.clone(), raw.lines.clone());
         let batch = parser().parse(raw);

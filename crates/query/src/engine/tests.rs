@@ -83,6 +83,7 @@ fn world(lines: u64, per_batch: u64, flush_every: u64) -> World {
                 span: Span::new(at - start, stream.len() - start),
                 offset: at as u64,
                 newline: true,
+                joined: false,
             });
             stream.push(b'\n');
             number += 1;

@@ -114,7 +114,12 @@ impl Entries {
         if whole {
             self.order.sort(&mut self.arena[start..]);
         }
-        self.lines.push(RawLine { span: Span::new(start, end), offset: self.offset, newline: whole });
+        self.lines.push(RawLine {
+            span: Span::new(start, end),
+            offset: self.offset,
+            newline: whole,
+            joined: false,
+        });
         let kept_end = self.offset + (end - start) as u64;
         // The newline belongs to the line.
         self.offset = kept_end + self.dropped + 1;

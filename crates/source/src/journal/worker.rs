@@ -93,7 +93,7 @@ impl Worker {
         sink: Box<dyn Sink>,
         clock: fn() -> Timestamp,
     ) -> Self {
-        let limits = config.limits.checked();
+        let limits = config.limits.clone().checked();
         let mark = checkpoint.as_ref().and_then(Mark::decode);
         if let (Some(checkpoint), None) = (&checkpoint, &mark)
             && !checkpoint.state.is_empty()

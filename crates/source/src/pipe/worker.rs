@@ -71,7 +71,8 @@ impl Worker {
         clock: fn() -> Timestamp,
     ) -> Self {
         let limits = config.limits.checked();
-        let max_line_bytes = limits.max_line_bytes;
+        let mut cutter = Cutter::new(&limits);
+        (cutter.offset, cutter.lines) = (offset, lines);
         Self {
             source: config.place.source().into(),
             place: config.place,
@@ -79,7 +80,7 @@ impl Worker {
             post,
             sink,
             clock,
-            cutter: Cutter { offset, lines, skip: None, max_line_bytes },
+            cutter,
             partial: Vec::new(),
             scanned: 0,
             last_bytes: Instant::now(),
@@ -145,7 +146,7 @@ impl Worker {
                     return self.finish_line();
                 }
             }
-            let wait = self.finish_late_line(now)?.min(look_at.saturating_duration_since(now));
+            let wait = self.finish_late(now)?.min(look_at.saturating_duration_since(now));
             if !full {
                 if !self.post.wait(&[pipe.fd.as_fd()], wait) {
                     continue;
@@ -184,7 +185,7 @@ impl Worker {
         self.finish_line()
     }
 
-    /// Reads once and hands over the lines that are complete.
+    /// Reads once and hands over the records that are complete.
     fn read_once(&mut self, pipe: &Open) -> Result<Got, Stopped> {
         let scanned = self.scanned;
         let mut arena = std::mem::take(&mut self.partial);
@@ -205,8 +206,9 @@ impl Worker {
         }
         self.last_bytes = Instant::now();
         let observed = (self.clock)();
+        let more = arena.len() - start == READ_BYTES;
         let mut found = Found::default();
-        let rest = self.cutter.cut(&arena, 0, scanned, observed, &mut found);
+        let rest = self.cutter.cut(&arena, 0, scanned, more, observed, &mut found);
         if found.lines.is_empty() && rest == 0 {
             // The line goes on: read on behind it instead of copying it.
             self.scanned = arena.len();
@@ -219,17 +221,37 @@ impl Worker {
         Ok(Got::Bytes)
     }
 
-    /// Hands over an unfinished line that has waited long enough; how long the next may wait.
-    fn finish_late_line(&mut self, now: Instant) -> Result<Duration, Stopped> {
-        let Some(timeout) = self.limits.partial_line_timeout.filter(|_| !self.partial.is_empty()) else {
-            return Ok(LOOK_INTERVAL);
-        };
-        let left = timeout.saturating_sub(now.duration_since(self.last_bytes));
-        if left.is_zero() {
-            self.finish_line()?;
-            return Ok(LOOK_INTERVAL);
+    /// Hands over what was held and has waited long enough; how long the rest may wait.
+    fn finish_late(&mut self, now: Instant) -> Result<Duration, Stopped> {
+        let quiet = now.duration_since(self.last_bytes);
+        let mut wait = LOOK_INTERVAL;
+        if self.cutter.holds_lines() {
+            let left = self.limits.multiline_timeout.saturating_sub(quiet);
+            if left.is_zero() {
+                self.finish_lines()?;
+            } else {
+                wait = wait.min(left);
+            }
         }
-        Ok(left)
+        if let Some(timeout) = self.limits.partial_line_timeout.filter(|_| !self.partial.is_empty()) {
+            let left = timeout.saturating_sub(quiet);
+            if left.is_zero() {
+                self.finish_line()?;
+            } else {
+                wait = wait.min(left);
+            }
+        }
+        Ok(wait)
+    }
+
+    /// The record that was held ends with the lines that are there.
+    fn finish_lines(&mut self) -> Result<(), Stopped> {
+        let mut arena = std::mem::take(&mut self.partial);
+        let mut found = Found::default();
+        let rest = self.cutter.finish_lines(0, &mut found);
+        self.partial = arena.split_off(rest);
+        self.scanned = self.partial.len();
+        self.hand_over(arena, found, (self.clock)())
     }
 
     /// The unfinished line is handed over as it is: its writer is gone.

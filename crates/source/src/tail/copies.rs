@@ -60,7 +60,7 @@ impl Tail {
         if file.is_static {
             return Ok(false);
         }
-        let (mark, identity) = (file.mark(&self.cutter, self.previous), file.identity);
+        let (mark, identity) = (file.mark(self.cutter.skip, self.previous), file.identity);
         match self.copied(&mark, file.head(), file.partial())? {
             Some(Copy::Whole(path, copy)) => {
                 info!("{} was truncated: the rest is read from {}", self.source, path.display());
@@ -103,6 +103,17 @@ pub(super) fn is_beginning(missed: &Opened, next: &Opened) -> io::Result<bool> {
         return Ok(false);
     }
     Ok(matches!(Likeness::of(next.try_clone()?, &end, b"")?, Likeness::Whole(_)))
+}
+
+/// Whether a compressed file is that of `mark`, though it has less than was read: it was written to meanwhile. No other
+/// file with the same beginning was written to last while that one stood at the path.
+pub(super) fn is_packed_early(packed: &Opened, mark: &Mark) -> io::Result<bool> {
+    let at_the_path = mark.identity.birth.is_some_and(|birth| birth <= packed.modified.0)
+        && packed.modified <= mark.modified;
+    if packed.packing.is_none() || !at_the_path {
+        return Ok(false);
+    }
+    Ok(matches!(Likeness::of(packed.try_clone()?, mark, b"")?, Likeness::Beginning))
 }
 
 /// Whether `packed` is the compressed form of `original`. Times do not prove it: a copy and the truncation of its

@@ -22,8 +22,11 @@ impl Tail {
                 let unsettled =
                     !self.next.is_empty() || self.displaced || self.state != SourceState::Following;
                 let quiet = now.uptime.saturating_sub(self.quiet_since);
+                let waits = self.cutter.holds_lines() && !self.has_next_content();
+                let lines = waits.then(|| self.limits.multiline_timeout.saturating_sub(quiet));
                 let partial = self.limits.partial_line_timeout.filter(|_| file.partial_bytes() > 0);
-                if unsettled { Some(quiet.clamp(UNSETTLED_POLL, UNSETTLED_POLL_MAX)) } else { partial }
+                let unsettled = unsettled.then(|| quiet.clamp(UNSETTLED_POLL, UNSETTLED_POLL_MAX));
+                [unsettled.or(partial), lines].into_iter().flatten().min()
             }
         }
     }
@@ -38,9 +41,13 @@ impl Tail {
         &self.source
     }
 
-    /// Closes the file if it can be found and verified again. Returns whether no descriptor is held.
+    /// Closes the file if it can be found and verified again, and no record waits to go on. Returns whether no descriptor
+    /// is held.
     pub fn park(&mut self) -> bool {
         let Front::Open(file) = &self.front else { return true };
+        if self.cutter.holds_lines() {
+            return false;
+        }
         let here = fs::metadata(&self.path).is_ok_and(|metadata| Identity::of(&metadata).is(&file.identity));
         let waits = match self.next.front() {
             None => !here,
@@ -52,7 +59,7 @@ impl Tail {
         }
         self.displaced = waits;
         self.lag.parked_bytes = file.partial_bytes() as u64;
-        self.front = Front::Parked(Box::new(file.mark(&self.cutter, self.previous)));
+        self.front = Front::Parked(Box::new(file.mark(self.cutter.skip, self.previous)));
         self.next.clear();
         true
     }
@@ -112,12 +119,11 @@ impl Tail {
     /// Where it stands.
     pub fn checkpoint(&self) -> Checkpoint {
         let state = match &self.front {
-            Front::None => self
-                .next
-                .front()
-                .map_or(Resume::Between(self.previous), |opened| Resume::In(self.mark_of(opened))),
+            Front::None => self.next.front().map_or(Resume::Between(self.previous), |opened| {
+                Resume::In(self.mark_of(opened, self.cutter.offset))
+            }),
             Front::Parked(mark) => Resume::In(**mark),
-            Front::Open(file) => Resume::In(file.mark(&self.cutter, self.previous)),
+            Front::Open(file) => Resume::In(file.mark(self.cutter.skip, self.previous)),
         };
         Checkpoint { offset: self.cutter.offset, lines: self.cutter.lines, state: state.encode() }
     }

@@ -1,6 +1,6 @@
 //! What comes after the file in front, in order, though it may have been rotated several times before anyone looked.
 
-use super::copies::{end_of, is_beginning, is_copy, is_packed_form};
+use super::copies::{end_of, is_beginning, is_copy, is_packed_early, is_packed_form};
 use super::*;
 use crate::rotated::{Rotated, hold};
 
@@ -40,6 +40,22 @@ impl Tail {
         self.put_next(slipped.into_iter().chain([opened]));
         self.unsaved = true;
         Ok(true)
+    }
+
+    /// Whether the front file has another content than was read, or had one before it.
+    pub(super) fn is_disturbed(&self) -> io::Result<bool> {
+        let Front::Open(file) = &self.front else { return Ok(false) };
+        let Some((opened, seen)) = file.changed_unread()? else { return Ok(false) };
+        let younger: Vec<&Opened> = self.next.iter().collect();
+        Ok(!self.slipped(&opened, seen, &[], &younger)?.is_empty())
+    }
+
+    /// Whether something stood where the first of those that wait stands, and was copied and truncated since it was
+    /// seen last.
+    pub(super) fn missed_before(&self, next: &OpenFile, front: &Past) -> io::Result<bool> {
+        let Some((opened, seen)) = next.changed_unread()? else { return Ok(false) };
+        let younger: Vec<&Opened> = self.next.iter().skip(1).collect();
+        Ok(!self.slipped(&opened, seen, &[*front], &younger)?.is_empty())
     }
 
     /// Puts files before all that wait.
@@ -119,9 +135,9 @@ impl Tail {
                 warn!("{}: {} cannot be read: only .gz and .zst are", self.source, path.display());
                 continue;
             }
-            let mut copied = is_beginning(&missed, next)?;
+            let mut copied = is_beginning(&missed, next)? || self.was_packed_early(&missed)?;
             for mark in self.left.iter().chain(marks) {
-                copied = copied || is_copy(&missed, mark)?;
+                copied = copied || is_copy(&missed, mark)? || is_packed_early(&missed, mark)?;
             }
             if !copied {
                 info!("{} goes on in {}, rotated before it was read", self.source, path.display());
@@ -129,6 +145,24 @@ impl Tail {
             }
         }
         Ok(unread)
+    }
+
+    /// Whether a compressed file has the first bytes of one that is held open: who wrote to that had not been told yet
+    /// that it was rotated.
+    fn was_packed_early(&self, missed: &Opened) -> io::Result<bool> {
+        if missed.packing.is_none() {
+            return Ok(false);
+        }
+        let front = match &self.front {
+            Front::Open(file) if !file.is_static => Some(file.reopened()?),
+            _ => None,
+        };
+        for held in front.iter().chain(self.next.iter().filter(|held| held.packing.is_none())) {
+            if held.identity.birth < missed.identity.birth && is_beginning(missed, held)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Puts `opened` behind what stood at the path after `older` and was rotated away before anyone looked.

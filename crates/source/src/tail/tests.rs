@@ -1,6 +1,7 @@
 //! Every way a file can change, without threads.
 
 mod model;
+mod multiline;
 mod rotation;
 mod start;
 
@@ -35,7 +36,7 @@ impl Bench {
     fn with(limits: Limits) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.log");
-        let tail = Tail::new(path.clone(), None, StartAt::Beginning, limits);
+        let tail = Tail::new(path.clone(), None, StartAt::Beginning, limits.clone());
         let now = Now { observed: Timestamp(1), uptime: Duration::ZERO };
         Self {
             dir,
@@ -99,7 +100,8 @@ impl Bench {
     }
 
     fn restart(&mut self) {
-        self.tail = Tail::new(self.path.clone(), self.saved.as_ref(), StartAt::Beginning, self.limits);
+        self.tail =
+            Tail::new(self.path.clone(), self.saved.as_ref(), StartAt::Beginning, self.limits.clone());
     }
 
     /// Texts since the last call; `…` marks a line without newline.

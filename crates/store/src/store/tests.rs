@@ -38,7 +38,12 @@ fn raw_of(source: &str, observed: Timestamp, first: u64, count: u64) -> RawBatch
     for number in first..first + count {
         let start = bytes.len();
         bytes.extend_from_slice(line(number).as_bytes());
-        lines.push(RawLine { span: Span::new(start, bytes.len()), offset: number * 100, newline: true });
+        lines.push(RawLine {
+            span: Span::new(start, bytes.len()),
+            offset: number * 100,
+            newline: true,
+            joined: false,
+        });
         bytes.push(b'\n');
     }
     let checkpoint = Checkpoint {

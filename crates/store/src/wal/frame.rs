@@ -101,12 +101,15 @@ pub fn decode(payload: &[u8]) -> Option<(RawBatch, String)> {
         let offset = input.number()?.wrapping_add(expected.wrapping_add(skipped));
         let end = start.checked_add(length >> 1).filter(|end| *end <= payload.len() as u64)?;
         let span = Span::new(start as usize, end as usize);
-        raw_lines.push(RawLine { span, offset, newline: length & 1 == 1 });
+        raw_lines.push(RawLine { span, offset, newline: length & 1 == 1, joined: false });
         position = end;
         expected = offset.wrapping_add(length >> 1);
     }
     let bytes = input.bytes()?.to_vec();
     let inside = raw_lines.iter().all(|line| line.span.end() <= bytes.len());
+    for line in raw_lines.iter_mut().filter(|_| inside) {
+        line.joined = line.span.of(&bytes).contains(&b'\n');
+    }
     let checkpoint = Checkpoint { offset, lines, state };
     (inside && input.0.is_empty())
         .then_some((RawBatch { source, observed, bytes, lines: raw_lines, gaps, checkpoint }, origin))
@@ -161,7 +164,12 @@ mod tests {
 
     fn sample() -> RawBatch {
         let bytes = b"one\ntwo\r\n\nrest".to_vec();
-        let line = |start, end, offset, newline| RawLine { span: Span::new(start, end), offset, newline };
+        let line = |start, end, offset, newline| RawLine {
+            span: Span::new(start, end),
+            offset,
+            newline,
+            joined: false,
+        };
         RawBatch {
             source: "/var/log/a.log".into(),
             observed: Timestamp(-5),

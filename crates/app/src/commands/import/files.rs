@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use fs_err as fs;
+use taffrail_parse::Joiner;
 use taffrail_record::{Checkpoint, RawBatch, Timestamp};
 use taffrail_source::{Fill, Limits, MAGIC_BYTES, Now, Packing, Reading, StartAt, Stopped, Tail, read_lines};
 
@@ -44,6 +45,7 @@ impl Input {
             max_line_bytes: max_line_bytes as usize,
             batch_bytes: BATCH_BYTES,
             partial_line_timeout: Some(Duration::ZERO),
+            multiline: Some(Arc::new(Joiner::default())),
             ..Limits::default()
         };
         let checkpoint =

@@ -17,6 +17,7 @@ pub(super) struct Report {
     bar: Option<ProgressBar>,
     terminal: Terminal,
     lines: u64,
+    records: u64,
     bytes: u64,
     lost_bytes: u64,
     skipped: usize,
@@ -36,14 +37,25 @@ impl Report {
             )
         });
         let started = Instant::now();
-        Self { started, bar, terminal, lines: 0, bytes: 0, lost_bytes: 0, skipped: 0, failed: false }
+        Self {
+            started,
+            bar,
+            terminal,
+            lines: 0,
+            records: 0,
+            bytes: 0,
+            lost_bytes: 0,
+            skipped: 0,
+            failed: false,
+        }
     }
 
     /// Counts a batch that was read.
     pub(super) fn add(&mut self, batch: &RawBatch) {
         let bytes: u64 =
             batch.lines.iter().map(|line| u64::from(line.span.len) + u64::from(line.newline)).sum();
-        self.lines += batch.lines.len() as u64;
+        self.lines += batch.line_count();
+        self.records += batch.lines.len() as u64;
         self.bytes += bytes;
         self.lost_bytes += batch.gaps.iter().map(|gap| gap.end - gap.start).sum::<u64>();
         if let Some(bar) = &self.bar {
@@ -88,8 +100,9 @@ impl Report {
         let seconds = self.started.elapsed().as_secs_f64();
         let rate = self.lines as f64 / seconds.max(1e-9);
         println!(
-            "{} lines, {} in {seconds:.2} s ({rate:.0} lines/s)",
+            "{} lines{}, {} in {seconds:.2} s ({rate:.0} lines/s)",
             self.lines,
+            if self.records == self.lines { String::new() } else { format!(" in {} records", self.records) },
             escape(&unit::human_bytes(self.bytes))
         );
         if self.lost_bytes > 0 {

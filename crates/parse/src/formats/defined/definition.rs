@@ -21,8 +21,25 @@ pub(super) struct Definition {
     /// The service of lines that name none.
     #[serde(default)]
     pub(super) service: Option<String>,
+    /// See [`Lines`].
+    #[serde(default)]
+    pub(super) multiline: Lines,
     /// Lines, and what they must become.
     pub(super) samples: Vec<Sample>,
+}
+
+/// Which lines belong to a record of the format beside its first. Indented lines, stack traces and lines without time and
+/// level after one with a time always do.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Lines {
+    /// All without a time, even those with a level.
+    #[serde(default)]
+    pub(super) all: bool,
+    /// Texts that records begin with, in the order in which such lines follow each other inside one. All other lines
+    /// belong to the record before them.
+    #[serde(default)]
+    pub(super) begins: Vec<String>,
 }
 
 /// A line, and what it must become, read at 2026-11-20T00:00:00Z with the zone UTC.

@@ -176,7 +176,7 @@ impl Worker {
             return;
         }
         let checkpoint = self.checkpoints.remove(&source_name(&path));
-        let tail = Tail::new(path.clone(), checkpoint.as_ref(), self.start_at, self.config.limits);
+        let tail = Tail::new(path.clone(), checkpoint.as_ref(), self.start_at, self.config.limits.clone());
         let tail = if archive { tail.archive() } else { tail };
         self.found.0 += usize::from(!missing);
         match self.found.0 {

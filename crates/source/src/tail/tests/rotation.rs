@@ -241,7 +241,7 @@ fn deleted_files_are_given_up_when_they_are_too_large() {
 #[test]
 fn an_archive_is_read_once_and_never_what_rotation_moves_there() {
     let mut bench = Bench::new();
-    bench.tail = Tail::new(bench.path.clone(), None, StartAt::Beginning, bench.limits).archive();
+    bench.tail = Tail::new(bench.path.clone(), None, StartAt::Beginning, bench.limits.clone()).archive();
     bench.append("old\n");
     assert_eq!(bench.lines(), ["old"]);
     bench.append("older writers may go on\n");
@@ -250,7 +250,8 @@ fn an_archive_is_read_once_and_never_what_rotation_moves_there() {
     assert_eq!(bench.lines(), ["older writers may go on"]);
     assert!(matches!(bench.tail.status().state, SourceState::Refused(_)));
     bench.tail =
-        Tail::new(bench.path.clone(), bench.saved.as_ref(), StartAt::Beginning, bench.limits).archive();
+        Tail::new(bench.path.clone(), bench.saved.as_ref(), StartAt::Beginning, bench.limits.clone())
+            .archive();
     assert_eq!(bench.lines(), [""; 0]);
 }
 
@@ -367,5 +368,59 @@ fn tick(probe: &Path) {
     let before = written();
     while written() == before {
         std::thread::yield_now();
+    }
+}
+
+/// Compresses `name` as rotation does, before its writer has been told: what comes later has no name.
+fn compress_early(bench: &Bench, name: &str, late: &str) {
+    let path = bench.beside(name);
+    let modified = fs::metadata(&path).unwrap().modified().unwrap();
+    let packed = bench.beside(&format!("{name}.gz"));
+    std::thread::sleep(Duration::from_millis(20));
+    fs::write(&packed, gzip(&fs::read(&path).unwrap())).unwrap();
+    fs::OpenOptions::new().write(true).open(&packed).unwrap().set_modified(modified).unwrap();
+    append(&path, late.as_bytes());
+    fs::remove_file(&path).unwrap();
+}
+
+#[test]
+fn a_file_that_is_compressed_before_its_last_lines_is_read_once() {
+    let text = |name: &str| (0..200).map(|line| format!("{name} {line}\n")).collect::<String>();
+    for was_read in [false, true] {
+        let grace = Duration::from_millis(500);
+        let mut bench = Bench::with(Limits { rotation_grace: grace, ..Limits::default() });
+        bench.append(&text("a"));
+        bench.drain();
+        fs::rename(&bench.path, bench.beside("x.log.2")).unwrap();
+        bench.append(&text("b"));
+        bench.drain();
+        if was_read {
+            bench.wait(grace);
+            bench.drain();
+        }
+        fs::rename(&bench.path, bench.beside("x.log.1")).unwrap();
+        bench.append("");
+        if was_read {
+            bench.drain();
+        }
+        compress_early(&bench, "x.log.1", "late\n");
+        if was_read {
+            bench.append("c\n");
+            bench.drain();
+            bench.wait(grace);
+            bench.drain();
+            // Then its name is given to another, and so on.
+            fs::rename(bench.beside("x.log.1.gz"), bench.beside("x.log.2.gz")).unwrap();
+            fs::rename(&bench.path, bench.beside("x.log.1")).unwrap();
+        }
+        bench.append("d\n");
+        bench.drain();
+        bench.wait(grace);
+        bench.drain();
+        bench.wait(grace);
+        bench.drain();
+        let rest = if was_read { "late\nc\nd\n" } else { "late\nd\n" };
+        let want = text("a") + &text("b") + rest;
+        assert_eq!(String::from_utf8_lossy(&bench.out), want, "it was read: {was_read}");
     }
 }

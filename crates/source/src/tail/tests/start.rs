@@ -55,7 +55,7 @@ fn starting_at_the_end_skips_complete_lines_only() {
     ] {
         let mut bench = Bench::new();
         bench.append(text);
-        bench.tail = Tail::new(bench.path.clone(), None, StartAt::End, bench.limits);
+        bench.tail = Tail::new(bench.path.clone(), None, StartAt::End, bench.limits.clone());
         assert_eq!(bench.lines(), [""; 0]);
         bench.restart();
         bench.append(appended);
@@ -79,7 +79,7 @@ fn starting_in_the_last_bytes_begins_with_a_whole_line() {
         let mut bench =
             Bench::with(Limits { partial_line_timeout: Some(Duration::ZERO), ..Limits::default() });
         bench.append(text);
-        bench.tail = Tail::new(bench.path.clone(), None, StartAt::Last(last), bench.limits);
+        bench.tail = Tail::new(bench.path.clone(), None, StartAt::Last(last), bench.limits.clone());
         assert_eq!(bench.lines(), expected, "{text:?} last {last}");
         assert_eq!(bench.gaps, []);
         bench.restart();
@@ -93,7 +93,7 @@ fn starting_in_the_last_bytes_begins_with_a_whole_line() {
 fn starting_amid_a_huge_line_counts_its_rest_as_a_gap() {
     let mut bench = Bench::with(Limits { max_line_bytes: 4, ..Limits::default() });
     bench.append("a\n0123456789abcdef\nb\n");
-    bench.tail = Tail::new(bench.path.clone(), None, StartAt::Last(12), bench.limits);
+    bench.tail = Tail::new(bench.path.clone(), None, StartAt::Last(12), bench.limits.clone());
     assert_eq!(bench.lines(), ["b"]);
     assert_eq!(bench.gaps, [(9, 19, GapReason::Oversize)]);
 }
