@@ -8,6 +8,8 @@ use crate::{byte_list, journal, quoted};
 
 /// Members of one line at most; the rest stays in the raw line.
 const MEMBERS_MAX: usize = 256;
+/// Bytes of the shortest time that a message may begin with: a mere number is none.
+const STAMP_MIN: usize = 15;
 /// Bytes of a service or node name at most.
 const NAME_MAX: usize = 128;
 
@@ -164,6 +166,9 @@ impl Members {
         for (index, member) in self.list.iter().enumerate() {
             self.fill_one(index, member, &cast, line, draft);
         }
+        if let (None, Some((index, _))) = (cast.stamp, cast.chosen[Role::Message as usize]) {
+            time_of_message(self.list[index].start, line, clock, draft);
+        }
         draft.finish(line);
         if !has_message {
             // The body is the whole line, so its layout is too.
@@ -304,6 +309,15 @@ fn is_text(value: Value) -> bool {
 /// Whether a text can be a service's or machine's name; a browser's identification cannot.
 fn is_name(text: &[u8]) -> bool {
     (1..=NAME_MAX).contains(&text.len()) && !text.iter().any(|byte| matches!(byte, b' ' | b'\\'))
+}
+
+/// Takes the time that a message begins with, where no member has one: a program's line in an envelope. The message
+/// stands in the line from `start` on.
+fn time_of_message(start: usize, line: &[u8], clock: &mut Clock, draft: &mut Draft) {
+    let text = &line[start..];
+    if let Some(stamp) = clock.any(text).filter(|stamp| stamp.year_known && stamp.len >= STAMP_MIN) {
+        draft.take_time(start, &stamp);
+    }
 }
 
 fn time(value: Value, text: &[u8], clock: &mut Clock) -> Option<Stamp> {

@@ -23,6 +23,11 @@ fn takes_fields_by_their_names() {
             r#"  {{"ts": {ts:epoch.1}, "severity": "{level|j}", "message": "{body|j}", "service": {{"name": "{service|j}"}}, "a": {.a}, "e": {.e} }} "#,
         ),
         (
+            r#"{"log":"2026-11-01T00:00:00Z 0 [Warning] old\n","file":"/a.log"}"#,
+            format!("{MIDNIGHT} WARNING | 2026-11-01T00:00:00Z 0 [Warning] old | file=/a.log"),
+            r#"{{"log":"{body|j}\n","file":"{.file|j}"}}"#,
+        ),
+        (
             r#"{"a":{"b":{"c":"d"}},"msg":"x"}"#,
             "observed INFO | x | a.b.c=d".to_owned(),
             r#"{{"a":{{"b":{{"c":"{.a.b.c|j}"}}}},"msg":"{body|j}"}}"#,
