@@ -5,6 +5,7 @@
 mod crowdsec;
 mod explained;
 mod fail2ban;
+mod fields;
 mod lnav;
 mod loghub;
 mod multiline;
@@ -56,12 +57,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     };
     let explainer = Explainer::new(binary)?;
     type Judge = fn(&Explainer, &Path) -> Result<Vec<Score>>;
-    let judges: [(&str, Judge); 5] = [
+    let judges: [(&str, Judge); 7] = [
         ("loghub", loghub::judge),
         ("lnav", lnav::judge),
         ("fail2ban", fail2ban::judge),
         ("crowdsec", crowdsec::judge),
         ("multiline", multiline::judge),
+        ("logstash", |explainer, data| fields::judge(explainer, data, "logstash")),
+        ("vrl", |explainer, data| fields::judge(explainer, data, "vrl")),
     ];
     let mut holds = true;
     writeln!(

@@ -59,9 +59,10 @@ macro_rules! known_names {
 
 known_names! {
     Bytes "bytes",
-    Client "client",
     ClientIp "client_ip",
+    ClientPort "client_port",
     Connection "connection",
+    Ident "ident",
     Level "level",
     Logger "logger",
     Logtag "logtag",

@@ -316,14 +316,18 @@ impl<'p> Matcher<'_, 'p> {
             Form::Word => run(&|byte| !is_blank(byte) && !hole.stops.contains(&byte)),
             Form::Text if hole.until.is_empty() => rest.len(),
             Form::Text => memchr::memmem::find(rest, &hole.until)?,
-            Form::Int => {
-                usize::from(rest.first() == Some(&b'-')) + run(&|byte| byte.is_ascii_digit() || byte == b'-')
-            }
+            Form::Int => run(&|byte| byte.is_ascii_digit() || byte == b'-'),
             Form::Number => run(&|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')),
             Form::Ip => match run(&|byte| byte.is_ascii_digit() || byte == b'.') {
                 // What follows it is a port.
                 len if rest[..len].contains(&b'.') => len,
-                _ => run(&|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.' | b'%')),
+                _ => {
+                    let len = run(&|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.' | b'%'));
+                    match hole.until.first() {
+                        Some(b':') => memchr::memrchr(b':', &rest[..len]).unwrap_or(len),
+                        _ => len,
+                    }
+                }
             },
             Form::Letter => run(&|byte| byte.is_ascii_alphabetic()).min(1),
             Form::Hex => run(&|byte| byte.is_ascii_hexdigit()),

@@ -61,7 +61,8 @@ pub(super) fn same_severity(wanted: &str, is: &str) -> bool {
     let group = match wanted {
         "notice" => "info",
         "warn" => "warning",
-        "alert" | "emergency" | "fatal" => "critical",
+        "err" => "error",
+        "alert" | "emerg" | "emergency" | "fatal" => "critical",
         other => other,
     };
     is.eq_ignore_ascii_case(wanted) || is.eq_ignore_ascii_case(group)

@@ -9,14 +9,14 @@ use crate::draft::{Draft, Known};
 use crate::quoted;
 
 /// `client - user [stamp] "GET /path HTTP/1.1" 200 4030 "referer" "user agent" ...`.
-pub(super) fn parse(line: &[u8], clock: &Clock, draft: &mut Draft) -> bool {
+pub(super) fn parse(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
     fields(line, clock, draft).is_some()
 }
 
-fn fields(line: &[u8], clock: &Clock, draft: &mut Draft) -> Option<()> {
-    let (client, user, bracket) = head(line)?;
-    let stamp = clock.clf(&line[bracket + 1..])?;
-    let request = bracket + 1 + stamp.len + 3;
+fn fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()> {
+    let ([client, ident, user], bracket) = head(line)?;
+    let stamp = clock.clf(&line[bracket + 1..]).or_else(|| clock.iso(&line[bracket + 1..]))?;
+    let request = bracket + 1 + stamp.end() + 3;
     if line.get(request - 3..request) != Some(b"] \"") {
         return None;
     }
@@ -34,6 +34,7 @@ fn fields(line: &[u8], clock: &Clock, draft: &mut Draft) -> Option<()> {
     draft.take_time(bracket + 1, &stamp);
     draft.severity = Some(severity_of_class(code[0]));
     text(Known::ClientIp, line, client, draft);
+    text(Known::Ident, line, ident, draft);
     text(Known::User, line, user, draft);
     take_request(line, request, request_end, draft);
     draft.number(Known::Status, line, status, status + 3);
@@ -55,8 +56,8 @@ pub(super) fn severity_of_class(class: u8) -> Severity {
 }
 
 type Range = (usize, usize);
-/// Client, user and the bracket before the stamp.
-type Head = (Range, Range, usize);
+/// Client, identity and user, and the bracket before the stamp.
+type Head = ([Range; 3], usize);
 
 /// The start of the line up to the stamp: the fourth word or, after a virtual host, the fifth.
 fn head(line: &[u8]) -> Option<Head> {
@@ -64,7 +65,7 @@ fn head(line: &[u8]) -> Option<Head> {
     let mut at = 0;
     for index in 0..5 {
         if index >= 3 && line.get(at) == Some(&b'[') {
-            return Some((words[index - 3], words[index - 1], at));
+            return Some(([words[index - 3], words[index - 2], words[index - 1]], at));
         }
         let end = find(line.get(..line.len().min(at + 512))?, at, b' ')?;
         // Early no: prose has its second and third words in no such shape.
@@ -124,9 +125,9 @@ mod tests {
                 "client_ip=71.58.222.114 method=GET path=/health?x=1 status=200i bytes=4030i user_agent=kube-probe/1.29",
             ),
             (
-                r#"::1 - bob [01/Nov/2026:02:00:00 +0200] "POST /a b HTTP/1.1" 503 -"#,
+                r#"::1 id bob [01/Nov/2026:02:00:00 +0200] "POST /a b HTTP/1.1" 503 -"#,
                 "2026-11-01T00:00:00.000000000Z ERROR",
-                "client_ip=::1 user=bob method=POST path=/a b status=503i",
+                "client_ip=::1 ident=id user=bob method=POST path=/a b status=503i",
             ),
             (
                 r#"shop:443 10.0.0.1 - - [01/Nov/2026:00:00:00 -0000] "\x16\x03" 400 0 "http://a/" "x\"y""#,

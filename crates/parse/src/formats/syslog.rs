@@ -14,6 +14,13 @@ const PID_MAX: usize = 64;
 /// What daemons write without a tag.
 const TAGLESS: [&[u8]; 3] = [b"last message repeated", b"message repeated", b"-- MARK --"];
 
+/// RFC 5424, table 1, as `syslog.conf` calls them.
+const FACILITIES: [&str; 24] = [
+    "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+    "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5", "local6",
+    "local7",
+];
+
 /// ` host tag[pid]: message`
 struct Tagged {
     host: (usize, usize),
@@ -50,7 +57,9 @@ pub(super) fn bsd(line: &[u8], clock: &Clock, draft: &mut Draft) -> bool {
             return false;
         }
         draft.cut_time(line, 0, &stamp);
-        draft.cut_body(line, body);
+        if !hostless(line, stamp.end(), draft) {
+            draft.cut_body(line, body);
+        }
     }
     true
 }
@@ -123,6 +132,23 @@ fn pid_end(line: &[u8], start: usize) -> Option<usize> {
     (line[at] == b']' && at > start).then_some(at)
 }
 
+/// ` tag[pid]: message` of a program that names no host.
+fn hostless(line: &[u8], at: usize, draft: &mut Draft) -> bool {
+    let tag = at + 1;
+    let tag_end = end_of(line, tag, class::TAG);
+    let bracket = line.get(at) == Some(&b' ') && tag_end > tag && line.get(tag_end) == Some(&b'[');
+    let close = if bracket && tag_end - tag <= TOKEN_MAX { pid_end(line, tag_end + 1) } else { None };
+    let Some(close) = close.filter(|close| line.get(close + 1) == Some(&b':')) else {
+        return false;
+    };
+    draft.cut(line, tag, tag_end, b"{service}");
+    draft.service = Some(Place::line(tag, tag_end));
+    draft.cut_known(line, tag_end + 1, close, Known::Pid);
+    draft.number(Known::Pid, line, tag_end + 1, close);
+    draft.cut_body(line, end_of_blank(line, close + 2));
+    true
+}
+
 /// Whether what stands in a name's place is a level: then the line is no syslog.
 fn is_level(word: &[u8]) -> bool {
     word.len() <= 9 && word[word.len() - 1].is_ascii_alphabetic() && level_word(word).is_some()
@@ -151,24 +177,32 @@ pub(super) fn with_priority(line: &[u8], clock: &mut Clock, draft: &mut Draft) -
     let Some((priority, at)) = priority(line) else {
         return false;
     };
-    if rfc5424(line, at, clock, draft) {
-        draft.severity = Some(Severity::from_syslog(priority));
-        return true;
+    if !rfc5424(line, at, clock, draft) {
+        rfc3164(line, at, clock, draft);
     }
-    let stamp = clock.bsd(&line[at..]).or_else(|| clock.iso(&line[at..]));
     draft.severity = Some(Severity::from_syslog(priority));
+    let facility = FACILITIES.get(usize::from(priority / 8)).copied().unwrap_or_default();
+    let (name, value) = (Name::Known(Known::Facility), draft.own_text(facility.as_bytes()));
+    draft.attributes.push(DraftAttribute { name, kind: AttributeKind::Text, value });
+    true
+}
+
+/// `Oct 11 22:14:15 host tag[pid]: message` at `at`, or whatever else stands there.
+fn rfc3164(line: &[u8], at: usize, clock: &mut Clock, draft: &mut Draft) {
+    let stamp = clock.bsd(&line[at..]).or_else(|| clock.iso(&line[at..]));
     let mut rest = at;
     if let Some(stamp) = stamp {
         draft.cut_time(line, at, &stamp);
         rest = at + stamp.end();
         if let Some(found) = tagged(line, rest) {
-            cut_tagged(line, &found, draft);
-            return true;
+            return cut_tagged(line, &found, draft);
+        }
+        if hostless(line, rest, draft) {
+            return;
         }
         rest = end_of_blank(line, rest);
     }
     draft.cut_body(line, rest);
-    true
 }
 
 fn priority(line: &[u8]) -> Option<(u8, usize)> {
@@ -282,13 +316,18 @@ fn element_end(line: &[u8], start: usize) -> Option<usize> {
 /// `name="value"`: the name's end, the value's start and end.
 fn parameter(line: &[u8], start: usize) -> Option<(usize, usize, usize)> {
     let name_end = end_of(line, start, class::TAG);
-    if name_end == start || line.get(name_end..name_end + 2) != Some(b"=\"") {
+    if name_end == start || line.get(name_end) != Some(&b'=') {
         return None;
     }
-    let mut at = name_end + 2;
+    // No blank belongs there, but some write one.
+    let quote = class::skip_blanks(line, name_end + 1);
+    if line.get(quote) != Some(&b'"') {
+        return None;
+    }
+    let mut at = quote + 1;
     loop {
         match line.get(at)? {
-            b'"' => return Some((name_end, name_end + 2, at)),
+            b'"' => return Some((name_end, quote + 1, at)),
             b'\\' => at += 2,
             _ => at += 1,
         }

@@ -69,12 +69,13 @@ fn take_client(line: &[u8], body: usize, draft: &mut Draft) {
 }
 
 /// `[Sun Nov 01 00:00:00.123456 2026] [core:error] [pid 1234:tid 5] [client 1.2.3.4:5678] message`.
-pub(super) fn apache(line: &[u8], clock: &Clock, draft: &mut Draft) -> bool {
+pub(super) fn apache(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
     apache_fields(line, clock, draft).is_some()
 }
 
-fn apache_fields(line: &[u8], clock: &Clock, draft: &mut Draft) -> Option<()> {
-    let stamp = clock.ctime(line.get(1..)?)?;
+fn apache_fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()> {
+    let ctime = clock.ctime(line.get(1..)?);
+    let stamp = ctime.or_else(|| clock.any(&line[1..]))?;
     let after = 1 + stamp.end();
     if line.get(after)? != &b']' {
         return None;
@@ -85,6 +86,10 @@ fn apache_fields(line: &[u8], clock: &Clock, draft: &mut Draft) -> Option<()> {
         let trace = line[level..end].strip_prefix(b"trace")?;
         matches!(trace, [b'1'..=b'8']).then_some(Severity::TRACE)
     })?;
+    if ctime.is_none() && level == start {
+        // Others put a time and a level in brackets, too.
+        return None;
+    }
     draft.cut_time(line, 1, &stamp);
     if level > start + 1 {
         draft.cut_known(line, start, level - 1, Known::Module);
@@ -101,12 +106,23 @@ fn apache_fields(line: &[u8], clock: &Clock, draft: &mut Draft) -> Option<()> {
     if let Some((start, end)) = group(line, rest)
         && line[start..end].starts_with(b"client ")
     {
-        draft.cut_known(line, start + 7, end, Known::Client);
-        draft.attribute(Known::Client, AttributeKind::Text, start + 7, end);
+        take_peer(line, start + 7, end, draft);
         rest = end + 1;
     }
     draft.cut_body(line, class::skip_blanks(line, rest));
     Some(())
+}
+
+/// `192.0.2.1:5678`, `2001:db8::1:5678` or an address without a port.
+fn take_peer(line: &[u8], start: usize, end: usize, draft: &mut Draft) {
+    let port = memchr::memrchr(b':', &line[start..end]).map(|at| start + at + 1);
+    let port = port.filter(|port| *port < end && line[*port..end].iter().all(u8::is_ascii_digit));
+    let address_end = port.map_or(end, |port| port - 1);
+    draft.cut_known(line, start, address_end, Known::ClientIp);
+    draft.attribute(Known::ClientIp, AttributeKind::Text, start, address_end);
+    if let Some(port) = port {
+        numbers(line, &[(Known::ClientPort, port, end)], draft);
+    }
 }
 
 /// The inside of ` [...]` at `at`.
@@ -154,13 +170,18 @@ mod tests {
         );
         check(
             "[Sun Nov 01 00:00:00.123456 2026] [core:error] [pid 1234:tid 5] [client 1.2.3.4:567] AH00126: Invalid URI",
-            "2026-11-01T00:00:00.123456000Z ERROR | AH00126: Invalid URI | module=core level=error pid=1234i tid=5i client=1.2.3.4:567",
-            "[{ts:ctime6~+0000}] [{.module}:{level}] [pid {.pid}:tid {.tid}] [client {.client}] {body}",
+            "2026-11-01T00:00:00.123456000Z ERROR | AH00126: Invalid URI | module=core level=error pid=1234i tid=5i client_ip=1.2.3.4 client_port=567i",
+            "[{ts:ctime6~+0000}] [{.module}:{level}] [pid {.pid}:tid {.tid}] [client {.client_ip}:{.client_port}] {body}",
         );
         check(
             "[Sun Nov 01 00:00:00 2026] [warn] child died",
             "2026-11-01T00:00:00.000000000Z WARNING | child died | level=warn",
             "[{ts:ctime0~+0000}] [{level}] {body}",
+        );
+        check(
+            "[01/Nov/2026:00:00:00 +0000] [ab:alert] [pid 1] [client 2001:db8::1:567] x",
+            "2026-11-01T00:00:00.000000000Z CRITICAL | x | module=ab level=alert pid=1i client_ip=2001:db8::1 client_port=567i",
+            "[{ts:clf+0000}] [{.module}:{level}] [pid {.pid}] [client {.client_ip}:{.client_port}] {body}",
         );
         // The wrong day of the week cannot be written again.
         check(
