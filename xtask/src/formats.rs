@@ -2,6 +2,7 @@
 //!
 //! The data is no part of the project: the chore is told where it lies, and says so where it does not.
 
+mod corpora;
 mod crowdsec;
 mod explained;
 mod fail2ban;
@@ -9,6 +10,7 @@ mod fields;
 mod lnav;
 mod loghub;
 mod multiline;
+mod plaso;
 mod score;
 
 use std::io::{self, Write as _};
@@ -57,12 +59,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
     };
     let explainer = Explainer::new(binary)?;
     type Judge = fn(&Explainer, &Path) -> Result<Vec<Score>>;
-    let judges: [(&str, Judge); 7] = [
+    let judges: [(&str, Judge); 9] = [
         ("loghub", loghub::judge),
         ("lnav", lnav::judge),
         ("fail2ban", fail2ban::judge),
         ("crowdsec", crowdsec::judge),
         ("multiline", multiline::judge),
+        ("plaso", plaso::judge),
+        ("bench", corpora::judge),
         ("logstash", |explainer, data| fields::judge(explainer, data, "logstash")),
         ("vrl", |explainer, data| fields::judge(explainer, data, "vrl")),
     ];

@@ -14,6 +14,7 @@ mod web_error;
 
 use taffrail_record::Severity;
 
+use self::defined::Begins;
 use self::defined::Tried;
 pub(crate) use self::defined::{Follows, begins, follows};
 use crate::clock::Clock;
@@ -39,10 +40,11 @@ pub(crate) fn parse_lines(
     found: &mut Found<'static>,
     draft: &mut Draft,
 ) {
-    if text[0] == b'{' {
-        // One value over several lines.
+    // Some formats go over lines.
+    let whole = begins(text).map(Begins::format).or((text[0] == b'{').then_some("json"));
+    if let Some(format) = whole {
         parse(text, clock, members, found, draft);
-        if draft.format == "json" {
+        if draft.format == format {
             return;
         }
     }

@@ -75,9 +75,10 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"date" => (Role::Time, 5),
         b"_SOURCE_REALTIME_TIMESTAMP" => (Role::Time, 6),
         b"__REALTIME_TIMESTAMP" => (Role::Time, JOURNAL_TIME),
-        // MongoDB, CloudTrail, Serilog, Traefik, Python, .NET, OpenTelemetry, nginx.
+        // MongoDB, CloudTrail, Azure, Serilog, Traefik, Python, .NET, OpenTelemetry, nginx.
         b"t.$date" | b"eventTime" | b"@t" | b"StartUTC" | b"asctime" => (Role::Time, 8),
-        b"Timestamp" | b"datetime" | b"timeUnixNano" | b"time_iso8601" | b"time_local" => (Role::Time, 9),
+        b"Timestamp" | b"timeStamp" | b"eventTimestamp" | b"event_timestamp" | b"datetime"
+        | b"timeUnixNano" | b"time_iso8601" | b"time_local" => (Role::Time, 9),
         b"level" => (Role::Level, 0),
         b"severity" => (Role::Level, 1),
         b"lvl" => (Role::Level, 2),

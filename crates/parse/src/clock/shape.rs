@@ -9,6 +9,7 @@
 //! | `%p` | `AM` or `PM`, in any case |
 //! | `%f` | one to nine digits of a second's fraction (further ones are passed over) |
 //! | `%z` | `+0100`, `+01:00`, `+01`, `Z` |
+//! | `%W` | minutes to UTC as Windows counts them: `+480` is eight hours west |
 //! | `%Z` | the usual name of a zone: `UTC`, `CEST`, ... |
 //! | `%s` | seconds since 1970 |
 //! | `%.f` | a fraction with its `.` or `,`, or nothing |
@@ -48,6 +49,7 @@ enum Item {
     Fraction,
     AnyFraction,
     Offset,
+    Bias,
     ZoneName,
     Epoch,
 }
@@ -154,6 +156,7 @@ fn item(directive: u8) -> Result<Item, String> {
         b'S' => Item::Second,
         b'f' => Item::Fraction,
         b'z' => Item::Offset,
+        b'W' => Item::Bias,
         b'Z' => Item::ZoneName,
         b's' => Item::Epoch,
         b'%' => Item::Literal(b'%'),
@@ -191,6 +194,7 @@ impl Item {
                 return Some(2);
             }
             Self::Offset => return parts.offset(text),
+            Self::Bias => return parts.bias(text),
             Self::ZoneName => return parts.zone_name(text),
             Self::Fraction => return parts.fraction(text),
             Self::AnyFraction => {
@@ -237,6 +241,17 @@ impl Parts {
         let (minutes, len, _) = offset(text)?;
         self.offset_minutes = Some(minutes);
         Some(len)
+    }
+
+    fn bias(&mut self, text: &[u8]) -> Option<usize> {
+        let (minutes, len) = digits(text.get(1..)?, 1, 3)?;
+        let minutes = i16::try_from(minutes).ok()?;
+        self.offset_minutes = Some(match text[0] {
+            b'+' => -minutes,
+            b'-' => minutes,
+            _ => return None,
+        });
+        Some(1 + len)
     }
 
     fn zone_name(&mut self, text: &[u8]) -> Option<usize> {

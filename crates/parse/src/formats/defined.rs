@@ -110,6 +110,11 @@ pub(crate) fn follows(name: &str) -> Follows {
 pub(crate) struct Begins(usize, usize);
 
 impl Begins {
+    /// The name of the format.
+    pub(crate) fn format(self) -> &'static str {
+        &FORMATS[self.0].name
+    }
+
     /// Whether a line of `next` belongs to a record that begins with this.
     pub(crate) fn comes_before(self, next: Self) -> bool {
         self.0 == next.0 && self.1 < next.1
