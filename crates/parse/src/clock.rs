@@ -232,6 +232,13 @@ impl Clock {
         Some(Stamp { zone_known: false, ..Stamp::new(timestamp, format, fraction.end + 5, exact) })
     }
 
+    /// The same with a day of one digit that is not padded: `Oct 1 22:14:15`.
+    pub(crate) fn unpadded_bsd(&self, text: &[u8]) -> Option<Stamp> {
+        let [_, _, _, b' ', b'1'..=b'9', b' ', ..] = text else { return None };
+        static SHAPE: LazyLock<Option<Shape>> = LazyLock::new(|| Shape::new("%b %d %H:%M:%S").ok());
+        SHAPE.as_ref()?.read(text, self)
+    }
+
     /// A timestamp of any shape that says what it is by itself.
     pub(crate) fn any(&mut self, text: &[u8]) -> Option<Stamp> {
         let first = *text.first()?;

@@ -143,7 +143,7 @@ fn is_value(found: &Explained, name: &str, written: &str, wanted: &str) -> bool 
         }
         "@body" => found.text("body").trim_end() == wanted.trim_end(),
         // A request is stored as its parts, which give it back.
-        "@request" => found.attribute("path") != "" && written.contains(wanted),
+        "@request" => !found.attribute("path").is_empty() && written.contains(wanted),
         "@severity" => super::loghub::same_severity(&wanted.to_lowercase(), found.text("severity")),
         "@client" => format!("{}:{}", found.attribute("client_ip"), found.attribute("client_port")) == wanted,
         "@host" => found.text("host") == wanted,

@@ -46,7 +46,7 @@ pub(super) fn iso(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
 
 /// `Oct 11 22:14:15 host tag[pid]: message`.
 pub(super) fn bsd(line: &[u8], clock: &Clock, draft: &mut Draft) -> bool {
-    let Some(stamp) = clock.bsd(line) else {
+    let Some(stamp) = clock.bsd(line).or_else(|| clock.unpadded_bsd(line)) else {
         return false;
     };
     if let Some(found) = tagged(line, stamp.end()) {
@@ -189,7 +189,8 @@ pub(super) fn with_priority(line: &[u8], clock: &mut Clock, draft: &mut Draft) -
 
 /// `Oct 11 22:14:15 host tag[pid]: message` at `at`, or whatever else stands there.
 fn rfc3164(line: &[u8], at: usize, clock: &mut Clock, draft: &mut Draft) {
-    let stamp = clock.bsd(&line[at..]).or_else(|| clock.iso(&line[at..]));
+    let text = &line[at..];
+    let stamp = clock.bsd(text).or_else(|| clock.unpadded_bsd(text)).or_else(|| clock.iso(text));
     let mut rest = at;
     if let Some(stamp) = stamp {
         draft.cut_time(line, at, &stamp);

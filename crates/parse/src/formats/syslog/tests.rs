@@ -62,6 +62,7 @@ fn with_other_stamps_and_tags() {
             "2026-11-01T00:00:00.000000000Z INFO | hello there",
             "{ts:bsd~+0000} {body}",
         ),
+        ("Nov 1 00:00:00 h a[1]: x", "2026-11-01T00:00:00.000000000Z INFO a@h | x | pid=1i", ""),
         ("Nov 01 00:00:00 h a: x", "2026-11-01T00:00:00.000000000Z INFO a@h | x", ""),
         ("Nov 31 00:00:00 h a: x", "observed INFO | Nov 31 00:00:00 h a: x", "{body}"),
         // A level where a name should be: no syslog.
