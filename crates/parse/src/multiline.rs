@@ -41,7 +41,7 @@ pub struct Joiner {
     has_joined: bool,
     /// Records without a time in a row.
     timeless: u32,
-    /// Made once it is needed: most sources have one line a record.
+    /// Made once it is needed, given back when all is read: it takes more memory than all else of a quiet source.
     recogniser: Option<Box<Recogniser>>,
 }
 
@@ -75,6 +75,8 @@ impl Multiline for Joiner {
     }
 
     fn is_open(&mut self, record: &[u8]) -> bool {
+        // Nothing more is there to be read: many sources are quiet from here on.
+        self.recogniser = None;
         let last = last_line(record);
         let content = Envelope::of(last);
         if content.as_ref().is_some_and(Envelope::is_partial) || memchr(b'\n', record).is_some() {
