@@ -42,9 +42,12 @@ impl Rotated {
         self.modified >= time || !self.packed && self.identity.birth.is_some_and(|birth| birth >= time.0)
     }
 
-    /// Whether it is a file that was read before, or its compressed form.
-    pub(crate) fn was(&self, past: &Past) -> bool {
-        self.identity.may_be(&past.identity) || self.packed && past.may_be_packed_as_of(self.modified)
+    /// Whether it, one of `files`, is a file that was read before, or its compressed form: that has the time of a file
+    /// that is gone. Others may have been written to last in the same tick.
+    pub(crate) fn was(&self, past: &Past, files: &[Self]) -> bool {
+        let is_there = || files.iter().any(|file| file.identity.may_be(&past.identity));
+        self.identity.may_be(&past.identity)
+            || self.packed && past.may_be_packed_as_of(self.modified) && !is_there()
     }
 }
 
@@ -257,6 +260,20 @@ mod tests {
             .map(|file| file.path.file_name().unwrap().to_string_lossy().into_owned())
             .collect();
         assert_eq!(found, ["x.log.20261119.gz", "x.log.20261120", "x.log.10.gz", "x.log.2", "x.log.1"]);
+    }
+
+    #[test]
+    fn a_compressed_file_stands_for_one_of_its_time_that_is_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["x.log.1.gz", "x.log.2"] {
+            let file = fs::File::create(dir.path().join(name)).unwrap();
+            file.set_modified(UNIX_EPOCH + Duration::from_secs(5)).unwrap();
+        }
+        let files = files(&dir.path().join("x.log")).unwrap();
+        let [copy, packed] = &files[..] else { panic!("{files:?}") };
+        let past = Past { identity: copy.identity, modified: copy.modified };
+        assert!(copy.was(&past, &files) && !packed.was(&past, &files), "the copy is still there");
+        assert!(packed.was(&past, std::slice::from_ref(packed)), "it was compressed");
     }
 
     #[test]

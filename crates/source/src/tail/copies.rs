@@ -28,7 +28,7 @@ impl Tail {
         let known = Cell::new(mark.edge.len == EDGE_BYTES);
         let candidates = hold(&self.path, &|files| {
             let past = || mark.previous.iter().chain(self.previous.iter());
-            let read = files.iter().rposition(|file| past().any(|past| file.was(past)));
+            let read = files.iter().rposition(|file| past().any(|past| file.was(past, files)));
             known.set(known.get() || read.is_some());
             let candidates = files[read.map_or(0, |index| index + 1)..].iter().filter(|file| {
                 let born = mark.identity.birth.is_none_or(|birth| file.identity.is_born_after(birth));

@@ -99,10 +99,10 @@ impl Tail {
         let waits = |file: &Rotated| {
             [&own].into_iter().chain(younger).any(|waiting| file.identity.may_be(&waiting.identity))
         };
-        let is_older = |file: &Rotated| {
+        let is_older = |files: &[Rotated], file: &Rotated| {
             !waits(file)
                 && (self.left.iter().any(|left| left.identity.is(&file.identity))
-                    || self.previous.iter().chain(older).any(|past| file.was(past)))
+                    || self.previous.iter().chain(older).any(|past| file.was(past, files)))
         };
         let mut missed = hold(&self.path, &|files| {
             let mut missed = after(files, &is_older, modified);
@@ -184,10 +184,10 @@ impl Tail {
             _ if front.position == 0 => None,
             _ => Some(Past { identity: front.identity, modified: front.modified }),
         };
-        let is_read = |file: &Rotated| {
+        let is_read = |files: &[Rotated], file: &Rotated| {
             read.iter().any(|identity| file.identity.may_be(identity))
-                || in_front.is_some_and(|past| file.was(&past))
-                || front.previous.iter().chain(self.previous.iter()).any(|past| file.was(past))
+                || in_front.is_some_and(|past| file.was(&past, files))
+                || front.previous.iter().chain(self.previous.iter()).any(|past| file.was(past, files))
         };
         let missed = hold(&self.path, &|files| {
             let mut missed = after(files, &is_read, front.modified);
@@ -215,9 +215,13 @@ impl Tail {
 }
 
 /// Of rotated files, oldest first, those that stood at the path after what `is_read`.
-fn after(files: &[Rotated], is_read: &dyn Fn(&Rotated) -> bool, modified: Timestamp) -> Vec<Rotated> {
+fn after(
+    files: &[Rotated],
+    is_read: &dyn Fn(&[Rotated], &Rotated) -> bool,
+    modified: Timestamp,
+) -> Vec<Rotated> {
     // Where one of them is found, names tell the order; else only age does.
-    match files.iter().rposition(is_read) {
+    match files.iter().rposition(|file| is_read(files, file)) {
         Some(index) => files[index + 1..].to_vec(),
         None => files.iter().filter(|file| file.is_written_after(modified)).cloned().collect(),
     }
