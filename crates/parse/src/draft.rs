@@ -35,6 +35,11 @@ impl Place {
     pub(crate) const fn scratch(start: usize, end: usize) -> Self {
         Self { start, end, home: Home::Scratch }
     }
+
+    /// What stands at `start..end` of this.
+    pub(crate) const fn part(self, start: usize, end: usize) -> Self {
+        Self { start: self.start + start, end: self.start + end, home: self.home }
+    }
 }
 
 macro_rules! known_names {
@@ -149,6 +154,8 @@ pub(crate) enum LayoutChoice {
 pub(crate) struct Draft {
     /// The format that recognised the line: one of [`crate::format_names`].
     pub(crate) format: &'static str,
+    /// The format of the message, where it is a line of its own; else the one whose messages it is like.
+    pub(crate) payload: Option<&'static str>,
     /// `None`: the time of reading.
     pub(crate) timestamp: Option<Timestamp>,
     /// The timestamp as it stands in the line, and where.
@@ -170,6 +177,8 @@ pub(crate) struct Draft {
     pub(crate) names: Vec<u8>,
     /// The names around the current member, while nested ones are read.
     pub(crate) path: Vec<u8>,
+    /// Of the line inside this one, while none is read.
+    pub(crate) inner: Option<Box<Draft>>,
     cursor: usize,
     literal: usize,
     time_text: (Option<TimeFormat>, String),
@@ -179,6 +188,7 @@ impl Draft {
     pub(crate) fn new() -> Self {
         Self {
             format: PLAIN,
+            payload: None,
             timestamp: None,
             stamp: None,
             severity: None,
@@ -191,6 +201,7 @@ impl Draft {
             scratch: Vec::new(),
             names: Vec::new(),
             path: Vec::new(),
+            inner: None,
             cursor: 0,
             literal: 0,
             time_text: (None, String::new()),
@@ -200,6 +211,7 @@ impl Draft {
     /// Back to an unrecognised line of `len` bytes.
     pub(crate) fn reset(&mut self, len: usize) {
         self.format = PLAIN;
+        self.payload = None;
         self.timestamp = None;
         self.stamp = None;
         self.severity = None;
@@ -225,6 +237,28 @@ impl Draft {
     pub(crate) fn number(&mut self, known: Known, line: &[u8], start: usize, end: usize) {
         let kind = AttributeKind::of_number(&line[start..end], AttributeKind::Text);
         self.attribute(known, kind, start, end);
+    }
+
+    /// What stands at a place.
+    pub(crate) fn text<'a>(&'a self, line: &'a [u8], place: Place) -> &'a [u8] {
+        match place.home {
+            Home::Line => &line[place.start..place.end],
+            Home::Scratch => &self.scratch[place.start..place.end],
+        }
+    }
+
+    /// An attribute's name as text.
+    pub(crate) fn name_text<'a>(&'a self, line: &'a [u8], name: Name) -> &'a [u8] {
+        match name {
+            Name::Known(known) => known.name().as_bytes(),
+            Name::Line(start, end) => &line[start..end],
+            Name::Built(start, end) => &self.names[start..end],
+        }
+    }
+
+    /// Whether there is an attribute of this name.
+    pub(crate) fn has(&self, line: &[u8], name: &[u8]) -> bool {
+        self.attributes.iter().any(|attribute| self.name_text(line, attribute.name) == name)
     }
 
     /// Sets the severity; the word as written stays where it is not the severity's name.

@@ -9,6 +9,8 @@ use crate::parser::Parser;
 pub struct Explanation {
     /// The format that recognised it: one of [`crate::format_names`].
     pub format: &'static str,
+    /// The format of its message, where that is known: a line inside the line, or what a program's messages are like.
+    pub message: Option<&'static str>,
     /// Its lines.
     pub lines: usize,
     /// The time that stands in it; `None`: it is stored under the time of reading.
@@ -49,6 +51,7 @@ impl Parser {
         };
         Explanation {
             format: draft.format,
+            message: draft.payload,
             lines: 1 + line.iter().filter(|byte| **byte == b'\n').count(),
             timestamp: draft.timestamp,
             time_text: time_text.map(str::to_owned),

@@ -16,10 +16,11 @@ use taffrail_record::Severity;
 
 use self::defined::Begins;
 use self::defined::Tried;
-pub(crate) use self::defined::{Follows, begins, follows};
+pub(crate) use self::defined::{Follows, begins, follows, message};
 use crate::clock::Clock;
 use crate::draft::{Draft, PLAIN};
 use crate::member::Members;
+use crate::message;
 use crate::multiline;
 use crate::pattern::Found;
 
@@ -50,7 +51,7 @@ pub(crate) fn parse_lines(
     }
     let line = text[..first].strip_suffix(b"\r").unwrap_or(&text[..first]);
     draft.reset(line.len());
-    parse(line, clock, members, found, draft);
+    recognise(line, clock, members, found, draft);
     match multiline::contents(text) {
         Some(contents) => {
             draft.keep_whole();
@@ -61,10 +62,23 @@ pub(crate) fn parse_lines(
     if draft.severity.is_none() && multiline::is_trace(text) {
         draft.severity = Some(Severity::ERROR);
     }
+    message::read(text, clock, members, found, draft);
 }
 
 /// Fills `draft`, which stands at an unrecognised line, with what `line` says.
 pub(crate) fn parse(
+    line: &[u8],
+    clock: &mut Clock,
+    members: &mut Members,
+    found: &mut Found<'static>,
+    draft: &mut Draft,
+) {
+    recognise(line, clock, members, found, draft);
+    message::read(line, clock, members, found, draft);
+}
+
+/// As [`parse`], without a look into the message.
+fn recognise(
     line: &[u8],
     clock: &mut Clock,
     members: &mut Members,
@@ -79,6 +93,40 @@ pub(crate) fn parse(
         .or_else(|| defined::parse(line, *first, Tried::Others, clock, draft, found))
         .or_else(|| loose(line, *first, clock, draft))
         .or_else(|| stamped::inside(line, clock, draft).then_some("timed"))
+        .unwrap_or(PLAIN);
+}
+
+/// What a line inside another one can be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Payload {
+    /// Whatever a line can be.
+    Any,
+    /// What no message is by chance.
+    Certain,
+}
+
+/// Fills `draft` with what the line says that is the message of another one.
+pub(crate) fn parse_payload(
+    text: &[u8],
+    payload: Payload,
+    clock: &mut Clock,
+    members: &mut Members,
+    found: &mut Found<'static>,
+    draft: &mut Draft,
+) {
+    if payload == Payload::Any {
+        return recognise(text, clock, members, found, draft);
+    }
+    let Some(first) = text.first() else {
+        return;
+    };
+    let texts = defined::parse(text, *first, Tried::Texts, clock, draft, found);
+    draft.format = texts
+        .or_else(|| match first {
+            b'{' => json::parse(text, clock, members, draft).then_some("json"),
+            _ if logfmt::parse(text, clock, members, draft) => Some("logfmt"),
+            _ => access::parse(text, clock, draft).then_some("web-access"),
+        })
         .unwrap_or(PLAIN);
 }
 

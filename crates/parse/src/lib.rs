@@ -16,6 +16,7 @@ mod journal;
 mod key_cache;
 mod layout_cache;
 mod member;
+mod message;
 mod multiline;
 mod parser;
 mod pattern;

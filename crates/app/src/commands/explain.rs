@@ -138,7 +138,8 @@ impl<W: Write> Explainer<W> {
             1 => String::new(),
             lines => format!(", {lines} lines"),
         };
-        let mut all = vec![("format", format!("{}{joined}", explanation.format))];
+        let message = explanation.message.map_or(String::new(), |name| format!(", its message {name}"));
+        let mut all = vec![("format", format!("{}{message}{joined}", explanation.format))];
         all.extend(self.time(explanation));
         all.push(("severity", format!("{severity}{guessed}")));
         all.extend(explanation.node.clone().map(|node| ("node", node)));

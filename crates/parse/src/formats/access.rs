@@ -14,12 +14,17 @@ pub(super) fn parse(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
 }
 
 fn fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()> {
-    let ([client, ident, user], bracket) = head(line)?;
-    let stamp = clock.clf(&line[bracket + 1..]).or_else(|| clock.iso(&line[bracket + 1..]))?;
-    let request = bracket + 1 + stamp.end() + 3;
-    if line.get(request - 3..request) != Some(b"] \"") {
-        return None;
-    }
+    let ([client, ident, user], after) = head(line)?;
+    let (stamp, request) = match line[after] {
+        b'[' => {
+            let stamp = clock.clf(&line[after + 1..]).or_else(|| clock.iso(&line[after + 1..]))?;
+            let close = after + 1 + stamp.end();
+            line.get(close..close + 3).filter(|text| text == b"] \"")?;
+            (Some(stamp), close + 3)
+        }
+        // Syslog has the time already.
+        _ => (None, after + 1),
+    };
     let request_end = quoted::end(line, request)?;
     let status = request_end + 2;
     let code = line.get(status..status + 3)?;
@@ -31,7 +36,9 @@ fn fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()> {
     if !matches!(line.get(status + 3), None | Some(b' ')) {
         return None;
     }
-    draft.take_time(bracket + 1, &stamp);
+    if let Some(stamp) = &stamp {
+        draft.take_time(after + 1, stamp);
+    }
     draft.severity = Some(severity_of_class(code[0]));
     text(Known::ClientIp, line, client, draft);
     text(Known::Ident, line, ident, draft);
@@ -56,15 +63,15 @@ pub(super) fn severity_of_class(class: u8) -> Severity {
 }
 
 type Range = (usize, usize);
-/// Client, identity and user, and the bracket before the stamp.
+/// Client, identity and user, and the bracket before the stamp or, without one, the quote before the request.
 type Head = ([Range; 3], usize);
 
-/// The start of the line up to the stamp: the fourth word or, after a virtual host, the fifth.
+/// The start of the line up to the stamp or request: the fourth word or, after a virtual host, the fifth.
 fn head(line: &[u8]) -> Option<Head> {
     let mut words = [(0, 0); 4];
     let mut at = 0;
     for index in 0..5 {
-        if index >= 3 && line.get(at) == Some(&b'[') {
+        if index >= 3 && matches!(line.get(at), Some(b'[' | b'"')) {
             return Some(([words[index - 3], words[index - 2], words[index - 1]], at));
         }
         let end = find(line.get(..line.len().min(at + 512))?, at, b' ')?;

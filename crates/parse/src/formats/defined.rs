@@ -7,6 +7,8 @@
 //! service = "hadoop"     # of lines that name none
 //! levels = { W = "warning" }   # words that only this format means so
 //! multiline = { all = true }   # which lines belong to a record, see `Lines`
+//! programs = ["sshd"]          # whose messages, in syslog or elsewhere,
+//! messages = ["Bye {.user}"]   # have fields like these
 //!
 //! [[samples]]
 //! line = "..."
@@ -18,6 +20,7 @@
 
 mod definition;
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use taffrail_record::{AttributeKind, Severity};
@@ -25,7 +28,7 @@ use taffrail_record::{AttributeKind, Severity};
 use self::definition::{Definition, Lines};
 use super::access::severity_of_class;
 use crate::clock::Clock;
-use crate::draft::{Draft, DraftAttribute, Name, Place};
+use crate::draft::{Draft, DraftAttribute, Home, Name, Place};
 use crate::pattern::{Capture, Found, Pattern, Target};
 
 /// The files, in the order in which they are tried.
@@ -49,6 +52,8 @@ static STARTS: LazyLock<Vec<Vec<(usize, usize)>>> =
 struct Format {
     name: String,
     patterns: Vec<Pattern>,
+    programs: Vec<String>,
+    messages: Vec<Pattern>,
     levels: Vec<(String, Severity)>,
     service: Option<String>,
     multiline: Lines,
@@ -58,16 +63,17 @@ struct Format {
 
 impl Format {
     fn read(text: &str) -> Result<Self, String> {
-        let Definition { name, about: _, patterns, levels, service, multiline, samples } =
+        let Definition { name, about: _, patterns, programs, messages, levels, service, multiline, samples } =
             toml::from_str(text).map_err(|error| error.to_string())?;
         let pattern = |text: &String| Pattern::new(text).map_err(|error| format!("`{text}`: {error}"));
         let patterns = patterns.iter().map(pattern).collect::<Result<_, _>>()?;
+        let messages = messages.iter().map(pattern).collect::<Result<_, _>>()?;
         let level = |(word, level): (String, String)| match Severity::from_text(level.as_bytes()) {
             Some(severity) => Ok((word, severity)),
             None => Err(format!("`{level}` is no severity")),
         };
         let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
-        Ok(Self { name, patterns, levels, service, multiline, samples })
+        Ok(Self { name, patterns, programs, messages, levels, service, multiline, samples })
     }
 
     fn level(&self, word: &[u8]) -> Option<Severity> {
@@ -223,6 +229,66 @@ fn take(line: &[u8], found: &Found<'_>, cutting: bool, draft: &mut Draft) {
     }
     if cutting {
         draft.finish(line);
+    }
+}
+
+/// By a program's name, the formats that know its messages.
+static PROGRAMS: LazyLock<HashMap<&[u8], Vec<usize>>> = LazyLock::new(|| {
+    let mut found: HashMap<&[u8], Vec<usize>> = HashMap::new();
+    for (index, format) in FORMATS.iter().enumerate() {
+        for program in &format.programs {
+            found.entry(program.as_bytes()).or_default().push(index);
+        }
+    }
+    found
+});
+
+/// Adds the fields that messages of the line's program have; whether the message is one that is known. Of `postfix/smtpd`,
+/// what is before the last slash counts where nothing knows the whole.
+pub(crate) fn message(line: &[u8], clock: &mut Clock, found: &mut Found<'static>, draft: &mut Draft) -> bool {
+    let Some(service) = draft.service else { return false };
+    let program = draft.text(line, service);
+    let parent = || memchr::memrchr(b'/', program).and_then(|slash| PROGRAMS.get(&program[..slash]));
+    let Some(formats) = PROGRAMS.get(program).or_else(parent) else { return false };
+    let scratch = std::mem::take(&mut draft.scratch);
+    let body = draft.body;
+    let text = match body.home {
+        Home::Line => &line[body.start..body.end],
+        Home::Scratch => &scratch[body.start..body.end],
+    };
+    found.clear();
+    let known = formats.iter().map(|format| &FORMATS[*format]).find(|format| {
+        let fits = |pattern: &'static Pattern| {
+            text.first().is_some_and(|first| pattern.may_start_with(*first))
+                && pattern.find(text, clock, &|word| format.level(word), found)
+        };
+        let patterns: &'static [Pattern] = &format.messages;
+        patterns.iter().any(fits)
+    });
+    if let Some(format) = known {
+        take_beside(text, found, body, draft);
+        draft.payload = Some(&format.name);
+    }
+    draft.scratch = scratch;
+    known.is_some()
+}
+
+/// Takes over the fields that were found in a message.
+fn take_beside(text: &[u8], found: &Found<'_>, body: Place, draft: &mut Draft) {
+    for capture in &found.captures {
+        match capture.target {
+            Target::Attribute(name) => {
+                attribute(name, capture, text, draft);
+                if let Some(DraftAttribute { value, .. }) = draft.attributes.last_mut() {
+                    *value = body.part(capture.start, capture.end);
+                }
+            }
+            Target::Level => draft.severity = capture.severity.or(draft.severity),
+            _ => {}
+        }
+    }
+    if let Some(severity) = found.captures.iter().find_map(|capture| of_status(capture, text)) {
+        draft.severity = draft.severity.or(Some(severity));
     }
 }
 

@@ -14,7 +14,14 @@ pub(super) struct Definition {
     #[expect(dead_code, reason = "for who reads the file; the program does not show it yet")]
     pub(super) about: String,
     /// See [`crate::pattern`].
+    #[serde(default)]
     pub(super) patterns: Vec<String>,
+    /// Programs whose messages are like [`Self::messages`], however their lines are enveloped.
+    #[serde(default)]
+    pub(super) programs: Vec<String>,
+    /// Patterns of messages.
+    #[serde(default)]
+    pub(super) messages: Vec<String>,
     /// Words for severities that only this format means so.
     #[serde(default)]
     pub(super) levels: BTreeMap<String, String>,

@@ -54,7 +54,7 @@ fn lines_are_written_again() {
 fn shown(line: &str) -> BTreeMap<String, String> {
     let found = parser().explain(line.as_bytes(), OBSERVED);
     let mut shown: BTreeMap<String, String> = [
-        ("format", Some(found.format.to_owned())),
+        ("format", Some(found.message.unwrap_or(found.format).to_owned())),
         ("time", found.timestamp.map(rfc3339)),
         ("severity", Some(found.severity.name().to_owned())),
         ("node", found.node),

@@ -8,7 +8,7 @@ fn as_rsyslog_writes_it() {
     for (line, want) in [
         (
             "2026-11-01T00:00:00.006000+00:00 web-06 LabSZ[4130]: Received disconnect from 1.2.3.4: 45: Bye",
-            "INFO LabSZ@web-06 | Received disconnect from 1.2.3.4: 45: Bye | pid=4130i",
+            "INFO LabSZ@web-06 | Received disconnect from 1.2.3.4: 45: Bye | pid=4130i client_ip=1.2.3.4",
         ),
         (
             "2026-11-01T00:00:00.006000+00:00 web-06 dfs.Data$Responder[8427]: ERROR x {y}",

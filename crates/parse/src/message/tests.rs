@@ -1,0 +1,50 @@
+//! Lines in envelopes say as much as they do alone.
+
+use crate::formats::tests::check;
+
+#[test]
+fn a_line_inside_an_envelope_is_read() {
+    for (line, want, layout) in [
+        (
+            r#"2026-11-01T00:00:00Z web-1 app[3]: {"level":"error","msg":"hi there","user":"bob","n":4}"#,
+            "2026-11-01T00:00:00.000000000Z ERROR app@web-1 | hi there | pid=3i level=error user=bob n=4i",
+            "",
+        ),
+        (
+            r#"2026-11-01T00:00:00Z web-1 prometheus[3]: ts=2026-11-01T00:00:00Z level=warn msg="slow \"query\"" ms=12"#,
+            "2026-11-01T00:00:00.000000000Z WARNING prometheus@web-1 | slow \"query\" | pid=3i level=warn ms=12i",
+            "",
+        ),
+        (
+            r#"2026-11-01T00:00:00Z web-1 nginx[3]: 192.0.2.1 - ann "GET /a?b=c HTTP/1.1" 503 19 "-" "curl" rt=0.2"#,
+            r#"2026-11-01T00:00:00.000000000Z ERROR nginx@web-1 | 192.0.2.1 - ann "GET /a?b=c HTTP/1.1" 503 19 "-" "curl" rt=0.2 | pid=3i client_ip=192.0.2.1 user=ann method=GET path=/a?b=c status=503i bytes=19i user_agent=curl"#,
+            "{ts:iso-T.0Z} {node} {service}[{.pid}]: {body}",
+        ),
+        (
+            r#"2026-11-01T00:00:00Z stdout F {"level":"warn","message":"low","stream":"x"}"#,
+            "2026-11-01T00:00:00.000000000Z WARNING | low | stream=stdout logtag=F level=warn",
+            "",
+        ),
+        (
+            r#"{"log":"{\"level\":\"error\",\"msg\":\"a \\\"b\\\"\",\"k\":{\"n\":1}}\n","stream":"stderr","time":"2026-11-01T00:00:00Z"}"#,
+            "2026-11-01T00:00:00.000000000Z ERROR | a \"b\" | stream=stderr level=error k.n=1i",
+            "",
+        ),
+        (
+            r#"{"log":"2026-10-31 23:59:59 ERROR [main] c.Pool - empty\n","stream":"stderr","time":"2026-11-01T00:00:00Z"}"#,
+            "2026-11-01T00:00:00.000000000Z ERROR | 2026-10-31 23:59:59 ERROR [main] c.Pool - empty | stream=stderr",
+            r#"{{"log":"{body|j}\n","stream":"{.stream|j}","time":"{ts:iso-T.0Z}"}}"#,
+        ),
+    ] {
+        check(line, want, layout);
+    }
+}
+
+#[test]
+fn prose_is_no_line_of_its_own() {
+    let prefix = "2026-11-01T00:00:00Z web-1 app: ";
+    for body in ["{not json", "a=b c=d", "started in 3 s", "GET / HTTP/1.1", "[info] - - \"x\""] {
+        let want = format!("2026-11-01T00:00:00.000000000Z INFO app@web-1 | {body}");
+        check(&format!("{prefix}{body}"), &want, "{ts:iso-T.0Z} {node} {service}: {body}");
+    }
+}
