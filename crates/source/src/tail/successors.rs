@@ -208,6 +208,9 @@ impl Tail {
         }
         let new = self.unread(missed, &marks, &opened)?;
         let any = !new.is_empty();
+        // Copied and truncated since it was opened: what it held then is in the copy, and not lost.
+        let is_copied = new.iter().any(|file| file.identity.birth >= opened.identity.birth);
+        let opened = if is_copied { opened.try_clone_now()? } else { opened };
         self.next.extend(new);
         self.next.push_back(opened);
         Ok(any)

@@ -77,6 +77,24 @@ fn truncation_loses_only_what_was_not_read() {
 }
 
 #[test]
+fn what_is_copied_and_truncated_between_two_looks_is_not_lost() {
+    let mut bench = Bench::new();
+    bench.append("1\n");
+    assert_eq!(bench.lines(), ["1"]);
+    fs::rename(&bench.path, bench.beside("x.log.2")).unwrap();
+    bench.append("2\n3\n4\n");
+    // Opened as the next, and before it is known what came before it, it is copied and truncated.
+    let opened = refusal::open(&bench.path).unwrap();
+    fs::copy(&bench.path, bench.beside("x.log.1")).unwrap();
+    fs::write(&bench.path, "5\n").unwrap();
+    let Front::Open(file) = &bench.tail.front else { panic!("nothing is open") };
+    let (latest, mark) = (file.identity, file.mark(None, bench.tail.previous));
+    assert!(bench.tail.line_up(&latest, &mark, opened).unwrap());
+    assert_eq!(bench.lines(), ["2", "3", "4", "5"]);
+    assert_eq!(bench.gaps, []);
+}
+
+#[test]
 fn content_written_anew_is_noticed_at_any_size() {
     for new in ["x\n", "one 1\ntwo!\n", "something that is longer than before\nby far\n"] {
         let mut bench = Bench::new();
