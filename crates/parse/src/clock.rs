@@ -37,6 +37,7 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         "%m/%d/%Y %I:%M:%S%.f %p",
         "%m/%d/%Y %I:%M:%S:%f %p %Z",
         "%m/%d/%Y-%H:%M:%S%.f",
+        "%m/%d/%Y:%H:%M:%S %z",
         "%m/%d/%Y %H:%M:%S%.f",
         "%d/%m/%Y %H:%M:%S%.f",
         "%d-%m-%Y %H:%M:%S%.f %z",

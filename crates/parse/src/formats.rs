@@ -125,7 +125,7 @@ pub(crate) fn parse_payload(
         .or_else(|| match first {
             b'{' => json::parse(text, clock, members, draft).then_some("json"),
             _ if logfmt::parse(text, clock, members, draft) => Some("logfmt"),
-            _ => access::parse(text, clock, draft).then_some("web-access"),
+            _ => (access::may_be(text) && access::parse(text, clock, draft)).then_some("web-access"),
         })
         .unwrap_or(PLAIN);
 }

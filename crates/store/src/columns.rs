@@ -219,7 +219,7 @@ impl Columns<'_> {
                 let Some(column) = self.plan.of_key[usize::from(attribute.key)] else { continue };
                 match &mut columns[column] {
                     AttributeColumn::Integers(values) => {
-                        values[row] = self.batch.text(attribute.value).parse().ok()
+                        values[row] = integer(self.batch.bytes(attribute.value))
                     }
                     AttributeColumn::Texts(views, valid) => {
                         views[row] = self.view(attribute.value);
@@ -252,6 +252,15 @@ impl Columns<'_> {
         }
         builder.finish()
     }
+}
+
+/// The number that decimal digits stand for, as [`AttributeKind::Integer`] promises them.
+fn integer(text: &[u8]) -> Option<i64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let negative = digits.iter().try_fold(0i64, |value, digit| {
+        value.checked_mul(10)?.checked_sub(i64::from(digit.wrapping_sub(b'0')))
+    })?;
+    if digits.len() < text.len() { Some(negative) } else { negative.checked_neg() }
 }
 
 /// Earliest and latest timestamp; `None` without records.

@@ -29,19 +29,32 @@ pub(super) fn judge(explainer: &Explainer, data: &Path) -> Result<Vec<Score>> {
                 names.iter().filter_map(|name| Some(found?.attribute(name))).find(|value| !value.is_empty())
             };
             for (score, name, names) in [(&mut address, "source_ip", &ADDRESS), (&mut user, "user", &USER)] {
-                if let Some(wanted) = line[name].as_str() {
+                if let Some(wanted) = line[name].as_str().filter(|wanted| *wanted != "-") {
                     let is = attribute(names).unwrap_or_default();
-                    score.count(is == wanted, || miss(&is, wanted));
+                    score.count(bare(&is) == bare(wanted), || miss(&is, wanted));
                 }
             }
             // Only where the line itself says it.
-            if let Some(wanted) =
-                line["program"].as_str().filter(|program| text(line, "line").contains(*program))
-            {
+            let says = |program: &&str| is_named(text(line, "line"), program);
+            if let Some(wanted) = line["program"].as_str().filter(says) {
                 let is = found.as_ref().map_or("", |found| found.text("service"));
                 program.count(is == wanted, || miss(is, wanted));
             }
         }
     }
     Ok(vec![address, user, program])
+}
+
+/// An address or a name without what is no part of it: IPv4 in IPv6 is the same machine, quotes are punctuation.
+fn bare(text: &str) -> &str {
+    text.trim_matches('\'').trim_start_matches("::ffff:")
+}
+
+/// Whether a line names a program, in a place where lines do: `sshd[12]`, `sshd:`, `|vendor|`.
+fn is_named(line: &str, program: &str) -> bool {
+    line.match_indices(program).any(|(at, _)| {
+        let starts = line[..at].chars().next_back().is_none_or(|before| matches!(before, ' ' | '|' | '['));
+        let after = line[at + program.len()..].chars().next();
+        starts && matches!(after, Some('[' | ':' | '|' | ']'))
+    })
 }

@@ -15,36 +15,35 @@ pub(super) fn parse(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
 
 fn fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()> {
     let ([client, ident, user], after) = head(line)?;
-    let (stamp, request) = match line[after] {
-        b'[' => {
-            let stamp = clock.clf(&line[after + 1..]).or_else(|| clock.iso(&line[after + 1..]))?;
-            let close = after + 1 + stamp.end();
-            line.get(close..close + 3).filter(|text| text == b"] \"")?;
-            (Some(stamp), close + 3)
-        }
-        // Syslog has the time already.
-        _ => (None, after + 1),
-    };
+    let rest = &line[after + 1..];
+    let stamp = clock.clf(rest).or_else(|| clock.iso(rest)).or_else(|| clock.any(rest))?;
+    let request = after + 1 + stamp.end() + 3;
+    if line.get(request - 3..request) != Some(b"] \"") {
+        return None;
+    }
     let request_end = quoted::end(line, request)?;
     let status = request_end + 2;
     let code = line.get(status..status + 3)?;
-    if line[request_end + 1] != b' ' || !code.iter().all(u8::is_ascii_digit) {
+    // Traefik writes a `-` for requests that nobody answered.
+    let unanswered = code.starts_with(b"- ");
+    if line[request_end + 1] != b' ' || !(unanswered || code.iter().all(u8::is_ascii_digit)) {
         return None;
     }
-    let bytes = status + 4;
+    let status_end = status + if unanswered { 1 } else { 3 };
+    let bytes = status_end + 1;
     let bytes_end = find(line, bytes, b' ').unwrap_or(line.len());
-    if !matches!(line.get(status + 3), None | Some(b' ')) {
+    if !matches!(line.get(status_end), None | Some(b' ')) {
         return None;
     }
-    if let Some(stamp) = &stamp {
-        draft.take_time(after + 1, stamp);
-    }
+    draft.take_time(after + 1, &stamp);
     draft.severity = Some(severity_of_class(code[0]));
     text(Known::ClientIp, line, client, draft);
     text(Known::Ident, line, ident, draft);
     text(Known::User, line, user, draft);
     take_request(line, request, request_end, draft);
-    draft.number(Known::Status, line, status, status + 3);
+    if !unanswered {
+        draft.number(Known::Status, line, status, status_end);
+    }
     if line.get(bytes..bytes_end).is_some_and(|text| !text.is_empty() && text.iter().all(u8::is_ascii_digit))
     {
         draft.number(Known::Bytes, line, bytes, bytes_end);
@@ -62,16 +61,29 @@ pub(super) fn severity_of_class(class: u8) -> Severity {
     }
 }
 
+/// Whether a line in syslog can be one: after the client, and perhaps a virtual host before it, stands the identity, which
+/// nobody knows.
+pub(super) fn may_be(text: &[u8]) -> bool {
+    let mut at = 0;
+    (0..2).any(|_| match find(&text[..text.len().min(at + 128)], at, b' ') {
+        Some(blank) => {
+            at = blank + 1;
+            text[at..].starts_with(b"- ")
+        }
+        None => false,
+    })
+}
+
 type Range = (usize, usize);
-/// Client, identity and user, and the bracket before the stamp or, without one, the quote before the request.
+/// Client, identity and user, and the bracket before the stamp.
 type Head = ([Range; 3], usize);
 
-/// The start of the line up to the stamp or request: the fourth word or, after a virtual host, the fifth.
+/// The start of the line up to the stamp: the fourth word or, after a virtual host, the fifth.
 fn head(line: &[u8]) -> Option<Head> {
     let mut words = [(0, 0); 4];
     let mut at = 0;
     for index in 0..5 {
-        if index >= 3 && matches!(line.get(at), Some(b'[' | b'"')) {
+        if index >= 3 && line.get(at) == Some(&b'[') {
             return Some(([words[index - 3], words[index - 2], words[index - 1]], at));
         }
         let end = find(line.get(..line.len().min(at + 512))?, at, b' ')?;
@@ -145,6 +157,6 @@ mod tests {
             check(line, &format!("{time} | {line} | {rest}"), "{body}");
         }
         let no = r#"1.2.3.4 - - [01/Nov/2026:00:00:00 +0000] "GET / HTTP/1.1" abc 1"#;
-        check(no, &format!("2026-11-01T00:00:00.000000000Z INFO | {no}"), "{body}");
+        check(no, &format!("2026-11-01T00:00:00.000000000Z INFO | {no} | client_ip=1.2.3.4"), "{body}");
     }
 }

@@ -20,7 +20,6 @@
 
 mod definition;
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
 use taffrail_record::{AttributeKind, Severity};
@@ -232,24 +231,35 @@ fn take(line: &[u8], found: &Found<'_>, cutting: bool, draft: &mut Draft) {
     }
 }
 
-/// By a program's name, the formats that know its messages.
-static PROGRAMS: LazyLock<HashMap<&[u8], Vec<usize>>> = LazyLock::new(|| {
-    let mut found: HashMap<&[u8], Vec<usize>> = HashMap::new();
+/// By the first byte of a program's name, such names and the formats that know the program's messages.
+static PROGRAMS: LazyLock<Vec<Vec<(&str, Vec<usize>)>>> = LazyLock::new(|| {
+    let mut found: Vec<Vec<(&str, Vec<usize>)>> = vec![Vec::new(); 256];
     for (index, format) in FORMATS.iter().enumerate() {
         for program in &format.programs {
-            found.entry(program.as_bytes()).or_default().push(index);
+            let same_start = &mut found[usize::from(program.bytes().next().unwrap_or(0))];
+            match same_start.iter_mut().find(|(known, _)| known == program) {
+                Some((_, formats)) => formats.push(index),
+                None => same_start.push((program, vec![index])),
+            }
         }
     }
     found
 });
+
+/// The formats that know a program's messages.
+fn formats_of(program: &[u8]) -> Option<&'static [usize]> {
+    let same_start = &PROGRAMS[usize::from(*program.first()?)];
+    let known = same_start.iter().find(|(known, _)| known.as_bytes() == program);
+    known.map(|(_, formats)| formats.as_slice())
+}
 
 /// Adds the fields that messages of the line's program have; whether the message is one that is known. Of `postfix/smtpd`,
 /// what is before the last slash counts where nothing knows the whole.
 pub(crate) fn message(line: &[u8], clock: &mut Clock, found: &mut Found<'static>, draft: &mut Draft) -> bool {
     let Some(service) = draft.service else { return false };
     let program = draft.text(line, service);
-    let parent = || memchr::memrchr(b'/', program).and_then(|slash| PROGRAMS.get(&program[..slash]));
-    let Some(formats) = PROGRAMS.get(program).or_else(parent) else { return false };
+    let parent = || formats_of(&program[..memchr::memrchr(b'/', program)?]);
+    let Some(formats) = formats_of(program).or_else(parent) else { return false };
     let scratch = std::mem::take(&mut draft.scratch);
     let body = draft.body;
     let text = match body.home {

@@ -2,7 +2,7 @@
 
 use taffrail_record::{AttributeKind, Severity};
 
-use crate::class::{self, end_of, find};
+use crate::class::{self, end_of, find, skip_blanks};
 use crate::clock::{Clock, Stamp};
 use crate::draft::{Draft, DraftAttribute, Known, LayoutChoice, Name, Place};
 use crate::severity_guess::level_word;
@@ -154,14 +154,20 @@ fn is_level(word: &[u8]) -> bool {
     word.len() <= 9 && word[word.len() - 1].is_ascii_alphabetic() && level_word(word).is_some()
 }
 
-/// `host last message repeated 2 times`.
+/// `host last message repeated 2 times`, `host {"level":"info"}`.
 fn tagless(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
     let host = stamp.end() + 1;
     let host_end = end_of(line, host, class::HOST);
-    let body = host_end + 1;
+    let body = skip_blanks(line, host_end);
+    let is_message = |rest: &[u8]| {
+        TAGLESS.iter().any(|text| rest.starts_with(text))
+            || rest.starts_with(b"{") && rest.trim_ascii_end().ends_with(b"}")
+    };
     let known = line.get(stamp.end()) == Some(&b' ')
         && host_end > host
-        && line.get(body..).is_some_and(|rest| TAGLESS.iter().any(|text| rest.starts_with(text)));
+        && body > host_end
+        && !is_level(&line[host..host_end])
+        && is_message(&line[body..]);
     if known {
         draft.cut_time(line, 0, stamp);
         draft.cut(line, host, host_end, b"{node}");

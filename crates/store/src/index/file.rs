@@ -10,19 +10,25 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{Array, AsArray, RecordBatch, StringViewArray};
 use arrow::datatypes::{TimestampNanosecondType, UInt8Type};
 use serde::{Deserialize, Serialize};
 
 use super::filter::{self, BUCKET_BYTES, Builder};
 use super::summary::{self, Summary};
-use super::word::Words;
+use super::word::{Words, is_word_byte};
 use super::{GRANULE_ROWS, ROW_GROUP_ROWS};
 use crate::disk::{Appender, Disk, File};
 use crate::schema;
 
 const MAGIC: &[u8; 8] = b"TAFFIDX1";
 const TRAILER_BYTES: u64 = 16;
+/// Bytes of a text that stands in its view itself: Arrow's format of views.
+const INLINE_MAX: u32 = 12;
+/// Texts of a column that are remembered while it is hashed.
+const RECENT_TEXTS: usize = 64;
+/// Spreads a view over the upper bits: the fraction of the golden ratio.
+const SPREAD: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 /// Longest footer that is believed: one of a full segment takes some 20 KiB.
 const FOOTER_BYTES_MAX: u32 = 64 << 20;
 
@@ -160,20 +166,57 @@ fn hashes(words: &mut Words, part: Option<&RecordBatch>) -> Vec<u64> {
     all
 }
 
+/// Calls `each` with the hashes of all words that a search may look for: those of the searched columns and of the text
+/// attributes. What was hashed before in the same part may be left out.
 fn each_hash(words: &mut Words, part: &RecordBatch, mut each: impl FnMut(u64)) {
-    for text in texts(part).flatten() {
-        words.hashes(text, &mut each);
+    let body = part.column_by_name(schema::BODY).and_then(|column| column.as_string_view_opt());
+    if let Some(body) = body {
+        body.iter().flatten().for_each(|text| words.hashes(text.as_bytes(), &mut each));
+    }
+    let searched = schema::SEARCHED.into_iter().filter(|name| *name != schema::BODY);
+    let top = searched.filter_map(|name| part.column_by_name(name));
+    let attributes = part.column_by_name(schema::ATTRIBUTES);
+    let children = attributes.into_iter().flat_map(|column| column.as_struct().columns());
+    for texts in top.chain(children).filter_map(|column| column.as_string_view_opt()) {
+        each_hash_beside(words, texts, body, &mut each);
     }
 }
 
-/// The indexed texts: all that a word is looked for in.
-fn texts(part: &RecordBatch) -> impl Iterator<Item = impl Iterator<Item = &[u8]>> {
-    let top = schema::SEARCHED.into_iter().filter_map(|name| part.column_by_name(name));
-    let attributes = part.column_by_name(schema::ATTRIBUTES);
-    let children = attributes.into_iter().flat_map(|column| column.as_struct().columns());
-    top.chain(children)
-        .filter_map(|column| column.as_string_view_opt())
-        .map(|texts| texts.iter().flatten().map(str::as_bytes))
+/// The same for a column beside the body, many of whose texts are known: short ones come again, and others are a piece
+/// of the row's body.
+fn each_hash_beside(
+    words: &mut Words,
+    texts: &StringViewArray,
+    body: Option<&StringViewArray>,
+    each: &mut impl FnMut(u64),
+) {
+    let mut recent = [0; RECENT_TEXTS];
+    let note = |row: usize| {
+        let view = texts.views()[row];
+        let is_inline = view as u32 <= INLINE_MAX;
+        let slot = &mut recent[(view.wrapping_mul(SPREAD) >> 122) as usize];
+        if is_inline && std::mem::replace(slot, view) == view {
+            return;
+        }
+        let text = texts.value(row).as_bytes();
+        let is_piece = |body: &StringViewArray| is_piece(text, body.value(row).as_bytes());
+        if is_inline || !body.is_some_and(is_piece) {
+            words.hashes(text, &mut *each);
+        }
+    };
+    match texts.nulls() {
+        Some(nulls) => nulls.valid_indices().for_each(note),
+        None => (0..texts.len()).for_each(note),
+    }
+}
+
+/// Whether a text stands in the memory of the body, its words as they are there.
+fn is_piece(text: &[u8], body: &[u8]) -> bool {
+    let from = (text.as_ptr() as usize).wrapping_sub(body.as_ptr() as usize);
+    let Some(to) = from.checked_add(text.len()).filter(|to| *to <= body.len()) else { return false };
+    let splits =
+        |at: usize| at == 0 || at == body.len() || !is_word_byte(body[at - 1]) || !is_word_byte(body[at]);
+    splits(from) && splits(to)
 }
 
 /// Writes an index file, row group by row group.

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::{Fields, SchemaRef, TimeUnit, TimestampNanosecondType};
+use hashbrown::HashSet;
 use parquet::arrow::ArrowSchemaConverter;
 use parquet::arrow::arrow_writer::{ArrowColumnChunk, ArrowRowGroupWriterFactory, compute_leaves};
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -33,6 +34,8 @@ pub const SEGMENT_ROWS: u64 = 1 << 20;
 const PAGE_BYTES: usize = 4 << 20;
 /// Bytes that are written at once.
 const WRITE_BYTES: usize = 256 << 10;
+/// Values of an attribute that tell whether a dictionary is worth it.
+const SAMPLED_TEXTS: usize = 8_192;
 /// A batch may put this share of its rows' attributes into `attributes_rest` before a new shape is made.
 const LEFTOVER_SHARE: usize = 16;
 
@@ -67,14 +70,25 @@ impl Shape {
             }
             unit = finer(unit, before.unit);
         }
-        Self::new(attributes, unit)
+        let unique: Vec<String> = attributes
+            .iter()
+            .map(|field| field.name())
+            .filter(|name| is_unique(batch, name))
+            .cloned()
+            .collect();
+        Self::with_unique(attributes, unit, &unique)
     }
 
     /// The shape with these columns.
     pub fn new(attributes: Fields, unit: TimeUnit) -> Result<Self> {
+        Self::with_unique(attributes, unit, &[])
+    }
+
+    /// The same; a dictionary of the attributes `unique` would hold most values once.
+    fn with_unique(attributes: Fields, unit: TimeUnit, unique: &[String]) -> Result<Self> {
         let schema = schema::at_rest(&attributes, unit);
         let parquet = ArrowSchemaConverter::new().schema_root("log").convert(&schema)?;
-        let properties = Arc::new(properties(&attributes));
+        let properties = Arc::new(properties(&attributes, unique));
         let sink = SerializedFileWriter::new(io::sink(), parquet.root_schema_ptr(), Arc::clone(&properties))?;
         let factory = ArrowRowGroupWriterFactory::new(&sink, Arc::clone(&schema));
         Ok(Self { attributes, unit, schema, parquet: parquet.root_schema_ptr(), properties, factory })
@@ -123,7 +137,17 @@ impl Shape {
     }
 }
 
-fn properties(attributes: &Fields) -> WriterProperties {
+/// Whether most of a text attribute's values are seen once in a batch.
+fn is_unique(batch: &RecordBatch, name: &str) -> bool {
+    let column = batch.column_by_name(schema::ATTRIBUTES);
+    let column = column.and_then(|column| column.as_struct().column_by_name(name));
+    let Some(texts) = column.and_then(|column| column.as_string_view_opt()) else { return false };
+    let mut seen = HashSet::with_capacity(SAMPLED_TEXTS);
+    let sampled = texts.iter().flatten().take(SAMPLED_TEXTS).map(|text| seen.insert(text)).count();
+    sampled >= SAMPLED_TEXTS / 8 && seen.len() * 3 > sampled * 2
+}
+
+fn properties(attributes: &Fields, unique: &[String]) -> WriterProperties {
     let path = |name: &str| ColumnPath::from(name);
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("taffrail ", env!("CARGO_PKG_VERSION")).to_owned())
@@ -148,9 +172,16 @@ fn properties(attributes: &Fields) -> WriterProperties {
     for field in attributes {
         let leaf = ColumnPath::new(vec![schema::ATTRIBUTES.to_owned(), field.name().clone()]);
         if field.data_type().is_integer() {
-            builder = builder.set_column_dictionary_enabled(leaf, false);
+            builder = builder
+                .set_column_dictionary_enabled(leaf.clone(), false)
+                .set_column_encoding(leaf.clone(), Encoding::DELTA_BINARY_PACKED);
         } else {
-            builder = builder.set_column_statistics_enabled(leaf, EnabledStatistics::None);
+            builder = builder.set_column_statistics_enabled(leaf.clone(), EnabledStatistics::None);
+        }
+        if unique.contains(field.name()) {
+            builder = builder
+                .set_column_dictionary_enabled(leaf.clone(), false)
+                .set_column_encoding(leaf, Encoding::DELTA_LENGTH_BYTE_ARRAY);
         }
     }
     builder.build()
