@@ -231,9 +231,12 @@ fn take(line: &[u8], found: &Found<'_>, cutting: bool, draft: &mut Draft) {
     }
 }
 
-/// By the first byte of a program's name, such names and the formats that know the program's messages.
-static PROGRAMS: LazyLock<Vec<Vec<(&str, Vec<usize>)>>> = LazyLock::new(|| {
-    let mut found: Vec<Vec<(&str, Vec<usize>)>> = vec![Vec::new(); 256];
+/// A program's name, and the formats that know its messages.
+type Program = (&'static str, Vec<usize>);
+
+/// Programs by the first byte of their names.
+static PROGRAMS: LazyLock<Vec<Vec<Program>>> = LazyLock::new(|| {
+    let mut found: Vec<Vec<Program>> = vec![Vec::new(); 256];
     for (index, format) in FORMATS.iter().enumerate() {
         for program in &format.programs {
             let same_start = &mut found[usize::from(program.bytes().next().unwrap_or(0))];
