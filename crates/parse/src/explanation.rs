@@ -42,8 +42,8 @@ impl Parser {
     pub fn explain(&mut self, line: &[u8], observed: Timestamp) -> Explanation {
         let batch = self.parse(one(line, observed));
         let record = &batch.records()[0];
-        let draft = self.draft();
-        let written = String::from_utf8_lossy(line);
+        let (draft, written) = self.last();
+        let written = batch.text(written);
         let time_text = draft.stamp.and_then(|(at, stamp)| written.get(at..at + stamp.end()));
         let text = |span: Span| batch.text(span).to_owned();
         let attribute = |attribute: &taffrail_record::Attribute| {

@@ -10,6 +10,7 @@ mod byte_list;
 mod class;
 mod clock;
 mod draft;
+mod encoding;
 mod explanation;
 mod formats;
 mod journal;

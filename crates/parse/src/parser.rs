@@ -4,6 +4,7 @@ use taffrail_record::{Attribute, LogBatch, LogRecord, RawBatch, RawLine, Severit
 
 use crate::clock::Clock;
 use crate::draft::{Draft, DraftAttribute, Home, Name, Place};
+use crate::encoding;
 use crate::formats;
 use crate::key_cache::KeyCache;
 use crate::layout_cache::{Ending, LayoutCache};
@@ -34,6 +35,8 @@ pub struct Parser {
     keys: KeyCache,
     layouts: LayoutCache,
     defaults: Defaults,
+    /// What was parsed last.
+    text: Span,
 }
 
 /// Spans of the context's texts in the current batch, once a line needed them.
@@ -46,10 +49,10 @@ struct Defaults {
 /// The line that is being committed.
 struct Line {
     raw: Span,
-    /// What was parsed: the raw line without `\r`, or its lossy copy.
+    /// What was parsed: the raw line without `\r`, or a readable copy.
     text: Span,
     ending: Ending,
-    lossy: bool,
+    decoded: bool,
     observed: Timestamp,
     source: u16,
     offset: u64,
@@ -70,12 +73,13 @@ impl Parser {
             keys: KeyCache::new(),
             layouts: LayoutCache::default(),
             defaults: Defaults::default(),
+            text: Span::default(),
         }
     }
 
     /// One record for every line of `raw`, whose bytes become the batch's arena without a copy.
     pub fn parse(&mut self, raw: RawBatch) -> LogBatch {
-        let all_text = std::str::from_utf8(&raw.bytes).is_ok();
+        let all_text = std::str::from_utf8(&raw.bytes).is_ok() && !encoding::has_marks(&raw.bytes);
         let mut batch = LogBatch::new(raw.bytes);
         // The table of sources is empty, so this cannot be full.
         let source = batch.source(&raw.source).unwrap_or(0);
@@ -87,6 +91,7 @@ impl Parser {
             let joined = line.joined;
             let line = self.read(line, all_text, raw.observed, source, &mut batch);
             let text = batch.bytes(line.text);
+            self.text = line.text;
             self.draft.reset(text.len());
             let (clock, members) = (&mut self.clock, &mut self.members);
             let (found, draft) = (&mut self.found, &mut self.draft);
@@ -99,9 +104,9 @@ impl Parser {
         batch
     }
 
-    /// What was found in the last line.
-    pub(crate) fn draft(&self) -> &Draft {
-        &self.draft
+    /// What was found in the last line, and where that line stands as it was read.
+    pub(crate) fn last(&self) -> (&Draft, Span) {
+        (&self.draft, self.text)
     }
 
     fn read(
@@ -115,22 +120,26 @@ impl Parser {
         let arena = batch.arena();
         let raw = if line.span.end() <= arena.len() { line.span } else { Span::default() };
         let bytes = raw.of(arena);
-        let lossy = !(all_text && on_boundaries(arena, raw)) && std::str::from_utf8(bytes).is_err();
         let carriage_return = bytes.last() == Some(&b'\r');
-        let mut text = raw;
-        if lossy {
-            let copy = String::from_utf8_lossy(bytes).into_owned();
-            text = batch.push_text(copy.as_bytes()).unwrap_or_default();
-        }
-        if carriage_return && text.len > 0 {
+        let readable = if all_text && on_boundaries(arena, raw) { None } else { encoding::readable(bytes) };
+        let decoded = readable.is_some();
+        let text = match readable {
+            Some(copy) => {
+                let copy = copy.strip_suffix('\r').unwrap_or(&copy);
+                batch.push_text(copy.as_bytes()).unwrap_or_default()
+            }
+            None => raw,
+        };
+        let mut text = text;
+        if !decoded && carriage_return && text.len > 0 {
             text.len -= 1;
         }
         let ending = Ending { carriage_return, newline: line.newline };
-        Line { raw, text, ending, lossy, observed, source, offset: line.offset }
+        Line { raw, text, ending, decoded, observed, source, offset: line.offset }
     }
 
     fn commit(&mut self, line: &Line, batch: &mut LogBatch) {
-        if line.lossy {
+        if line.decoded {
             self.draft.keep_whole();
         }
         let severity = self.draft.severity.unwrap_or_else(|| self.guess(line, batch));
@@ -138,7 +147,7 @@ impl Parser {
         self.push_attributes(line, scratch, batch);
         let mut layout = self.layouts.index(&mut self.draft, line.ending, batch);
         let mut body = place_span(self.draft.body, line, scratch);
-        if layout == 0 && !line.ending.newline && !line.lossy {
+        if layout == 0 && !line.ending.newline && !line.decoded {
             // Only a layout can say that the newline is missing.
             layout = batch.layout("{body}{end}").unwrap_or(0);
             body = line.raw;
