@@ -1,5 +1,6 @@
 //! The parser: from a batch of raw lines to a batch of records over the same bytes.
 
+use taffrail_record::layout::NO_NEWLINE;
 use taffrail_record::{Attribute, LogBatch, LogRecord, RawBatch, RawLine, Severity, Span, Timestamp};
 
 use crate::clock::Clock;
@@ -146,12 +147,11 @@ impl Parser {
         let scratch = self.push_scratch(batch);
         self.push_attributes(line, scratch, batch);
         let mut layout = self.layouts.index(&mut self.draft, line.ending, batch);
-        let mut body = place_span(self.draft.body, line, scratch);
-        if layout == 0 && !line.ending.newline && !line.decoded {
+        if layout == 0 && !line.ending.newline {
             // Only a layout can say that the newline is missing.
-            layout = batch.layout("{body}{end}").unwrap_or(0);
-            body = line.raw;
+            layout = batch.layout(NO_NEWLINE).unwrap_or(0);
         }
+        let body = place_span(self.draft.body, line, scratch);
         let (node, service) = (self.draft.node, self.draft.service);
         let node = match node {
             Some(place) => place_span(place, line, scratch),
