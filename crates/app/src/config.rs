@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
+use taffrail_parse::Redactor;
 
 pub(crate) use docs::markdown;
 pub(crate) use problem::Problem;
@@ -56,6 +57,8 @@ pub(crate) struct Config {
     pub max_files: usize,
     /// What is deleted when.
     pub retention: Retention,
+    /// What is overwritten before lines are stored.
+    pub redact: Redact,
     /// Limits of queries.
     pub query: Query,
     /// Limits of memory.
@@ -71,6 +74,22 @@ pub(crate) struct Retention {
     pub max_age: Duration,
     /// The oldest records above this many bytes on disk.
     pub max_size_bytes: u64,
+}
+
+/// What is overwritten in lines before they are stored.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Redact {
+    /// Names of built-in rules.
+    pub rules: Vec<String>,
+    /// Regular expressions.
+    pub patterns: Vec<String>,
+}
+
+impl Redact {
+    /// What does it.
+    pub(crate) fn redactor(&self) -> Result<Redactor, String> {
+        Redactor::new(&self.rules, &self.patterns)
+    }
 }
 
 /// Limits of queries.
@@ -258,6 +277,7 @@ impl Config {
             max_line_bytes: 0,
             max_files: 0,
             retention: Retention { max_age: Duration::ZERO, max_size_bytes: 0 },
+            redact: Redact::default(),
             query: Query { timeout: Duration::ZERO, memory_bytes: 0, concurrent: 0 },
             memory: Memory { memtable_bytes: 0 },
             stall_after: Duration::ZERO,

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use taffrail_parse::{Context, Parser, service_from_path};
+use taffrail_parse::{Context, Parser, Redactor, service_from_path};
 use taffrail_record::{LogBatch, RawBatch};
 use taffrail_serve::LiveHub;
 use taffrail_source::{Sink, Stopped};
@@ -97,6 +97,8 @@ pub(crate) struct Pipeline {
     pub store: Arc<Store>,
     /// Who watches.
     pub live: LiveHub,
+    /// What is overwritten before anything is stored.
+    pub redactor: Arc<Redactor>,
     /// Ends the waiting for a disk that is full or fails.
     pub stopping: Arc<Stopping>,
 }
@@ -162,11 +164,12 @@ impl Pipeline {
     /// `refused` says whether to go on.
     fn put_or(
         &self,
-        raw: RawBatch,
+        mut raw: RawBatch,
         origin: &Origin,
         parsers: &mut Parsers,
         mut refused: impl FnMut(taffrail_store::Error) -> taffrail_store::Result<()>,
     ) -> taffrail_store::Result<Receipt> {
+        self.redactor.redact(&mut raw);
         let frame = wal::Frame::new(&raw, &origin.note());
         let (source, checkpoint, gaps) = (Arc::clone(&raw.source), raw.checkpoint.clone(), raw.gaps.clone());
         let batch = parsers.parse(raw, origin);

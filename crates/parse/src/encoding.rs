@@ -42,8 +42,11 @@ fn is_broken_utf8(line: &[u8]) -> bool {
 /// half of one.
 fn utf16(line: &[u8]) -> Option<String> {
     let marked = line.starts_with(b"\xff\xfe") || line.starts_with(b"\xfe\xff");
-    if !marked && !(memchr(0, line).is_some() && line.len() > 1) {
-        return if line == b"\0" { Some(String::new()) } else { None };
+    if line == b"\0" {
+        return Some(String::new());
+    }
+    if !marked && memchr(0, line).is_none() {
+        return None;
     }
     if marked {
         let (encoding, rest) = if line[0] == 0xff { (UTF_16LE, &line[2..]) } else { (UTF_16BE, &line[2..]) };

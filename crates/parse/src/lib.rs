@@ -22,6 +22,7 @@ mod multiline;
 mod parser;
 mod pattern;
 mod quoted;
+mod redaction;
 mod service;
 mod severity_guess;
 
@@ -29,4 +30,5 @@ pub use explanation::Explanation;
 pub use formats::format_names;
 pub use multiline::{FirstLine, Joiner};
 pub use parser::{Context, Parser};
+pub use redaction::{REDACTED, Redactor, redaction_rules};
 pub use service::service_from_path;

@@ -4,6 +4,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use taffrail_parse::REDACTED;
 use taffrail_store::engine::{Control, Engine};
 
 use crate::cli::{ExportArgs, ExportCommand};
@@ -21,7 +22,8 @@ const BUFFER: usize = 256 << 10;
 /// Runs the command.
 pub(crate) fn run(args: &ExportArgs, config: &Config, terminal: Terminal) -> anyhow::Result<Outcome> {
     let ExportCommand::Raw(raw) = &args.what;
-    let mut out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
+    let out = BufWriter::with_capacity(BUFFER, io::stdout().lock());
+    let mut out = Redactions { out, seen: false, last: Vec::new() };
     let known = match store_access::open(&config.data_dir)? {
         Backend::Daemon(client) => from_daemon(&client, &raw.source, &mut out)?,
         Backend::Local(engine) => from_engine(&*engine, &raw.source, &mut out)?,
@@ -31,7 +33,41 @@ pub(crate) fn run(args: &ExportArgs, config: &Config, terminal: Terminal) -> any
         let list = "`taffrail sql 'SELECT DISTINCT source FROM logs'` lists the sources";
         terminal.note(&format!("no source `{}` is stored; {list}", raw.source));
     }
+    if out.seen {
+        terminal.note(&format!(
+            "what stands in the place of `{REDACTED}` was never stored: see `redact` in the config"
+        ));
+    }
     Ok(Outcome::found(known))
+}
+
+/// Notices whether what is written holds redacted lines.
+struct Redactions<W> {
+    out: W,
+    seen: bool,
+    /// The end of what was written before: a mark may go over it.
+    last: Vec<u8>,
+}
+
+impl<W: Write> Write for Redactions<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        if !self.seen {
+            let (bytes, tail) = (&bytes[..written], REDACTED.len() - 1);
+            let holds = |text: &[u8]| memchr::memmem::find(text, REDACTED.as_bytes()).is_some();
+            self.last.extend_from_slice(&bytes[..bytes.len().min(tail)]);
+            self.seen = holds(&self.last) || holds(bytes);
+            match bytes.len().checked_sub(tail) {
+                Some(start) => self.last = bytes[start..].to_vec(),
+                None => drop(self.last.drain(..self.last.len().saturating_sub(tail))),
+            }
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 fn from_daemon(client: &Client, source: &str, out: &mut impl Write) -> anyhow::Result<bool> {

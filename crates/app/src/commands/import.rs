@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
+use taffrail_parse::Redactor;
 use taffrail_record::{Checkpoint, Gap, RawBatch};
 use taffrail_store::index::ROW_GROUP_ROWS;
 use taffrail_store::{Bulk, Encoded, Store};
@@ -58,6 +59,16 @@ struct Job {
     batches: Vec<RawBatch>,
 }
 
+impl Job {
+    /// The same without what nobody may read.
+    fn redacted(mut self, redactor: &Redactor) -> Self {
+        for batch in &mut self.batches {
+            redactor.redact(batch);
+        }
+        self
+    }
+}
+
 /// A job's result, waiting for its turn to be written.
 struct Ready {
     encoded: Encoded,
@@ -94,6 +105,7 @@ fn import(
     let bulk = store.bulk();
     let writer = Mutex::new(Writer { bulk: &bulk, next: 0, waiting: BTreeMap::new() });
     let origin = Origin { service: args.service.clone(), ..Origin::of(&config.sources[0]) };
+    let redactor = config.redact.redactor().map_err(anyhow::Error::msg)?;
     let failure = Mutex::new(None);
     let (sender, receiver) = sync_channel::<Job>(QUEUE_JOBS);
     let receiver = Mutex::new(receiver);
@@ -103,6 +115,7 @@ fn import(
             scope.spawn(|| {
                 let mut parsers = Parsers::new(&config.node);
                 while let Some(job) = take(&receiver) {
+                    let job = job.redacted(&redactor);
                     if let Err(error) = work(job, &origin, &mut parsers, &bulk, &writer) {
                         failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         // Empties the queue, so that the reader sees the end instead of waiting for ever.

@@ -42,7 +42,8 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let demo = args.demo.then(|| start_demo(&mut config)).transpose()?;
     let live = LiveHub::new(LIVE_CAPACITY);
     let stopping = Arc::default();
-    let pipeline = Pipeline { store: Arc::clone(&store), live: live.clone(), stopping };
+    let redactor = Arc::new(config.redact.redactor().map_err(anyhow::Error::msg)?);
+    let pipeline = Pipeline { store: Arc::clone(&store), live: live.clone(), redactor, stopping };
     let followers = Arc::new(Followers::spawn(&config, &pipeline, now)?);
     announce(&config, &store, &server, &recovered)?;
     // Before anyone learns where it answers: who stops it at once is to see it end in order.

@@ -256,6 +256,32 @@ pub(crate) static KEYS: &[Key] = &[
         }),
     },
     Key {
+        name: "redact.rules",
+        form: "list of `keys`, `tokens`, `jwt`, `cards`, `emails`",
+        default: Default::Found("none"),
+        doc: "What is overwritten in lines before anything of them is stored. `keys`: keys of AWS, GitHub, GitLab, Google, \
+              Slack and Stripe, private keys, and values as in `password=...`; `tokens`: what follows `Bearer` and `Basic`, \
+              passwords in URLs; `jwt`: JSON web tokens; `cards`: payment cards with a right check digit; `emails`. A \
+              secret becomes `[redacted]` and stars, as long as it was, in exports too. For logs that must not hold them; \
+              what was stored before stays.",
+        target: Target::Config(|config, value| {
+            config.redact.rules = value.names()?;
+            config.redact.redactor().map(drop)
+        }),
+    },
+    Key {
+        name: "redact.patterns",
+        form: "list of regular expressions",
+        default: Default::Found("none"),
+        doc: "What else is overwritten: the group `secret` of each match, as in `card (?P<secret>\\d+)`, or all of it. They \
+              are matched against raw lines. For secrets that no rule knows.",
+        target: Target::Config(|config, value| {
+            config.redact.patterns =
+                value.list()?.into_iter().filter(|pattern| !pattern.is_empty()).collect();
+            config.redact.redactor().map(drop)
+        }),
+    },
+    Key {
         name: "source.type",
         form: "\"files\", \"journal\" or \"pipe\"",
         default: Default::Text("files"),
