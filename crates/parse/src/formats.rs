@@ -2,6 +2,7 @@
 //! for formats that it cannot be in and what it becomes does not depend on the lines before.
 
 mod access;
+mod cisco;
 mod cri;
 mod defined;
 mod delimited;

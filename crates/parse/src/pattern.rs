@@ -8,6 +8,7 @@
 //! | `{level}` | a word for a severity, known everywhere or to the format |
 //! | `{node}`, `{service}`, `{body}` | that column |
 //! | `{.key}` | the attribute `key` |
+//! | `{.key=one|two}` | the first of these texts that stands there |
 //! | `{_}` | something that is no field |
 //! | `{? ... }` | what stands in it, or nothing |
 //!
@@ -64,6 +65,8 @@ struct Hole {
     stops: Vec<u8>,
     /// The literal that ends a text here; empty: the end of the line.
     until: Vec<u8>,
+    /// What a [`Form::Choice`] may be.
+    choices: Vec<Vec<u8>>,
 }
 
 /// What a hole fills.
@@ -89,6 +92,7 @@ enum Form {
     Letter,
     Name,
     Quoted,
+    Choice,
 }
 
 /// A field that was found in a line.
@@ -169,7 +173,12 @@ impl Pattern {
 
     /// Whether lines of this pattern begin with a text that says what they are.
     pub(crate) fn begins_with_text(&self) -> bool {
-        matches!(self.steps.first(), Some(Step::Literal(literal)) if literal.len() >= TEXT_MIN)
+        let says = |text: &Vec<u8>| text.len() >= TEXT_MIN;
+        match self.steps.first() {
+            Some(Step::Literal(literal)) => says(literal),
+            Some(Step::Hole(hole)) if hole.form == Form::Choice => hole.choices.iter().all(says),
+            _ => false,
+        }
     }
 
     /// Whether the pattern says which part of a line is its message.
@@ -212,6 +221,7 @@ fn starts(steps: &[Step], byte: u8) -> bool {
             Form::Quoted => byte == b'"',
             Form::Word => !is_blank(byte),
             Form::Name => byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'/' | b'.' | b'$'),
+            Form::Choice => hole.choices.iter().any(|choice| choice.first() == Some(&byte)),
             Form::Text => true,
         },
     }
@@ -319,8 +329,8 @@ impl<'p> Matcher<'_, 'p> {
             Form::Int => run(&|byte| byte.is_ascii_digit() || byte == b'-'),
             Form::Number => run(&|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')),
             Form::Ip => match run(&|byte| byte.is_ascii_digit() || byte == b'.') {
-                // What follows it is a port.
-                len if rest[..len].contains(&b'.') => len,
+                // What follows it is a port; a point that ends a sentence is none of its own.
+                len if rest[..len].contains(&b'.') => len - usize::from(rest[..len].ends_with(b".")),
                 _ => {
                     let len = run(&|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.' | b'%'));
                     match hole.until.first() {
@@ -334,6 +344,7 @@ impl<'p> Matcher<'_, 'p> {
             Form::Name => {
                 run(&|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'$' | b'/'))
             }
+            Form::Choice => hole.choices.iter().find(|choice| rest.starts_with(choice)).map_or(0, Vec::len),
             Form::Quoted => {
                 if rest.first() != Some(&b'"') {
                     return None;
@@ -365,9 +376,13 @@ impl Hole {
                     && !value.is_empty()
             }
             Form::Number => value.iter().any(u8::is_ascii_digit),
-            Form::Ip => value.contains(&b'.') || value.contains(&b':'),
+            Form::Ip => {
+                value.contains(&b':')
+                    || value.contains(&b'.')
+                        && value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+            }
             Form::Name => value.first().is_some_and(|first| !first.is_ascii_digit() && *first != b'-'),
-            Form::Word | Form::Hex | Form::Letter => !value.is_empty(),
+            Form::Word | Form::Hex | Form::Letter | Form::Choice => !value.is_empty(),
         }
     }
 }

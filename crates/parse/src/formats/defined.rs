@@ -9,6 +9,7 @@
 //! multiline = { all = true }   # which lines belong to a record, see `Lines`
 //! programs = ["sshd"]          # whose messages, in syslog or elsewhere,
 //! messages = ["Bye {.user}"]   # have fields like these
+//! bare = true                  # the messages are lines of their own, too
 //!
 //! [[samples]]
 //! line = "..."
@@ -63,11 +64,24 @@ struct Format {
 
 impl Format {
     fn read(text: &str) -> Result<Self, String> {
-        let Definition { name, about: _, patterns, programs, messages, levels, service, multiline, samples } =
-            toml::from_str(text).map_err(|error| error.to_string())?;
+        let Definition {
+            name,
+            about: _,
+            patterns,
+            programs,
+            messages,
+            levels,
+            service,
+            multiline,
+            bare,
+            samples,
+        } = toml::from_str(text).map_err(|error| error.to_string())?;
         let pattern = |text: &String| Pattern::new(text).map_err(|error| format!("`{text}`: {error}"));
-        let patterns = patterns.iter().map(pattern).collect::<Result<_, _>>()?;
-        let messages = messages.iter().map(pattern).collect::<Result<_, _>>()?;
+        let mut patterns = patterns.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+        let messages = messages.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+        if bare {
+            patterns.extend(messages.iter().filter(|message| message.begins_with_text()).cloned());
+        }
         let level = |(word, level): (String, String)| match Severity::from_text(level.as_bytes()) {
             Some(severity) => Ok((word, severity)),
             None => Err(format!("`{level}` is no severity")),

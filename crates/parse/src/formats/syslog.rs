@@ -2,6 +2,7 @@
 
 use taffrail_record::{AttributeKind, Severity};
 
+use super::cisco;
 use crate::class::{self, end_of, find};
 use crate::clock::{Clock, Stamp};
 use crate::draft::{Draft, DraftAttribute, Known, LayoutChoice, Name, Place};
@@ -32,7 +33,7 @@ struct Tagged {
 
 /// `2026-11-01T00:00:00.006000+00:00 web-06 sshd[23165]: message`: most lines of most machines.
 pub(super) fn iso(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
-    if !stamp.is_rfc3339() {
+    if !stamp.is_rfc3339() || cisco::is_tagged(line) {
         return false;
     }
     match tagged(line, stamp.end()) {
@@ -46,7 +47,7 @@ pub(super) fn iso(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
 
 /// `Oct 11 22:14:15 host tag[pid]: message`.
 pub(super) fn bsd(line: &[u8], clock: &Clock, draft: &mut Draft) -> bool {
-    let Some(stamp) = clock.bsd(line).or_else(|| clock.unpadded_bsd(line)) else {
+    let Some(stamp) = clock.syslog(line).filter(|_| !cisco::is_tagged(line)) else {
         return false;
     };
     if let Some(found) = tagged(line, stamp.end()) {
@@ -174,7 +175,7 @@ fn tagless(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
 
 /// `<34>` and any of the kinds of syslog after it.
 pub(super) fn with_priority(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
-    let Some((priority, at)) = priority(line) else {
+    let Some((priority, at)) = priority(line).filter(|_| !cisco::is_tagged(line)) else {
         return false;
     };
     if !rfc5424(line, at, clock, draft) {
@@ -190,7 +191,7 @@ pub(super) fn with_priority(line: &[u8], clock: &mut Clock, draft: &mut Draft) -
 /// `Oct 11 22:14:15 host tag[pid]: message` at `at`, or whatever else stands there.
 fn rfc3164(line: &[u8], at: usize, clock: &mut Clock, draft: &mut Draft) {
     let text = &line[at..];
-    let stamp = clock.bsd(text).or_else(|| clock.unpadded_bsd(text)).or_else(|| clock.iso(text));
+    let stamp = clock.syslog(text).or_else(|| clock.iso(text));
     let mut rest = at;
     if let Some(stamp) = stamp {
         draft.cut_time(line, at, &stamp);

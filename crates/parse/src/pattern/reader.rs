@@ -68,6 +68,12 @@ fn hole(text: &str) -> Result<Step, String> {
         return Ok(Step::Time(None));
     }
     let (text, absent) = text.strip_suffix('?').map_or((text, false), |text| (text, true));
+    let (text, choices) = text.split_once('=').map_or((text, ""), |(text, choices)| (text, choices));
+    let choices: Vec<Vec<u8>> = choices
+        .split('|')
+        .filter(|choice| !choice.is_empty())
+        .map(|choice| choice.as_bytes().to_vec())
+        .collect();
     let (name, form) = text.split_once(':').unwrap_or((text, ""));
     let target = match name {
         "level" => Target::Level,
@@ -89,6 +95,7 @@ fn hole(text: &str) -> Result<Step, String> {
         },
     };
     let form = match form {
+        "" if !choices.is_empty() => Form::Choice,
         "" if target == Target::Body => Form::Text,
         "" | "word" => Form::Word,
         "text" => Form::Text,
@@ -105,7 +112,7 @@ fn hole(text: &str) -> Result<Step, String> {
             ));
         }
     };
-    Ok(Step::Hole(Hole { target, form, absent, stops: Vec::new(), until: Vec::new() }))
+    Ok(Step::Hole(Hole { target, form, absent, stops: Vec::new(), until: Vec::new(), choices }))
 }
 
 /// Tells each hole what ends it: what can come after it.

@@ -22,6 +22,9 @@ pub(super) struct Definition {
     /// Patterns of messages.
     #[serde(default)]
     pub(super) messages: Vec<String>,
+    /// Whether those that begin with a text are patterns of lines, too.
+    #[serde(default)]
+    pub(super) bare: bool,
     /// Words for severities that only this format means so.
     #[serde(default)]
     pub(super) levels: BTreeMap<String, String>,
