@@ -60,6 +60,12 @@ pub(crate) fn parse_lines(
         }
         None => draft.go_on(text, line.len()),
     }
+    // The second line of Java's own logging begins with the level.
+    if draft.severity.is_none()
+        && let Some((severity, start, end)) = leveled::second(text, line.len())
+    {
+        draft.level(severity, text, start, end);
+    }
     if draft.severity.is_none() && multiline::is_trace(text) {
         draft.severity = Some(Severity::ERROR);
     }

@@ -14,9 +14,9 @@
 //!
 //! After a colon stands what the hole may hold: `word` (the default: up to a blank or what follows in the pattern),
 //! `text` (up to what follows in the pattern), `int`, `number`, `ip`, `hex`, `letter` (one), `name` (letters, digits, `_ . - $ /`,
-//! no digit first),
-//! `quoted` (the inside of quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a
-//! pattern are at least as many blanks or tabs, all else is literal; `{{` and `}}` are braces.
+//! no digit first), `class` (a name up to its last point), `mac` (a hardware address), `quoted` (the inside of quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a
+//! pattern are at least as many blanks or tabs, all else is literal; `{{` and `}}` are braces, and `\}` is one inside a
+//! `{? }`.
 //!
 //! What fits the inside of a `{? }` is read as such; where the rest of the line then does not fit, without. A line gets a
 //! bounded number of these second attempts, so it costs at most so many times its length.
@@ -33,6 +33,8 @@ use crate::severity_guess::level_word;
 const CAPTURES_MAX: usize = 128;
 /// Bytes of a text that says what a line is.
 const TEXT_MIN: usize = 4;
+/// Bytes of a hardware address.
+const MAC_LEN: usize = 17;
 /// Places in a line at which a timestamp is remembered.
 const STAMPS: usize = 2;
 /// Attempts at one line without an optional part that fitted.
@@ -65,6 +67,8 @@ struct Hole {
     stops: Vec<u8>,
     /// The literal that ends a text here; empty: the end of the line.
     until: Vec<u8>,
+    /// Whether the line ends with that literal.
+    to_end: bool,
     /// What a [`Form::Choice`] may be.
     choices: Vec<Vec<u8>>,
 }
@@ -93,6 +97,8 @@ enum Form {
     Name,
     Quoted,
     Choice,
+    Class,
+    Mac,
 }
 
 /// A field that was found in a line.
@@ -216,15 +222,21 @@ fn starts(steps: &[Step], byte: u8) -> bool {
             Form::Int => byte.is_ascii_digit() || byte == b'-',
             Form::Number => byte.is_ascii_digit() || matches!(byte, b'-' | b'.'),
             Form::Ip => byte.is_ascii_hexdigit() || matches!(byte, b':' | b'['),
-            Form::Hex => byte.is_ascii_hexdigit(),
+            Form::Hex | Form::Mac => byte.is_ascii_hexdigit(),
             Form::Letter => byte.is_ascii_alphabetic(),
             Form::Quoted => byte == b'"',
             Form::Word => !is_blank(byte),
-            Form::Name => byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'/' | b'.' | b'$'),
+            Form::Name | Form::Class => {
+                byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'/' | b'.' | b'$')
+            }
             Form::Choice => hole.choices.iter().any(|choice| choice.first() == Some(&byte)),
             Form::Text => true,
         },
     }
+}
+
+const fn is_named(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'$' | b'/')
 }
 
 const fn is_blank(byte: u8) -> bool {
@@ -321,12 +333,20 @@ impl<'p> Matcher<'_, 'p> {
     /// Start and end of a hole's value, and where the line goes on.
     fn extent(&self, hole: &Hole, start: usize) -> Option<(usize, usize, usize)> {
         let rest = &self.line[start..];
+        let ends = |byte: &u8| is_blank(*byte) || hole.stops.contains(byte);
+        if hole.absent && rest.first() == Some(&b'-') && rest.get(1).is_none_or(ends) {
+            return Some((start, start + 1, start + 1));
+        }
         let run = |inside: &dyn Fn(u8) -> bool| rest.iter().take_while(|byte| inside(**byte)).count();
         let len = match hole.form {
             Form::Word => run(&|byte| !is_blank(byte) && !hole.stops.contains(&byte)),
             Form::Text if hole.until.is_empty() => rest.len(),
+            Form::Text if hole.to_end => rest.strip_suffix(hole.until.as_slice())?.len(),
             Form::Text => memchr::memmem::find(rest, &hole.until)?,
-            Form::Int => run(&|byte| byte.is_ascii_digit() || byte == b'-'),
+            Form::Int => {
+                let sign = usize::from(rest.first() == Some(&b'-'));
+                sign + rest[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+            }
             Form::Number => run(&|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')),
             Form::Ip => match run(&|byte| byte.is_ascii_digit() || byte == b'.') {
                 // What follows it is a port; a point that ends a sentence is none of its own.
@@ -341,9 +361,9 @@ impl<'p> Matcher<'_, 'p> {
             },
             Form::Letter => run(&|byte| byte.is_ascii_alphabetic()).min(1),
             Form::Hex => run(&|byte| byte.is_ascii_hexdigit()),
-            Form::Name => {
-                run(&|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'$' | b'/'))
-            }
+            Form::Name => run(&is_named),
+            Form::Class => memchr::memrchr(b'.', &rest[..run(&is_named)])?,
+            Form::Mac => MAC_LEN.min(run(&|byte| byte.is_ascii_hexdigit() || byte == b':')),
             Form::Choice => hole.choices.iter().find(|choice| rest.starts_with(choice)).map_or(0, Vec::len),
             Form::Quoted => {
                 if rest.first() != Some(&b'"') {
@@ -381,7 +401,13 @@ impl Hole {
                     || value.contains(&b'.')
                         && value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
             }
-            Form::Name => value.first().is_some_and(|first| !first.is_ascii_digit() && *first != b'-'),
+            Form::Mac => {
+                let parts = || value.split(|byte| *byte == b':');
+                parts().count() == 6 && parts().all(|part| part.len() == 2)
+            }
+            Form::Name | Form::Class => {
+                value.first().is_some_and(|first| !first.is_ascii_digit() && *first != b'-')
+            }
             Form::Word | Form::Hex | Form::Letter | Form::Choice => !value.is_empty(),
         }
     }

@@ -10,14 +10,142 @@ use super::{Score, text, truth};
 
 /// Names of fields, and what they are called here. Fields that are not listed have the same name.
 const NAMES: &[(&str, &[&str])] = &[
+    ("access_point_arn", &["access_point"]),
+    ("apache.error.proxy.error.code", &["os_error"]),
+    ("apache.error.proxy.error.message", &["os_error_text"]),
+    ("asa.outcome", &["outcome"]),
+    ("asa.rule_name", &["rule"]),
+    ("asa.source.group", &["group"]),
+    ("asa.tag", &["@cisco_tag"]),
+    ("auth.pam.module", &["pam_module"]),
+    ("auth.pam.origin", &["pam_origin"]),
+    ("auth.pam.session_state", &["session"]),
+    ("backend.http.response.status_code", &["target_status"]),
+    ("backend.ip", &["target_ip"]),
+    ("backend.port", &["target_port"]),
+    ("backend_processing_time.sec", &["target_seconds"]),
+    ("backend_name", &["backend"]),
+    ("bucket_owner", &["owner"]),
+    ("burst.avg_rate", &["average_rate"]),
+    ("burst.configured_avg_rate", &["average_rate_max"]),
+    ("burst.configured_rate", &["burst_rate_max"]),
+    ("burst.cumulative_count", &["total"]),
+    ("burst.current_rate", &["burst_rate"]),
+    ("burst.id", &["rate"]),
+    ("burst.object", &["object"]),
+    ("bytes_sent", &["bytes"]),
+    ("client.user.id", &["requester"]),
+    ("cloudfront.http.request.host", &["host_header"]),
+    ("cloudfront.http.request.size", &["content_length"]),
+    ("cloudfront.ssl_protocol", &["tls_protocol"]),
+    ("cloudfront.time_taken", &["duration_seconds"]),
+    ("cloudfront.time_to_first_byte", &["first_byte_seconds"]),
+    ("connection_wait_time_ms", &["connect_ms"]),
+    ("connections.active", &["connections"]),
+    ("connections.backend", &["backend_connections"]),
+    ("connections.frontend", &["frontend_connections"]),
+    ("connections.retries", &["retries"]),
+    ("connections.server", &["server_connections"]),
+    ("cron.action", &["action"]),
+    ("destination.bytes", &["bytes"]),
+    ("destination.mac", &["dst_mac"]),
+    ("destination.nat.ip", &["dst_nat_ip"]),
+    ("destination.nat.port", &["dst_nat_port"]),
+    ("egress.interface.name", &["out_interface"]),
+    ("elb.ssl_protocol", &["tls_protocol"]),
+    ("error.code", &["code", "error_code"]),
+    ("event.action", &["result", "action"]),
+    ("event.code", &["msgid", "msg_id"]),
+    ("event.reason", &["reason"]),
+    ("exim.log.flags", &["flag"]),
+    ("exim.log.message.id", &["message_id"]),
+    ("exim.log.message.size", &["bytes"]),
+    ("exim.log.message.subject", &["subject"]),
+    ("exim.log.recipient.email", &["recipient"]),
+    ("exim.log.remote_address", &["helo"]),
+    ("exim.log.sender.email", &["sender"]),
+    ("exim.log.sender.original", &["from"]),
+    ("firewall.action", &["action"]),
+    ("firewall.log_prefix", &["@firewall_prefix"]),
+    ("frontend_name", &["frontend"]),
+    ("hierarchy_code", &["hierarchy"]),
+    ("http.request.body.bytes", &["received_bytes"]),
+    ("http.request.mime_type", &["content_type"]),
+    ("http.response.bytes", &["bytes"]),
+    ("http.response.mime_type", &["content_type"]),
+    ("httpversion", &["@request"]),
+    ("ingress.interface.name", &["in_interface"]),
+    ("ipsec.protocol", &["ipsec_protocol"]),
+    ("ipsec.seq_num", &["sequence"]),
+    ("ipsec.tunnel_type", &["tunnel"]),
+    ("iptables.id", &["packet_id"]),
+    ("iptables.precedence_bits", &["precedence"]),
+    ("iptables.tcp.ack_number", &["tcp_ack"]),
+    ("iptables.tcp.flags", &["tcp_flags"]),
+    ("iptables.tcp.sequence", &["tcp_seq"]),
+    ("iptables.tcp.window", &["tcp_window"]),
+    ("iptables.tcp_reserved_bits", &["tcp_reserved"]),
+    ("log.level", &["@severity", "level"]),
+    ("log.origin.file.line", &["line"]),
+    ("log.origin.file.name", &["file"]),
+    ("log.origin.function", &["function"]),
+    ("log.question.flags", &["query_flags"]),
+    ("mongodb.component", &["@service"]),
+    ("mongodb.context", &["thread"]),
+    ("mongodb.query.original", &["query"]),
+    ("nagios.log.notification_command", &["command"]),
+    ("nagios_epoch", &["@time"]),
+    ("network.protocol", &["protocol"]),
+    ("network.transport", &["protocol"]),
+    ("observer.hostname", &["@host"]),
+    ("original_ip_payload.destination.ip", &["original_dst_ip"]),
+    ("original_ip_payload.destination.port", &["original_dst_port"]),
+    ("original_ip_payload.network.transport", &["original_protocol"]),
+    ("original_ip_payload.source.ip", &["original_client_ip"]),
+    ("original_ip_payload.source.port", &["original_client_port"]),
+    ("profile.duration", &["duration_ms"]),
+    ("profile.op", &["operation"]),
+    ("question.class", &["query_class"]),
+    ("question.name", &["query"]),
+    ("question.type", &["query_type"]),
+    ("request.duration", &["duration_ms"]),
+    ("request.time_wait_ms", &["request_ms"]),
+    ("request.time_wait_without_data_ms", &["response_ms"]),
+    ("request_processing_time.sec", &["request_seconds"]),
+    ("request_time_ms", &["duration_ms"]),
+    ("request_uri", &["@request"]),
+    ("response_processing_time.sec", &["response_seconds"]),
+    ("server.ip", &["server_ip"]),
+    ("server_name", &["server"]),
+    ("service.name", &["check", "timeperiod"]),
+    ("service.state", &["state"]),
+    ("source.bytes", &["received_bytes", "bytes"]),
+    ("source.mac", &["client_mac"]),
+    ("source.nat.ip", &["client_nat_ip"]),
+    ("source.nat.port", &["client_nat_port"]),
+    ("syslog.priority", &["priority", "@priority"]),
+    ("termination_state", &["termination"]),
+    ("tls.cipher", &["tls_cipher"]),
+    ("tls_version", &["tls_protocol"]),
+    ("total_time", &["duration_ms"]),
+    ("total_time_ms", &["duration_ms"]),
+    ("total_waiting_time_ms", &["queue_ms"]),
+    ("turn_around_time", &["turnaround_ms"]),
+    ("turnaround_time_ms", &["turnaround_ms"]),
+    ("url.domain", &["host", "domain"]),
+    ("url.port", &["host_port"]),
+    ("x_edge_detailed_result_type", &["detailed_result_type"]),
+    ("x_edge_location", &["edge_location"]),
+    ("x_edge_request_id", &["request_id"]),
+    ("x_edge_response_result_type", &["response_result_type"]),
+    ("x_edge_result_type", &["result_type"]),
     ("timestamp", &["@time"]),
     ("message", &["@body", "@request"]),
     ("severity", &["@severity"]),
     ("level", &["@severity"]),
-    ("log.level", &["@severity"]),
     ("host", &["client_ip", "client", "@host"]),
     ("hostname", &["@host"]),
-    ("host.hostname", &["@host"]),
+    ("host.hostname", &["@host", "host"]),
     ("appname", &["@service"]),
     ("process.name", &["@service"]),
     ("procid", &["pid"]),
@@ -32,7 +160,7 @@ const NAMES: &[(&str, &[&str])] = &[
     ("protocol", &["protocol", "@request"]),
     ("identity", &["ident"]),
     ("client_host", &["@client"]),
-    ("target_host", &["target"]),
+    ("target_host", &["@target", "target"]),
     ("elb", &["balancer"]),
     ("elb.name", &["balancer"]),
     ("request_processing_time", &["request_seconds"]),
@@ -50,32 +178,32 @@ const NAMES: &[(&str, &[&str])] = &[
     ("elb_status_code", &["status"]),
     ("target_status_code", &["target_status"]),
     ("request_method", &["method"]),
-    ("request_url", &["url", "path"]),
+    ("request_url", &["url", "path", "@request"]),
     ("request_protocol", &["protocol"]),
     ("received_bytes", &["received_bytes"]),
     ("sent_bytes", &["bytes", "sent_bytes"]),
     ("type", &["type"]),
     ("source.ip", &["client_ip", "src_ip"]),
-    ("source.address", &["client_ip", "client", "src_host"]),
+    ("source.address", &["client_host", "client_ip", "client", "src_host"]),
     ("source.port", &["client_port", "src_port"]),
     ("client.ip", &["client_ip"]),
     ("client.port", &["client_port"]),
     ("clientip", &["client_ip"]),
     ("destination.ip", &["dst_ip"]),
-    ("destination.address", &["dst_ip", "dst_host"]),
+    ("destination.address", &["dst_ip", "dst_host", "peer"]),
     ("destination.port", &["dst_port"]),
     ("http.request.method", &["method"]),
     ("http.response.status_code", &["status"]),
     ("http.response.body.bytes", &["bytes"]),
     ("http.request.referrer", &["referer"]),
     ("http.version", &["@request", "protocol"]),
-    ("url.original", &["path", "url"]),
+    ("url.original", &["path", "url", "@request"]),
     ("url.path", &["path"]),
     ("user_agent.original", &["user_agent"]),
     ("user.name", &["user"]),
     ("source.user.name", &["user"]),
     ("verb", &["method"]),
-    ("request", &["path"]),
+    ("request", &["path", "url"]),
     ("response", &["status"]),
     ("file", &["file", "source_file"]),
     ("line", &["line"]),
@@ -125,13 +253,15 @@ fn leaves(object: &serde_json::Map<String, Value>) -> Vec<(String, String)> {
 
 /// Whether a value stands for there being none.
 fn is_nothing(value: &str) -> bool {
-    value.is_empty() || value == "-"
+    matches!(value, "" | "-" | "\"-\"")
 }
 
 fn ours(path: &str) -> Vec<String> {
     let last = path.rsplit('.').next().unwrap_or(path);
     let named = |name: &str| NAMES.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours);
-    let known = named(path).or_else(|| named(last)).unwrap_or_default();
+    // The more parts of a name are known, the surer it is.
+    let ends = std::iter::successors(Some(path), |end| end.split_once('.').map(|(_, rest)| rest));
+    let known = ends.filter_map(named).next().unwrap_or_default();
     known.iter().map(|name| (*name).to_owned()).chain([path.to_owned(), last.to_owned()]).collect()
 }
 
@@ -145,6 +275,16 @@ fn is_value(found: &Explained, name: &str, written: &str, wanted: &str) -> bool 
         // A request is stored as its parts, which give it back.
         "@request" => !found.attribute("path").is_empty() && written.contains(wanted),
         "@severity" => super::loghub::same_severity(&wanted.to_lowercase(), found.text("severity")),
+        // What stands in the line as one is stored in parts.
+        "@target" => format!("{}:{}", found.attribute("target_ip"), found.attribute("target_port")) == wanted,
+        "@cisco_tag" => {
+            let (level, id) = (found.attribute("level"), found.attribute("msg_id"));
+            format!("{}-{level}-{id}", found.text("service")) == wanted
+        }
+        "@firewall_prefix" => {
+            format!("SFW2-{}-{}", found.attribute("chain"), found.attribute("action")) == wanted
+        }
+        "@priority" => is_priority(found, wanted),
         "@client" => format!("{}:{}", found.attribute("client_ip"), found.attribute("client_port")) == wanted,
         "@host" => found.text("host") == wanted,
         "@service" => found.text("service") == wanted,
@@ -152,8 +292,24 @@ fn is_value(found: &Explained, name: &str, written: &str, wanted: &str) -> bool 
     }
 }
 
+/// Whether a syslog priority is stored as its facility and severity.
+fn is_priority(found: &Explained, wanted: &str) -> bool {
+    const SEVERITIES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+    const FACILITIES: [&str; 24] = [
+        "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+        "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5",
+        "local6", "local7",
+    ];
+    let Ok(priority) = wanted.parse::<usize>() else { return false };
+    FACILITIES.get(priority / 8).is_some_and(|facility| found.attribute("facility") == *facility)
+        && super::loghub::same_severity(SEVERITIES[priority % 8], found.text("severity"))
+}
+
 /// Whether two values are the same text or number.
 fn same(is: &str, wanted: &str) -> bool {
+    // Others leave quotes and blanks around what they take out.
+    let wanted = wanted.trim_end();
+    let wanted = wanted.strip_prefix('"').and_then(|inside| inside.strip_suffix('"')).unwrap_or(wanted);
     let numbers = is.parse::<f64>().ok().zip(wanted.parse::<f64>().ok());
     is == wanted || numbers.is_some_and(|(is, wanted)| (is - wanted).abs() < 1e-9)
 }

@@ -27,13 +27,15 @@ fn fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()> {
     };
     let request_end = quoted::end(line, request)?;
     let status = request_end + 2;
-    let code = line.get(status..status + 3)?;
-    if line[request_end + 1] != b' ' || !code.iter().all(u8::is_ascii_digit) {
+    // A request that was given up has none.
+    let code_len = if line.get(status..status + 2)? == b"- " { 1 } else { 3 };
+    let code = line.get(status..status + code_len)?;
+    if line[request_end + 1] != b' ' || code_len == 3 && !code.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    let bytes = status + 4;
+    let bytes = status + code_len + 1;
     let bytes_end = find(line, bytes, b' ').unwrap_or(line.len());
-    if !matches!(line.get(status + 3), None | Some(b' ')) {
+    if !matches!(line.get(bytes - 1), None | Some(b' ')) {
         return None;
     }
     if let Some(stamp) = &stamp {
@@ -44,7 +46,9 @@ fn fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()> {
     text(Known::Ident, line, ident, draft);
     text(Known::User, line, user, draft);
     take_request(line, request, request_end, draft);
-    draft.number(Known::Status, line, status, status + 3);
+    if code_len == 3 {
+        draft.number(Known::Status, line, status, status + 3);
+    }
     if line.get(bytes..bytes_end).is_some_and(|text| !text.is_empty() && text.iter().all(u8::is_ascii_digit))
     {
         draft.number(Known::Bytes, line, bytes, bytes_end);
@@ -144,6 +148,9 @@ mod tests {
         ] {
             check(line, &format!("{time} | {line} | {rest}"), "{body}");
         }
+        let none = r#"192.0.2.7 - ann [01/Nov/2026:00:00:00 +0000] "GET / HTTP/1.1" - 12"#;
+        let want = "client_ip=192.0.2.7 user=ann method=GET path=/ bytes=12i";
+        check(none, &format!("2026-11-01T00:00:00.000000000Z INFO | {none} | {want}"), "{body}");
         let no = r#"1.2.3.4 - - [01/Nov/2026:00:00:00 +0000] "GET / HTTP/1.1" abc 1"#;
         check(no, &format!("2026-11-01T00:00:00.000000000Z INFO | {no}"), "{body}");
     }

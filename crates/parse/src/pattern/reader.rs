@@ -12,7 +12,10 @@ pub(super) fn read(text: &str) -> Result<Pattern, String> {
     // Literals that belong to different parts are different steps.
     let mut part = 0;
     while let Some(c) = rest.chars().next() {
-        if let Some(after) = rest.strip_prefix("{?") {
+        if let Some(after) = rest.strip_prefix("\\}") {
+            literal(&mut steps, part, "}");
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix("{?") {
             open.push(steps.len());
             part = steps.len() + 1;
             steps.push(Step::Optional(0));
@@ -106,13 +109,23 @@ fn hole(text: &str) -> Result<Step, String> {
         "letter" => Form::Letter,
         "name" => Form::Name,
         "quoted" => Form::Quoted,
+        "class" => Form::Class,
+        "mac" => Form::Mac,
         other => {
             return Err(format!(
-                "`{other}` is no form: word, text, int, number, ip, hex, letter, name and quoted are"
+                "`{other}` is no form: word, text, int, number, ip, hex, letter, name, class, mac and quoted are"
             ));
         }
     };
-    Ok(Step::Hole(Hole { target, form, absent, stops: Vec::new(), until: Vec::new(), choices }))
+    Ok(Step::Hole(Hole {
+        target,
+        form,
+        absent,
+        stops: Vec::new(),
+        until: Vec::new(),
+        to_end: false,
+        choices,
+    }))
 }
 
 /// Tells each hole what ends it: what can come after it.
@@ -122,6 +135,7 @@ fn bound(steps: &mut [Step]) -> Result<(), String> {
         let Some(Step::Hole(hole)) = head.last_mut() else { continue };
         stops(following, &mut hole.stops);
         hole.until = literals(following);
+        hole.to_end = following.iter().all(|step| matches!(step, Step::Literal(_) | Step::Blanks(_)));
         if !hole.until.is_empty() {
             continue;
         }
