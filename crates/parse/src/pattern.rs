@@ -38,7 +38,7 @@ const MAC_LEN: usize = 17;
 /// Places in a line at which a timestamp is remembered.
 const STAMPS: usize = 2;
 /// Attempts at one line without an optional part that fitted.
-const RETRIES_MAX: usize = 32;
+const RETRIES_MAX: usize = 64;
 
 /// A pattern, ready to match.
 #[derive(Clone, PartialEq, Eq, Debug)]
