@@ -14,7 +14,8 @@
 //!
 //! After a colon stands what the hole may hold: `word` (the default: up to a blank or what follows in the pattern),
 //! `text` (up to what follows in the pattern), `int`, `number`, `ip`, `hex`, `letter` (one), `name` (letters, digits, `_ . - $ /`,
-//! no digit first), `class` (a name up to its last point), `mac` (a hardware address), `quoted` (the inside of quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a
+//! no digit first), `class` (a name up to its last point), `mac` (a hardware address), `dashed` (letters
+//! and digits in three or more parts with `-` between), `quoted` (the inside of quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a
 //! pattern are at least as many blanks or tabs, all else is literal; `{{` and `}}` are braces, and `\}` is one inside a
 //! `{? }`.
 //!
@@ -44,6 +45,28 @@ const RETRIES_MAX: usize = 64;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Pattern {
     steps: Vec<Step>,
+    /// Bytes that lines start with.
+    first: Bytes,
+    /// Bytes that follow a timestamp of any shape that the pattern begins with, and the blanks after it.
+    second: Bytes,
+}
+
+/// A set of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Bytes([u64; 4]);
+
+impl Bytes {
+    fn of(steps: &[Step]) -> Self {
+        let mut bits = [0; 4];
+        for byte in (0..=u8::MAX).filter(|byte| starts(steps, *byte)) {
+            bits[usize::from(byte / 64)] |= 1 << (byte % 64);
+        }
+        Self(bits)
+    }
+
+    const fn has(&self, byte: u8) -> bool {
+        self.0[(byte / 64) as usize] & 1 << (byte % 64) != 0
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -99,6 +122,7 @@ enum Form {
     Choice,
     Class,
     Mac,
+    Dashed,
 }
 
 /// A field that was found in a line.
@@ -121,12 +145,19 @@ pub(crate) struct Found<'p> {
     stamps: [Option<(usize, Option<Stamp>)>; STAMPS],
     /// Step and place to go on with, and the captures before, where the rest does not fit.
     retries: Vec<(usize, usize, usize)>,
+    /// The last step that was tried of a pattern that did not match: all that begin alike up to it do not match either.
+    pub(crate) furthest: usize,
 }
 
 impl<'p> Found<'p> {
     /// Forgets the line before.
     pub(crate) fn clear(&mut self) {
         self.stamps = [None; STAMPS];
+    }
+
+    /// Whether the steps begin with a timestamp of any shape, and the line does not.
+    fn any_stamp_missing(&mut self, line: &[u8], steps: &[Step], clock: &mut Clock) -> bool {
+        steps.first() == Some(&Step::Time(None)) && self.any(line, 0, clock).is_none()
     }
 
     /// The timestamp at a place, which many patterns ask for.
@@ -158,7 +189,17 @@ impl Pattern {
 
     /// Whether a line that starts with `byte` can match.
     pub(crate) fn may_start_with(&self, byte: u8) -> bool {
-        starts(&self.steps, byte)
+        self.first.has(byte)
+    }
+
+    /// How many steps this one and another begin with alike: of another format, whose levels are others, timestamps only.
+    pub(crate) fn alike(&self, other: &Self, same_format: bool) -> usize {
+        let alike = self.steps.iter().zip(&other.steps).take_while(|(one, other)| one == other).count();
+        match (same_format, self.steps.first()) {
+            (true, _) => alike,
+            (false, Some(Step::Time(_))) => alike.min(1),
+            (false, _) => 0,
+        }
     }
 
     /// Whether the line goes on as the pattern wants after a timestamp that both begin with.
@@ -168,12 +209,12 @@ impl Pattern {
         }
         let Some(stamp) = found.any(line, 0, clock) else { return false };
         let rest = &line[stamp.end()..];
-        let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
         match self.steps.get(1) {
             Some(Step::Blanks(least)) => {
-                blanks >= *least && rest.get(blanks).is_none_or(|byte| starts(&self.steps[2..], *byte))
+                let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
+                blanks >= *least && rest.get(blanks).is_none_or(|byte| self.second.has(*byte))
             }
-            _ => rest.first().is_none_or(|byte| starts(&self.steps[1..], *byte)),
+            _ => rest.first().is_none_or(|byte| self.second.has(*byte)),
         }
     }
 
@@ -200,9 +241,12 @@ impl Pattern {
         levels: &dyn Fn(&[u8]) -> Option<Severity>,
         found: &mut Found<'p>,
     ) -> bool {
-        if !self.may_follow_time(line, found, clock) {
+        // Without a timestamp at the start, none of those that begin with one match; of what follows it, each says its own.
+        found.furthest = if found.any_stamp_missing(line, &self.steps, clock) { 0 } else { usize::MAX };
+        if found.furthest == 0 || !self.may_follow_time(line, found, clock) {
             return false;
         }
+        found.furthest = 0;
         found.stamp = None;
         found.captures.clear();
         Matcher { line, clock, levels, found }.run(&self.steps)
@@ -223,6 +267,7 @@ fn starts(steps: &[Step], byte: u8) -> bool {
             Form::Number => byte.is_ascii_digit() || matches!(byte, b'-' | b'.'),
             Form::Ip => byte.is_ascii_hexdigit() || matches!(byte, b':' | b'['),
             Form::Hex | Form::Mac => byte.is_ascii_hexdigit(),
+            Form::Dashed => byte.is_ascii_alphanumeric(),
             Form::Letter => byte.is_ascii_alphabetic(),
             Form::Quoted => byte == b'"',
             Form::Word => !is_blank(byte),
@@ -266,6 +311,7 @@ impl<'p> Matcher<'_, 'p> {
                 (step, at) = (step + 1, end);
                 continue;
             }
+            self.found.furthest = self.found.furthest.max(step);
             let captures;
             match self.found.retries.pop() {
                 Some(retry) => (step, at, captures) = retry,
@@ -363,6 +409,7 @@ impl<'p> Matcher<'_, 'p> {
             Form::Hex => run(&|byte| byte.is_ascii_hexdigit()),
             Form::Name => run(&is_named),
             Form::Class => memchr::memrchr(b'.', &rest[..run(&is_named)])?,
+            Form::Dashed => run(&|byte| byte.is_ascii_alphanumeric() || byte == b'-'),
             Form::Mac => MAC_LEN.min(run(&|byte| byte.is_ascii_hexdigit() || byte == b':')),
             Form::Choice => hole.choices.iter().find(|choice| rest.starts_with(choice)).map_or(0, Vec::len),
             Form::Quoted => {
@@ -401,6 +448,7 @@ impl Hole {
                     || value.contains(&b'.')
                         && value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
             }
+            Form::Dashed => value.split(|byte| *byte == b'-').filter(|part| !part.is_empty()).count() > 2,
             Form::Mac => {
                 let parts = || value.split(|byte| *byte == b':');
                 parts().count() == 6 && parts().all(|part| part.len() == 2)

@@ -9,6 +9,7 @@
 //! multiline = { all = true }   # which lines belong to a record, see `Lines`
 //! programs = ["sshd"]          # whose messages, in syslog or elsewhere,
 //! messages = ["Bye {.user}"]   # have fields like these
+//! has = "%"                    # a byte that all lines of its patterns have
 //! bare = true                  # the messages are lines of their own, too
 //!
 //! [[samples]]
@@ -41,11 +42,11 @@ static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
 });
 
 /// As [`STARTS`], of patterns that begin with a text that says what the line is.
-static TEXT_STARTS: LazyLock<Vec<Vec<(usize, usize)>>> =
+static TEXT_STARTS: LazyLock<Vec<Vec<Candidate>>> =
     LazyLock::new(|| (0..=u8::MAX).map(|byte| candidates(&FORMATS, byte, true)).collect());
 
-/// By a line's first byte, the patterns that it can match: format and pattern.
-static STARTS: LazyLock<Vec<Vec<(usize, usize)>>> =
+/// By a line's first byte, the patterns that it can match.
+static STARTS: LazyLock<Vec<Vec<Candidate>>> =
     LazyLock::new(|| (0..=u8::MAX).map(|byte| candidates(&FORMATS, byte, false)).collect());
 
 /// One format, ready to match.
@@ -58,6 +59,7 @@ struct Format {
     levels: Vec<(String, Severity)>,
     service: Option<String>,
     multiline: Lines,
+    has: Option<u8>,
     #[cfg_attr(not(test), expect(dead_code, reason = "the tests read them"))]
     samples: Vec<definition::Sample>,
 }
@@ -74,6 +76,7 @@ impl Format {
             service,
             multiline,
             bare,
+            has,
             samples,
         } = toml::from_str(text).map_err(|error| error.to_string())?;
         let pattern = |text: &String| Pattern::new(text).map_err(|error| format!("`{text}`: {error}"));
@@ -87,7 +90,17 @@ impl Format {
             None => Err(format!("`{level}` is no severity")),
         };
         let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
-        Ok(Self { name, patterns, programs, messages, levels, service, multiline, samples })
+        Ok(Self {
+            name,
+            patterns,
+            programs,
+            messages,
+            levels,
+            service,
+            multiline,
+            has: has.and_then(|text| text.bytes().next()),
+            samples,
+        })
     }
 
     fn level(&self, word: &[u8]) -> Option<Severity> {
@@ -95,12 +108,26 @@ impl Format {
     }
 }
 
-fn candidates(formats: &[Format], byte: u8, text: bool) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
+/// A pattern that a line can match.
+struct Candidate {
+    /// Its place among the formats.
+    format: usize,
+    /// Its place among the patterns of the format.
+    pattern: usize,
+    /// How many steps it and the candidate before begin with alike.
+    alike: usize,
+}
+
+fn candidates(formats: &[Format], byte: u8, text: bool) -> Vec<Candidate> {
+    let mut found: Vec<Candidate> = Vec::new();
     for (format, Format { patterns, .. }) in formats.iter().enumerate() {
         let fits = |pattern: &Pattern| pattern.begins_with_text() == text && pattern.may_start_with(byte);
-        let starting = patterns.iter().enumerate().filter(|(_, pattern)| fits(pattern));
-        found.extend(starting.map(|(pattern, _)| (format, pattern)));
+        for (index, pattern) in patterns.iter().enumerate().filter(|(_, pattern)| fits(pattern)) {
+            let alike = found.last().map_or(0, |before| {
+                formats[before.format].patterns[before.pattern].alike(pattern, before.format == format)
+            });
+            found.push(Candidate { format, pattern: index, alike });
+        }
     }
     found
 }
@@ -187,8 +214,23 @@ pub(super) fn parse(
         return None;
     }
     found.clear();
-    for (format, pattern) in starts {
+    let mut has: Option<(u8, bool)> = None;
+    let mut tried = usize::MAX;
+    for Candidate { format, pattern, alike } in starts {
+        // What the one before failed at stands here, too.
+        if tried < *alike {
+            continue;
+        }
         let format = &FORMATS[*format];
+        if let Some(byte) = format.has {
+            let known = has.filter(|(known, _)| *known == byte);
+            let (_, is_there) =
+                *has.insert(known.unwrap_or_else(|| (byte, memchr::memchr(byte, line).is_some())));
+            if !is_there {
+                tried = usize::MAX;
+                continue;
+            }
+        }
         let pattern = &format.patterns[*pattern];
         if pattern.find(line, clock, &|word| format.level(word), found) {
             take(line, found, pattern.has_body(), draft);
@@ -200,6 +242,7 @@ pub(super) fn parse(
             }
             return Some(&format.name);
         }
+        tried = found.furthest;
     }
     None
 }

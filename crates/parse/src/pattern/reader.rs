@@ -1,6 +1,6 @@
 //! From the text of a pattern to its steps.
 
-use super::{Form, Hole, Pattern, Step, Target};
+use super::{Bytes, Form, Hole, Pattern, Step, Target};
 use crate::clock::Shape;
 
 /// Reads a pattern; `Err` says what is wrong with it.
@@ -51,7 +51,12 @@ pub(super) fn read(text: &str) -> Result<Pattern, String> {
         return Err("the pattern is empty".to_owned());
     }
     bound(&mut steps)?;
-    Ok(Pattern { steps })
+    let first = Bytes::of(&steps);
+    let second = match steps.get(1) {
+        Some(Step::Blanks(_)) => Bytes::of(&steps[2..]),
+        _ => Bytes::of(&steps[1..]),
+    };
+    Ok(Pattern { steps, first, second })
 }
 
 /// Adds to the literal that ends the steps from `part` on, or begins one.
@@ -111,9 +116,10 @@ fn hole(text: &str) -> Result<Step, String> {
         "quoted" => Form::Quoted,
         "class" => Form::Class,
         "mac" => Form::Mac,
+        "dashed" => Form::Dashed,
         other => {
             return Err(format!(
-                "`{other}` is no form: word, text, int, number, ip, hex, letter, name, class, mac and quoted are"
+                "`{other}` is no form: word, text, int, number, ip, hex, letter, name, class, mac, dashed and quoted are"
             ));
         }
     };

@@ -56,6 +56,8 @@ fn takes_fields() {
             Some("a=00:00:5e:00:53:01 b=00:00:5e:00:53:02"),
         ),
         ("{.a:mac}", "00:00:5e:00:53", None),
+        ("{.a:dashed} {.b}", "1aBc-0Nz-Rm x", Some("a=1aBc-0Nz-Rm b=x")),
+        ("{.a:dashed} {.b}", "up-to x", None),
         ("from {.ip:ip}.", "from 192.0.2.1.", Some("ip=192.0.2.1")),
         ("{.ip:ip} {.port:int}", "::1 80", Some("ip=::1 port=80")),
         ("{service:text}: {body}", "a b: c: d", Some("Service=a b Body=c: d")),

@@ -25,6 +25,9 @@ pub(super) struct Definition {
     /// Whether those that begin with a text are patterns of lines, too.
     #[serde(default)]
     pub(super) bare: bool,
+    /// A byte that all lines have: a look that spares the patterns.
+    #[serde(default)]
+    pub(super) has: Option<String>,
     /// Words for severities that only this format means so.
     #[serde(default)]
     pub(super) levels: BTreeMap<String, String>,
