@@ -9,7 +9,7 @@
 //! multiline = { all = true }   # which lines belong to a record, see `Lines`
 //! programs = ["sshd"]          # whose messages, in syslog or elsewhere,
 //! messages = ["Bye {.user}"]   # have fields like these
-//! has = "%"                    # a byte that all lines of its patterns have
+//! has = "%"                    # a text that all lines of its patterns have
 //! bare = true                  # the messages are lines of their own, too
 //!
 //! [[samples]]
@@ -59,7 +59,7 @@ struct Format {
     levels: Vec<(String, Severity)>,
     service: Option<String>,
     multiline: Lines,
-    has: Option<u8>,
+    has: Option<String>,
     #[cfg_attr(not(test), expect(dead_code, reason = "the tests read them"))]
     samples: Vec<definition::Sample>,
 }
@@ -90,17 +90,7 @@ impl Format {
             None => Err(format!("`{level}` is no severity")),
         };
         let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
-        Ok(Self {
-            name,
-            patterns,
-            programs,
-            messages,
-            levels,
-            service,
-            multiline,
-            has: has.and_then(|text| text.bytes().next()),
-            samples,
-        })
+        Ok(Self { name, patterns, programs, messages, levels, service, multiline, has, samples })
     }
 
     fn level(&self, word: &[u8]) -> Option<Severity> {
@@ -214,7 +204,7 @@ pub(super) fn parse(
         return None;
     }
     found.clear();
-    let mut has: Option<(u8, bool)> = None;
+    let mut has: Option<(&str, bool)> = None;
     let mut tried = usize::MAX;
     for Candidate { format, pattern, alike } in starts {
         // What the one before failed at stands here, too.
@@ -222,10 +212,10 @@ pub(super) fn parse(
             continue;
         }
         let format = &FORMATS[*format];
-        if let Some(byte) = format.has {
-            let known = has.filter(|(known, _)| *known == byte);
-            let (_, is_there) =
-                *has.insert(known.unwrap_or_else(|| (byte, memchr::memchr(byte, line).is_some())));
+        if let Some(text) = &format.has {
+            let known = has.filter(|(known, _)| *known == text);
+            let look = || memchr::memmem::find(line, text.as_bytes()).is_some();
+            let (_, is_there) = *has.insert(known.unwrap_or_else(|| (text, look())));
             if !is_there {
                 tried = usize::MAX;
                 continue;

@@ -25,7 +25,7 @@ pub(super) struct Definition {
     /// Whether those that begin with a text are patterns of lines, too.
     #[serde(default)]
     pub(super) bare: bool,
-    /// A byte that all lines have: a look that spares the patterns.
+    /// A text that all lines of the patterns have: a look that spares the patterns.
     #[serde(default)]
     pub(super) has: Option<String>,
     /// Words for severities that only this format means so.
