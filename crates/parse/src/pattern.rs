@@ -45,6 +45,8 @@ const RETRIES_MAX: usize = 64;
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Pattern {
     steps: Vec<Step>,
+    /// Whether it begins with a timestamp of any shape.
+    timed: bool,
     /// Bytes that lines start with.
     first: Bytes,
     /// Bytes that follow a timestamp of any shape that the pattern begins with, and the blanks after it.
@@ -155,11 +157,6 @@ impl<'p> Found<'p> {
         self.stamps = [None; STAMPS];
     }
 
-    /// Whether the steps begin with a timestamp of any shape, and the line does not.
-    fn any_stamp_missing(&mut self, line: &[u8], steps: &[Step], clock: &mut Clock) -> bool {
-        steps.first() == Some(&Step::Time(None)) && self.any(line, 0, clock).is_none()
-    }
-
     /// The timestamp at a place, which many patterns ask for.
     fn any(&mut self, line: &[u8], at: usize, clock: &mut Clock) -> Option<Stamp> {
         if let Some((_, known)) = self.stamps.iter().flatten().find(|(known, _)| *known == at) {
@@ -204,7 +201,7 @@ impl Pattern {
 
     /// Whether the line goes on as the pattern wants after a timestamp that both begin with.
     fn may_follow_time(&self, line: &[u8], found: &mut Found<'_>, clock: &mut Clock) -> bool {
-        if self.steps.first() != Some(&Step::Time(None)) {
+        if !self.timed {
             return true;
         }
         let Some(stamp) = found.any(line, 0, clock) else { return false };
@@ -242,7 +239,7 @@ impl Pattern {
         found: &mut Found<'p>,
     ) -> bool {
         // Without a timestamp at the start, none of those that begin with one match; of what follows it, each says its own.
-        found.furthest = if found.any_stamp_missing(line, &self.steps, clock) { 0 } else { usize::MAX };
+        found.furthest = if self.timed && found.any(line, 0, clock).is_none() { 0 } else { usize::MAX };
         if found.furthest == 0 || !self.may_follow_time(line, found, clock) {
             return false;
         }
@@ -318,7 +315,7 @@ impl<'p> Matcher<'_, 'p> {
                 None => return false,
             }
             self.found.captures.truncate(captures);
-            if !self.found.captures.iter().any(|capture| *capture.target == Target::Time) {
+            if !self.found.captures.iter().any(|capture| matches!(capture.target, Target::Time)) {
                 self.found.stamp = None;
             }
         }
@@ -366,7 +363,7 @@ impl<'p> Matcher<'_, 'p> {
             Target::Level if !missing => Some((self.levels)(value).or_else(|| level_word(value))?),
             _ => None,
         };
-        if !missing && hole.target != Target::Nothing {
+        if !missing && !matches!(hole.target, Target::Nothing) {
             if self.found.captures.len() == CAPTURES_MAX {
                 return None;
             }
@@ -422,7 +419,7 @@ impl<'p> Matcher<'_, 'p> {
         };
         let end = start + len.min(rest.len());
         let padding = match hole.form {
-            Form::Text if hole.target != Target::Body => {
+            Form::Text if !matches!(hole.target, Target::Body) => {
                 rest[..end - start].iter().rev().take_while(|byte| is_blank(**byte)).count()
             }
             _ => 0,

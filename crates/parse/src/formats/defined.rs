@@ -25,6 +25,7 @@ mod definition;
 use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use memchr::memmem;
 use taffrail_record::{AttributeKind, Severity};
 
 use self::definition::{Definition, Lines};
@@ -59,7 +60,7 @@ struct Format {
     levels: Vec<(String, Severity)>,
     service: Option<String>,
     multiline: Lines,
-    has: Option<String>,
+    has: Option<memmem::Finder<'static>>,
     #[cfg_attr(not(test), expect(dead_code, reason = "the tests read them"))]
     samples: Vec<definition::Sample>,
 }
@@ -90,6 +91,7 @@ impl Format {
             None => Err(format!("`{level}` is no severity")),
         };
         let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
+        let has = has.map(|text| memmem::Finder::new(text.as_bytes()).into_owned());
         Ok(Self { name, patterns, programs, messages, levels, service, multiline, has, samples })
     }
 
@@ -204,18 +206,18 @@ pub(super) fn parse(
         return None;
     }
     found.clear();
-    let mut has: Option<(&str, bool)> = None;
+    // Of the format that was looked at last.
+    let mut has: Option<(usize, bool)> = None;
     let mut tried = usize::MAX;
-    for Candidate { format, pattern, alike } in starts {
+    for Candidate { format: index, pattern, alike } in starts {
         // What the one before failed at stands here, too.
         if tried < *alike {
             continue;
         }
-        let format = &FORMATS[*format];
+        let format = &FORMATS[*index];
         if let Some(text) = &format.has {
-            let known = has.filter(|(known, _)| *known == text);
-            let look = || memchr::memmem::find(line, text.as_bytes()).is_some();
-            let (_, is_there) = *has.insert(known.unwrap_or_else(|| (text, look())));
+            let known = has.filter(|(known, _)| known == index);
+            let (_, is_there) = *has.insert(known.unwrap_or_else(|| (*index, text.find(line).is_some())));
             if !is_there {
                 tried = usize::MAX;
                 continue;

@@ -56,7 +56,8 @@ pub(super) fn read(text: &str) -> Result<Pattern, String> {
         Some(Step::Blanks(_)) => Bytes::of(&steps[2..]),
         _ => Bytes::of(&steps[1..]),
     };
-    Ok(Pattern { steps, first, second })
+    let timed = steps.first() == Some(&Step::Time(None));
+    Ok(Pattern { steps, timed, first, second })
 }
 
 /// Adds to the literal that ends the steps from `part` on, or begins one.
