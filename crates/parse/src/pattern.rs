@@ -145,6 +145,8 @@ pub(crate) struct Found<'p> {
     pub(crate) captures: Vec<Capture<'p>>,
     /// Timestamps that were looked for in the line without a shape: where, and what was found.
     stamps: [Option<(usize, Option<Stamp>)>; STAMPS],
+    /// Where the timestamp at the line's start ends, once it was looked for.
+    first_end: Option<Option<usize>>,
     /// Step and place to go on with, and the captures before, where the rest does not fit.
     retries: Vec<(usize, usize, usize)>,
     /// The last step that was tried of a pattern that did not match: all that begin alike up to it do not match either.
@@ -155,6 +157,17 @@ impl<'p> Found<'p> {
     /// Forgets the line before.
     pub(crate) fn clear(&mut self) {
         self.stamps = [None; STAMPS];
+        self.first_end = None;
+    }
+
+    /// Where the timestamp ends that the line begins with.
+    fn first_end(&mut self, line: &[u8], clock: &mut Clock) -> Option<usize> {
+        if let Some(known) = self.first_end {
+            return known;
+        }
+        let end = self.any(line, 0, clock).map(|stamp| stamp.end());
+        self.first_end = Some(end);
+        end
     }
 
     /// The timestamp at a place, which many patterns ask for.
@@ -199,13 +212,8 @@ impl Pattern {
         }
     }
 
-    /// Whether the line goes on as the pattern wants after a timestamp that both begin with.
-    fn may_follow_time(&self, line: &[u8], found: &mut Found<'_>, clock: &mut Clock) -> bool {
-        if !self.timed {
-            return true;
-        }
-        let Some(stamp) = found.any(line, 0, clock) else { return false };
-        let rest = &line[stamp.end()..];
+    /// Whether `rest` is as the pattern wants it after a timestamp that it begins with.
+    fn may_go_on(&self, rest: &[u8]) -> bool {
         match self.steps.get(1) {
             Some(Step::Blanks(least)) => {
                 let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
@@ -238,10 +246,14 @@ impl Pattern {
         levels: &dyn Fn(&[u8]) -> Option<Severity>,
         found: &mut Found<'p>,
     ) -> bool {
-        // Without a timestamp at the start, none of those that begin with one match; of what follows it, each says its own.
-        found.furthest = if self.timed && found.any(line, 0, clock).is_none() { 0 } else { usize::MAX };
-        if found.furthest == 0 || !self.may_follow_time(line, found, clock) {
-            return false;
+        if self.timed {
+            // Without a timestamp at the start, none of those that begin with one match; of what follows it, each says its
+            // own.
+            let end = found.first_end(line, clock);
+            found.furthest = end.map_or(0, |_| usize::MAX);
+            if !end.is_some_and(|end| self.may_go_on(&line[end..])) {
+                return false;
+            }
         }
         found.furthest = 0;
         found.stamp = None;
