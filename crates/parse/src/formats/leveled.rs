@@ -76,7 +76,18 @@ pub(super) fn prefixed(line: &[u8], draft: &mut Draft) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use taffrail_record::Severity;
+
     use crate::formats::tests::check;
+
+    #[test]
+    fn second_lines_begin_with_a_level() {
+        let text = b"Nov 1, 2026 12:00:00 AM a.B c\r\nSEVERE: gone";
+        assert_eq!(super::second(text, 29), Some((Severity::ERROR, 31, 37)));
+        assert_eq!(super::second(b"first\nnothing: x", 5), None);
+        assert_eq!(super::second(b"first\nINFO", 5), None);
+        assert_eq!(super::second(b"first", 5), None);
+    }
 
     #[test]
     fn samples() {
