@@ -10,6 +10,7 @@ mod fields;
 mod lnav;
 mod loghub;
 mod multiline;
+mod names;
 mod plaso;
 mod score;
 

@@ -120,7 +120,13 @@ impl Clock {
             self.date_seconds = date_seconds(date)?;
             self.date = *date;
         }
-        let seconds = self.date_seconds + clock_seconds(&head[11..])?;
+        // A leap second is told as the one before.
+        let leap = head[17..] == *b"60";
+        let seconds = match leap {
+            true => clock_seconds(&[&head[11..17], b"59"].concat())?,
+            false => clock_seconds(&head[11..])?,
+        };
+        let seconds = self.date_seconds + seconds;
         let fraction = Fraction::read(text, 19);
         let (zone, len, trailer) = self.zone(text, fraction.end)?;
         let timestamp =
@@ -133,7 +139,7 @@ impl Clock {
             format: Some(format),
             len,
             trailer,
-            exact: fraction.exact,
+            exact: fraction.exact && !leap,
             year_known: true,
             zone_known,
         })
@@ -233,11 +239,20 @@ impl Clock {
         Some(Stamp { zone_known: false, ..Stamp::new(timestamp, format, fraction.end + 5, exact) })
     }
 
-    /// The same with a day of one digit that is not padded: `Oct 1 22:14:15`.
-    pub(crate) fn unpadded_bsd(&self, text: &[u8]) -> Option<Stamp> {
-        let [_, _, _, b' ', b'1'..=b'9', b' ', ..] = text else { return None };
-        static SHAPE: LazyLock<Option<Shape>> = LazyLock::new(|| Shape::new("%b %d %H:%M:%S").ok());
-        SHAPE.as_ref()?.read(text, self)
+    /// What syslog's lines begin with: [`Self::bsd`], and with a year, a fraction or a day without padding.
+    pub(crate) fn syslog(&self, text: &[u8]) -> Option<Stamp> {
+        static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
+            let known = ["%b %d %H:%M:%S%.f", "%b %d %Y %H:%M:%S%.f"];
+            known.into_iter().filter_map(|shape| Shape::new(shape).ok()).collect()
+        });
+        let whole = |stamp: &Stamp| is_all(&text[stamp.end()..]);
+        let known = self.bsd(text);
+        if known.is_some_and(|stamp| whole(&stamp)) {
+            return known;
+        }
+        // Early no: words that begin like a month's name are not followed by a day.
+        let [b'A'..=b'Z', _, _, b' ', b' ' | b'0'..=b'9', ..] = text else { return known };
+        SHAPES.iter().find_map(|shape| shape.read(text, self)).filter(whole).or(known)
     }
 
     /// A timestamp of any shape that says what it is by itself.
@@ -396,7 +411,7 @@ fn date_seconds(date: &[u8; 10]) -> Option<i64> {
     Some(days * 86_400)
 }
 
-/// Seconds of `HH:MM:SS`. A leap second has no timestamp, so it is none.
+/// Seconds of `HH:MM:SS`.
 fn clock_seconds(text: &[u8]) -> Option<i64> {
     let text: &[u8; 8] = text.first_chunk()?;
     let (hour, minute, second) = (pair(text[0], text[1]), pair(text[3], text[4]), pair(text[6], text[7]));

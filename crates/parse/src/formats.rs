@@ -2,6 +2,7 @@
 //! for formats that it cannot be in and what it becomes does not depend on the lines before.
 
 mod access;
+mod cisco;
 mod cri;
 mod defined;
 mod delimited;
@@ -58,6 +59,12 @@ pub(crate) fn parse_lines(
             draft.body = draft.own_text(&contents);
         }
         None => draft.go_on(text, line.len()),
+    }
+    // The second line of Java's own logging begins with the level.
+    if draft.severity.is_none()
+        && let Some((severity, start, end)) = leveled::second(text, line.len())
+    {
+        draft.level(severity, text, start, end);
     }
     if draft.severity.is_none() && multiline::is_trace(text) {
         draft.severity = Some(Severity::ERROR);

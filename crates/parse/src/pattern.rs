@@ -8,14 +8,16 @@
 //! | `{level}` | a word for a severity, known everywhere or to the format |
 //! | `{node}`, `{service}`, `{body}` | that column |
 //! | `{.key}` | the attribute `key` |
+//! | `{.key=one|two}` | the first of these texts that stands there |
 //! | `{_}` | something that is no field |
 //! | `{? ... }` | what stands in it, or nothing |
 //!
 //! After a colon stands what the hole may hold: `word` (the default: up to a blank or what follows in the pattern),
 //! `text` (up to what follows in the pattern), `int`, `number`, `ip`, `hex`, `letter` (one), `name` (letters, digits, `_ . - $ /`,
-//! no digit first),
-//! `quoted` (the inside of quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a
-//! pattern are at least as many blanks or tabs, all else is literal; `{{` and `}}` are braces.
+//! no digit first), `class` (a name up to its last point), `mac` (a hardware address), `dashed` (letters
+//! and digits in three or more parts with `-` between), `quoted` (the inside of quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a
+//! pattern are at least as many blanks or tabs, all else is literal; `{{` and `}}` are braces, and `\}` is one inside a
+//! `{? }`.
 //!
 //! What fits the inside of a `{? }` is read as such; where the rest of the line then does not fit, without. A line gets a
 //! bounded number of these second attempts, so it costs at most so many times its length.
@@ -32,15 +34,41 @@ use crate::severity_guess::level_word;
 const CAPTURES_MAX: usize = 128;
 /// Bytes of a text that says what a line is.
 const TEXT_MIN: usize = 4;
+/// Bytes of a hardware address.
+const MAC_LEN: usize = 17;
 /// Places in a line at which a timestamp is remembered.
 const STAMPS: usize = 2;
 /// Attempts at one line without an optional part that fitted.
-const RETRIES_MAX: usize = 32;
+const RETRIES_MAX: usize = 64;
 
 /// A pattern, ready to match.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Pattern {
     steps: Vec<Step>,
+    /// Whether it begins with a timestamp of any shape.
+    timed: bool,
+    /// Bytes that lines start with.
+    first: Bytes,
+    /// Bytes that follow a timestamp of any shape that the pattern begins with, and the blanks after it.
+    second: Bytes,
+}
+
+/// A set of bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Bytes([u64; 4]);
+
+impl Bytes {
+    fn of(steps: &[Step]) -> Self {
+        let mut bits = [0; 4];
+        for byte in (0..=u8::MAX).filter(|byte| starts(steps, *byte)) {
+            bits[usize::from(byte / 64)] |= 1 << (byte % 64);
+        }
+        Self(bits)
+    }
+
+    const fn has(&self, byte: u8) -> bool {
+        self.0[(byte / 64) as usize] & 1 << (byte % 64) != 0
+    }
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -64,6 +92,10 @@ struct Hole {
     stops: Vec<u8>,
     /// The literal that ends a text here; empty: the end of the line.
     until: Vec<u8>,
+    /// Whether the line ends with that literal.
+    to_end: bool,
+    /// What a [`Form::Choice`] may be.
+    choices: Vec<Vec<u8>>,
 }
 
 /// What a hole fills.
@@ -89,6 +121,10 @@ enum Form {
     Letter,
     Name,
     Quoted,
+    Choice,
+    Class,
+    Mac,
+    Dashed,
 }
 
 /// A field that was found in a line.
@@ -109,14 +145,29 @@ pub(crate) struct Found<'p> {
     pub(crate) captures: Vec<Capture<'p>>,
     /// Timestamps that were looked for in the line without a shape: where, and what was found.
     stamps: [Option<(usize, Option<Stamp>)>; STAMPS],
+    /// Where the timestamp at the line's start ends, once it was looked for.
+    first_end: Option<Option<usize>>,
     /// Step and place to go on with, and the captures before, where the rest does not fit.
     retries: Vec<(usize, usize, usize)>,
+    /// The last step that was tried of a pattern that did not match: all that begin alike up to it do not match either.
+    pub(crate) furthest: usize,
 }
 
 impl<'p> Found<'p> {
     /// Forgets the line before.
     pub(crate) fn clear(&mut self) {
         self.stamps = [None; STAMPS];
+        self.first_end = None;
+    }
+
+    /// Where the timestamp ends that the line begins with.
+    fn first_end(&mut self, line: &[u8], clock: &mut Clock) -> Option<usize> {
+        if let Some(known) = self.first_end {
+            return known;
+        }
+        let end = self.any(line, 0, clock).map(|stamp| stamp.end());
+        self.first_end = Some(end);
+        end
     }
 
     /// The timestamp at a place, which many patterns ask for.
@@ -148,28 +199,38 @@ impl Pattern {
 
     /// Whether a line that starts with `byte` can match.
     pub(crate) fn may_start_with(&self, byte: u8) -> bool {
-        starts(&self.steps, byte)
+        self.first.has(byte)
     }
 
-    /// Whether the line goes on as the pattern wants after a timestamp that both begin with.
-    fn may_follow_time(&self, line: &[u8], found: &mut Found<'_>, clock: &mut Clock) -> bool {
-        if self.steps.first() != Some(&Step::Time(None)) {
-            return true;
+    /// How many steps this one and another begin with alike: of another format, whose levels are others, timestamps only.
+    pub(crate) fn alike(&self, other: &Self, same_format: bool) -> usize {
+        let alike = self.steps.iter().zip(&other.steps).take_while(|(one, other)| one == other).count();
+        match (same_format, self.steps.first()) {
+            (true, _) => alike,
+            (false, Some(Step::Time(_))) => alike.min(1),
+            (false, _) => 0,
         }
-        let Some(stamp) = found.any(line, 0, clock) else { return false };
-        let rest = &line[stamp.end()..];
-        let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
+    }
+
+    /// Whether `rest` is as the pattern wants it after a timestamp that it begins with.
+    fn may_go_on(&self, rest: &[u8]) -> bool {
         match self.steps.get(1) {
             Some(Step::Blanks(least)) => {
-                blanks >= *least && rest.get(blanks).is_none_or(|byte| starts(&self.steps[2..], *byte))
+                let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
+                blanks >= *least && rest.get(blanks).is_none_or(|byte| self.second.has(*byte))
             }
-            _ => rest.first().is_none_or(|byte| starts(&self.steps[1..], *byte)),
+            _ => rest.first().is_none_or(|byte| self.second.has(*byte)),
         }
     }
 
     /// Whether lines of this pattern begin with a text that says what they are.
     pub(crate) fn begins_with_text(&self) -> bool {
-        matches!(self.steps.first(), Some(Step::Literal(literal)) if literal.len() >= TEXT_MIN)
+        let says = |text: &Vec<u8>| text.len() >= TEXT_MIN;
+        match self.steps.first() {
+            Some(Step::Literal(literal)) => says(literal),
+            Some(Step::Hole(hole)) if hole.form == Form::Choice => hole.choices.iter().all(says),
+            _ => false,
+        }
     }
 
     /// Whether the pattern says which part of a line is its message.
@@ -185,9 +246,16 @@ impl Pattern {
         levels: &dyn Fn(&[u8]) -> Option<Severity>,
         found: &mut Found<'p>,
     ) -> bool {
-        if !self.may_follow_time(line, found, clock) {
-            return false;
+        if self.timed {
+            // Without a timestamp at the start, none of those that begin with one match; of what follows it, each says its
+            // own.
+            let end = found.first_end(line, clock);
+            found.furthest = end.map_or(0, |_| usize::MAX);
+            if !end.is_some_and(|end| self.may_go_on(&line[end..])) {
+                return false;
+            }
         }
+        found.furthest = 0;
         found.stamp = None;
         found.captures.clear();
         Matcher { line, clock, levels, found }.run(&self.steps)
@@ -207,14 +275,22 @@ fn starts(steps: &[Step], byte: u8) -> bool {
             Form::Int => byte.is_ascii_digit() || byte == b'-',
             Form::Number => byte.is_ascii_digit() || matches!(byte, b'-' | b'.'),
             Form::Ip => byte.is_ascii_hexdigit() || matches!(byte, b':' | b'['),
-            Form::Hex => byte.is_ascii_hexdigit(),
+            Form::Hex | Form::Mac => byte.is_ascii_hexdigit(),
+            Form::Dashed => byte.is_ascii_alphanumeric(),
             Form::Letter => byte.is_ascii_alphabetic(),
             Form::Quoted => byte == b'"',
             Form::Word => !is_blank(byte),
-            Form::Name => byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'/' | b'.' | b'$'),
+            Form::Name | Form::Class => {
+                byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'/' | b'.' | b'$')
+            }
+            Form::Choice => hole.choices.iter().any(|choice| choice.first() == Some(&byte)),
             Form::Text => true,
         },
     }
+}
+
+const fn is_named(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'$' | b'/')
 }
 
 const fn is_blank(byte: u8) -> bool {
@@ -244,13 +320,14 @@ impl<'p> Matcher<'_, 'p> {
                 (step, at) = (step + 1, end);
                 continue;
             }
+            self.found.furthest = self.found.furthest.max(step);
             let captures;
             match self.found.retries.pop() {
                 Some(retry) => (step, at, captures) = retry,
                 None => return false,
             }
             self.found.captures.truncate(captures);
-            if !self.found.captures.iter().any(|capture| *capture.target == Target::Time) {
+            if !self.found.captures.iter().any(|capture| matches!(capture.target, Target::Time)) {
                 self.found.stamp = None;
             }
         }
@@ -298,7 +375,7 @@ impl<'p> Matcher<'_, 'p> {
             Target::Level if !missing => Some((self.levels)(value).or_else(|| level_word(value))?),
             _ => None,
         };
-        if !missing && hole.target != Target::Nothing {
+        if !missing && !matches!(hole.target, Target::Nothing) {
             if self.found.captures.len() == CAPTURES_MAX {
                 return None;
             }
@@ -311,16 +388,24 @@ impl<'p> Matcher<'_, 'p> {
     /// Start and end of a hole's value, and where the line goes on.
     fn extent(&self, hole: &Hole, start: usize) -> Option<(usize, usize, usize)> {
         let rest = &self.line[start..];
+        let ends = |byte: &u8| is_blank(*byte) || hole.stops.contains(byte);
+        if hole.absent && rest.first() == Some(&b'-') && rest.get(1).is_none_or(ends) {
+            return Some((start, start + 1, start + 1));
+        }
         let run = |inside: &dyn Fn(u8) -> bool| rest.iter().take_while(|byte| inside(**byte)).count();
         let len = match hole.form {
             Form::Word => run(&|byte| !is_blank(byte) && !hole.stops.contains(&byte)),
             Form::Text if hole.until.is_empty() => rest.len(),
+            Form::Text if hole.to_end => rest.strip_suffix(hole.until.as_slice())?.len(),
             Form::Text => memchr::memmem::find(rest, &hole.until)?,
-            Form::Int => run(&|byte| byte.is_ascii_digit() || byte == b'-'),
+            Form::Int => {
+                let sign = usize::from(rest.first() == Some(&b'-'));
+                sign + rest[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+            }
             Form::Number => run(&|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')),
             Form::Ip => match run(&|byte| byte.is_ascii_digit() || byte == b'.') {
-                // What follows it is a port.
-                len if rest[..len].contains(&b'.') => len,
+                // What follows it is a port; a point that ends a sentence is none of its own.
+                len if rest[..len].contains(&b'.') => len - usize::from(rest[..len].ends_with(b".")),
                 _ => {
                     let len = run(&|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.' | b'%'));
                     match hole.until.first() {
@@ -331,9 +416,11 @@ impl<'p> Matcher<'_, 'p> {
             },
             Form::Letter => run(&|byte| byte.is_ascii_alphabetic()).min(1),
             Form::Hex => run(&|byte| byte.is_ascii_hexdigit()),
-            Form::Name => {
-                run(&|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'$' | b'/'))
-            }
+            Form::Name => run(&is_named),
+            Form::Class => memchr::memrchr(b'.', &rest[..run(&is_named)])?,
+            Form::Dashed => run(&|byte| byte.is_ascii_alphanumeric() || byte == b'-'),
+            Form::Mac => MAC_LEN.min(run(&|byte| byte.is_ascii_hexdigit() || byte == b':')),
+            Form::Choice => hole.choices.iter().find(|choice| rest.starts_with(choice)).map_or(0, Vec::len),
             Form::Quoted => {
                 if rest.first() != Some(&b'"') {
                     return None;
@@ -344,7 +431,7 @@ impl<'p> Matcher<'_, 'p> {
         };
         let end = start + len.min(rest.len());
         let padding = match hole.form {
-            Form::Text if hole.target != Target::Body => {
+            Form::Text if !matches!(hole.target, Target::Body) => {
                 rest[..end - start].iter().rev().take_while(|byte| is_blank(**byte)).count()
             }
             _ => 0,
@@ -365,9 +452,20 @@ impl Hole {
                     && !value.is_empty()
             }
             Form::Number => value.iter().any(u8::is_ascii_digit),
-            Form::Ip => value.contains(&b'.') || value.contains(&b':'),
-            Form::Name => value.first().is_some_and(|first| !first.is_ascii_digit() && *first != b'-'),
-            Form::Word | Form::Hex | Form::Letter => !value.is_empty(),
+            Form::Ip => {
+                value.contains(&b':')
+                    || value.contains(&b'.')
+                        && value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+            }
+            Form::Dashed => value.split(|byte| *byte == b'-').filter(|part| !part.is_empty()).count() > 2,
+            Form::Mac => {
+                let parts = || value.split(|byte| *byte == b':');
+                parts().count() == 6 && parts().all(|part| part.len() == 2)
+            }
+            Form::Name | Form::Class => {
+                value.first().is_some_and(|first| !first.is_ascii_digit() && *first != b'-')
+            }
+            Form::Word | Form::Hex | Form::Letter | Form::Choice => !value.is_empty(),
         }
     }
 }

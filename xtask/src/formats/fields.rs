@@ -6,84 +6,8 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::explained::{Explained, Explainer, normal};
+use super::names::NAMES;
 use super::{Score, text, truth};
-
-/// Names of fields, and what they are called here. Fields that are not listed have the same name.
-const NAMES: &[(&str, &[&str])] = &[
-    ("timestamp", &["@time"]),
-    ("message", &["@body", "@request"]),
-    ("severity", &["@severity"]),
-    ("level", &["@severity"]),
-    ("log.level", &["@severity"]),
-    ("host", &["client_ip", "client", "@host"]),
-    ("hostname", &["@host"]),
-    ("host.hostname", &["@host"]),
-    ("appname", &["@service"]),
-    ("process.name", &["@service"]),
-    ("procid", &["pid"]),
-    ("process.pid", &["pid"]),
-    ("id", &["tid", "pid", "id"]),
-    ("client", &["client_ip", "client"]),
-    ("port", &["client_port"]),
-    ("thread", &["tid"]),
-    ("size", &["bytes"]),
-    ("agent", &["user_agent"]),
-    ("referrer", &["referer"]),
-    ("protocol", &["protocol", "@request"]),
-    ("identity", &["ident"]),
-    ("client_host", &["@client"]),
-    ("target_host", &["target"]),
-    ("elb", &["balancer"]),
-    ("elb.name", &["balancer"]),
-    ("request_processing_time", &["request_seconds"]),
-    ("target_processing_time", &["target_seconds"]),
-    ("response_processing_time", &["response_seconds"]),
-    ("request_creation_time", &["created"]),
-    ("actions_executed", &["actions"]),
-    ("chosen_cert_arn", &["certificate"]),
-    ("domain_name", &["domain"]),
-    ("matched_rule_priority", &["rule_priority"]),
-    ("ssl_cipher", &["tls_cipher"]),
-    ("ssl_protocol", &["tls_protocol"]),
-    ("target_group_arn", &["target_group"]),
-    ("traceability_id", &["connection"]),
-    ("elb_status_code", &["status"]),
-    ("target_status_code", &["target_status"]),
-    ("request_method", &["method"]),
-    ("request_url", &["url", "path"]),
-    ("request_protocol", &["protocol"]),
-    ("received_bytes", &["received_bytes"]),
-    ("sent_bytes", &["bytes", "sent_bytes"]),
-    ("type", &["type"]),
-    ("source.ip", &["client_ip", "src_ip"]),
-    ("source.address", &["client_ip", "client", "src_host"]),
-    ("source.port", &["client_port", "src_port"]),
-    ("client.ip", &["client_ip"]),
-    ("client.port", &["client_port"]),
-    ("clientip", &["client_ip"]),
-    ("destination.ip", &["dst_ip"]),
-    ("destination.address", &["dst_ip", "dst_host"]),
-    ("destination.port", &["dst_port"]),
-    ("http.request.method", &["method"]),
-    ("http.response.status_code", &["status"]),
-    ("http.response.body.bytes", &["bytes"]),
-    ("http.request.referrer", &["referer"]),
-    ("http.version", &["@request", "protocol"]),
-    ("url.original", &["path", "url"]),
-    ("url.path", &["path"]),
-    ("user_agent.original", &["user_agent"]),
-    ("user.name", &["user"]),
-    ("source.user.name", &["user"]),
-    ("verb", &["method"]),
-    ("request", &["path"]),
-    ("response", &["status"]),
-    ("file", &["file", "source_file"]),
-    ("line", &["line"]),
-    ("process.thread.id", &["tid"]),
-    ("process.thread.name", &["thread"]),
-    ("java.log.origin.class.name", &["logger"]),
-    ("java.log.origin.thread.name", &["thread"]),
-];
 
 /// Judges one set of lines by the fields that are wanted of them.
 pub(super) fn judge(explainer: &Explainer, data: &Path, name: &str) -> Result<Vec<Score>> {
@@ -125,13 +49,15 @@ fn leaves(object: &serde_json::Map<String, Value>) -> Vec<(String, String)> {
 
 /// Whether a value stands for there being none.
 fn is_nothing(value: &str) -> bool {
-    value.is_empty() || value == "-"
+    matches!(value, "" | "-" | "\"-\"")
 }
 
 fn ours(path: &str) -> Vec<String> {
     let last = path.rsplit('.').next().unwrap_or(path);
     let named = |name: &str| NAMES.iter().find(|(theirs, _)| *theirs == name).map(|(_, ours)| *ours);
-    let known = named(path).or_else(|| named(last)).unwrap_or_default();
+    // The more parts of a name are known, the surer it is.
+    let ends = std::iter::successors(Some(path), |end| end.split_once('.').map(|(_, rest)| rest));
+    let known = ends.filter_map(named).next().unwrap_or_default();
     known.iter().map(|name| (*name).to_owned()).chain([path.to_owned(), last.to_owned()]).collect()
 }
 
@@ -145,6 +71,16 @@ fn is_value(found: &Explained, name: &str, written: &str, wanted: &str) -> bool 
         // A request is stored as its parts, which give it back.
         "@request" => !found.attribute("path").is_empty() && written.contains(wanted),
         "@severity" => super::loghub::same_severity(&wanted.to_lowercase(), found.text("severity")),
+        // What stands in the line as one is stored in parts.
+        "@target" => format!("{}:{}", found.attribute("target_ip"), found.attribute("target_port")) == wanted,
+        "@cisco_tag" => {
+            let (level, id) = (found.attribute("level"), found.attribute("msg_id"));
+            format!("{}-{level}-{id}", found.text("service")) == wanted
+        }
+        "@firewall_prefix" => {
+            format!("SFW2-{}-{}", found.attribute("chain"), found.attribute("action")) == wanted
+        }
+        "@priority" => is_priority(found, wanted),
         "@client" => format!("{}:{}", found.attribute("client_ip"), found.attribute("client_port")) == wanted,
         "@host" => found.text("host") == wanted,
         "@service" => found.text("service") == wanted,
@@ -152,8 +88,24 @@ fn is_value(found: &Explained, name: &str, written: &str, wanted: &str) -> bool 
     }
 }
 
+/// Whether a syslog priority is stored as its facility and severity.
+fn is_priority(found: &Explained, wanted: &str) -> bool {
+    const SEVERITIES: [&str; 8] = ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"];
+    const FACILITIES: [&str; 24] = [
+        "kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+        "ntp", "audit", "alert", "clock", "local0", "local1", "local2", "local3", "local4", "local5",
+        "local6", "local7",
+    ];
+    let Ok(priority) = wanted.parse::<usize>() else { return false };
+    FACILITIES.get(priority / 8).is_some_and(|facility| found.attribute("facility") == *facility)
+        && super::loghub::same_severity(SEVERITIES[priority % 8], found.text("severity"))
+}
+
 /// Whether two values are the same text or number.
 fn same(is: &str, wanted: &str) -> bool {
+    // Others leave quotes and blanks around what they take out.
+    let wanted = wanted.trim_end();
+    let wanted = wanted.strip_prefix('"').and_then(|inside| inside.strip_suffix('"')).unwrap_or(wanted);
     let numbers = is.parse::<f64>().ok().zip(wanted.parse::<f64>().ok());
     is == wanted || numbers.is_some_and(|(is, wanted)| (is - wanted).abs() < 1e-9)
 }

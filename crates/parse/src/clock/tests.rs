@@ -43,7 +43,7 @@ fn reads_and_refuses() {
         ("1793491201000", Some(1)),
         ("1793491201000000", Some(1)),
         ("1793491201000000000", Some(1)),
-        ("2026-11-01T00:00:60Z", None),
+        ("2026-11-01T00:00:60Z", Some(59)),
         ("2026-11-31T00:00:00Z", None),
         ("2026-11/01T00:00:00Z", None),
         ("2026-11-01T00:00:00+15:00", None),
@@ -57,6 +57,20 @@ fn reads_and_refuses() {
         let found = stamps(text.as_bytes()).first().map(|s| s.timestamp.0.div_euclid(1_000_000_000));
         assert_eq!(found, seconds.map(|seconds| seconds + 1_793_491_200), "{text}");
     }
+}
+
+#[test]
+fn syslog_has_years_and_fractions() {
+    for (text, nanosecond, len) in [
+        ("Nov  1 01:00:00 web", 0, 15),
+        ("Nov 1 01:00:00 web", 0, 14),
+        ("Nov  1 01:00:00.25 web", 250_000_000, 18),
+        ("Nov 01 2026 01:00:00: web", 0, 20),
+    ] {
+        let stamp = clock().syslog(text.as_bytes()).unwrap();
+        assert_eq!((stamp.timestamp.0 - OBSERVED.0, stamp.end()), (nanosecond, len), "{text}");
+    }
+    assert_eq!(clock().syslog(b"Nov 1: nothing"), None);
 }
 
 #[test]

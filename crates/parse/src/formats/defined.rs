@@ -9,6 +9,8 @@
 //! multiline = { all = true }   # which lines belong to a record, see `Lines`
 //! programs = ["sshd"]          # whose messages, in syslog or elsewhere,
 //! messages = ["Bye {.user}"]   # have fields like these
+//! has = "%"                    # a text that all lines of its patterns have
+//! bare = true                  # the messages are lines of their own, too
 //!
 //! [[samples]]
 //! line = "..."
@@ -22,6 +24,7 @@ mod definition;
 
 use std::sync::LazyLock;
 
+use memchr::memmem;
 use taffrail_record::{AttributeKind, Severity};
 
 use self::definition::{Definition, Lines};
@@ -39,11 +42,11 @@ static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
 });
 
 /// As [`STARTS`], of patterns that begin with a text that says what the line is.
-static TEXT_STARTS: LazyLock<Vec<Vec<(usize, usize)>>> =
+static TEXT_STARTS: LazyLock<Vec<Vec<Candidate>>> =
     LazyLock::new(|| (0..=u8::MAX).map(|byte| candidates(&FORMATS, byte, true)).collect());
 
-/// By a line's first byte, the patterns that it can match: format and pattern.
-static STARTS: LazyLock<Vec<Vec<(usize, usize)>>> =
+/// By a line's first byte, the patterns that it can match.
+static STARTS: LazyLock<Vec<Vec<Candidate>>> =
     LazyLock::new(|| (0..=u8::MAX).map(|byte| candidates(&FORMATS, byte, false)).collect());
 
 /// One format, ready to match.
@@ -56,23 +59,39 @@ struct Format {
     levels: Vec<(String, Severity)>,
     service: Option<String>,
     multiline: Lines,
+    has: Option<memmem::Finder<'static>>,
     #[cfg_attr(not(test), expect(dead_code, reason = "the tests read them"))]
     samples: Vec<definition::Sample>,
 }
 
 impl Format {
     fn read(text: &str) -> Result<Self, String> {
-        let Definition { name, about: _, patterns, programs, messages, levels, service, multiline, samples } =
-            toml::from_str(text).map_err(|error| error.to_string())?;
+        let Definition {
+            name,
+            about: _,
+            patterns,
+            programs,
+            messages,
+            levels,
+            service,
+            multiline,
+            bare,
+            has,
+            samples,
+        } = toml::from_str(text).map_err(|error| error.to_string())?;
         let pattern = |text: &String| Pattern::new(text).map_err(|error| format!("`{text}`: {error}"));
-        let patterns = patterns.iter().map(pattern).collect::<Result<_, _>>()?;
-        let messages = messages.iter().map(pattern).collect::<Result<_, _>>()?;
+        let mut patterns = patterns.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+        let messages = messages.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+        if bare {
+            patterns.extend(messages.iter().filter(|message| message.begins_with_text()).cloned());
+        }
         let level = |(word, level): (String, String)| match Severity::from_text(level.as_bytes()) {
             Some(severity) => Ok((word, severity)),
             None => Err(format!("`{level}` is no severity")),
         };
         let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
-        Ok(Self { name, patterns, programs, messages, levels, service, multiline, samples })
+        let has = has.map(|text| memmem::Finder::new(text.as_bytes()).into_owned());
+        Ok(Self { name, patterns, programs, messages, levels, service, multiline, has, samples })
     }
 
     fn level(&self, word: &[u8]) -> Option<Severity> {
@@ -80,12 +99,26 @@ impl Format {
     }
 }
 
-fn candidates(formats: &[Format], byte: u8, text: bool) -> Vec<(usize, usize)> {
-    let mut found = Vec::new();
+/// A pattern that a line can match.
+struct Candidate {
+    /// Its place among the formats.
+    format: usize,
+    /// Its place among the patterns of the format.
+    pattern: usize,
+    /// How many steps it and the candidate before begin with alike.
+    alike: usize,
+}
+
+fn candidates(formats: &[Format], byte: u8, text: bool) -> Vec<Candidate> {
+    let mut found: Vec<Candidate> = Vec::new();
     for (format, Format { patterns, .. }) in formats.iter().enumerate() {
         let fits = |pattern: &Pattern| pattern.begins_with_text() == text && pattern.may_start_with(byte);
-        let starting = patterns.iter().enumerate().filter(|(_, pattern)| fits(pattern));
-        found.extend(starting.map(|(pattern, _)| (format, pattern)));
+        for (index, pattern) in patterns.iter().enumerate().filter(|(_, pattern)| fits(pattern)) {
+            let alike = found.last().map_or(0, |before| {
+                formats[before.format].patterns[before.pattern].alike(pattern, before.format == format)
+            });
+            found.push(Candidate { format, pattern: index, alike });
+        }
     }
     found
 }
@@ -172,8 +205,23 @@ pub(super) fn parse(
         return None;
     }
     found.clear();
-    for (format, pattern) in starts {
-        let format = &FORMATS[*format];
+    // Of the format that was looked at last.
+    let mut has: Option<(usize, bool)> = None;
+    let mut tried = usize::MAX;
+    for Candidate { format: index, pattern, alike } in starts {
+        // What the one before failed at stands here, too.
+        if tried < *alike {
+            continue;
+        }
+        let format = &FORMATS[*index];
+        if let Some(text) = &format.has {
+            let known = has.filter(|(known, _)| known == index);
+            let (_, is_there) = *has.insert(known.unwrap_or_else(|| (*index, text.find(line).is_some())));
+            if !is_there {
+                tried = usize::MAX;
+                continue;
+            }
+        }
         let pattern = &format.patterns[*pattern];
         if pattern.find(line, clock, &|word| format.level(word), found) {
             take(line, found, pattern.has_body(), draft);
@@ -185,6 +233,7 @@ pub(super) fn parse(
             }
             return Some(&format.name);
         }
+        tried = found.furthest;
     }
     None
 }

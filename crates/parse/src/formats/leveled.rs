@@ -44,6 +44,15 @@ fn is_last(line: &[u8], at: usize) -> bool {
     matches!(line.get(at + 1), None | Some(b' ' | b'\t'))
 }
 
+/// The level that the line after `first` bytes of a record begins with, as in `SEVERE: message`: itself, start and end.
+pub(super) fn second(text: &[u8], first: usize) -> Option<(Severity, usize, usize)> {
+    let start = first + text[first..].iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
+    let len = text[start..].iter().take(10).position(|byte| !byte.is_ascii_uppercase())?;
+    let colon = text[start + len..].starts_with(b": ");
+    let severity = level_word(&text[start..start + len]).filter(|_| colon)?;
+    Some((severity, start, start + len))
+}
+
 /// `LEVEL - message` and `LEVEL: message`.
 pub(super) fn prefixed(line: &[u8], draft: &mut Draft) -> bool {
     let end = line.iter().take(10).position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(0);
@@ -67,7 +76,18 @@ pub(super) fn prefixed(line: &[u8], draft: &mut Draft) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use taffrail_record::Severity;
+
     use crate::formats::tests::check;
+
+    #[test]
+    fn second_lines_begin_with_a_level() {
+        let text = b"Nov 1, 2026 12:00:00 AM a.B c\r\nSEVERE: gone";
+        assert_eq!(super::second(text, 29), Some((Severity::ERROR, 31, 37)));
+        assert_eq!(super::second(b"first\nnothing: x", 5), None);
+        assert_eq!(super::second(b"first\nINFO", 5), None);
+        assert_eq!(super::second(b"first", 5), None);
+    }
 
     #[test]
     fn samples() {

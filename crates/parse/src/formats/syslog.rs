@@ -2,6 +2,7 @@
 
 use taffrail_record::{AttributeKind, Severity};
 
+use super::cisco;
 use crate::class::{self, end_of, find, skip_blanks};
 use crate::clock::{Clock, Stamp};
 use crate::draft::{Draft, DraftAttribute, Known, LayoutChoice, Name, Place};
@@ -32,7 +33,7 @@ struct Tagged {
 
 /// `2026-11-01T00:00:00.006000+00:00 web-06 sshd[23165]: message`: most lines of most machines.
 pub(super) fn iso(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
-    if !stamp.is_rfc3339() {
+    if !stamp.is_rfc3339() || cisco::is_tagged(line) {
         return false;
     }
     match tagged(line, stamp.end()) {
@@ -46,7 +47,7 @@ pub(super) fn iso(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
 
 /// `Oct 11 22:14:15 host tag[pid]: message`.
 pub(super) fn bsd(line: &[u8], clock: &Clock, draft: &mut Draft) -> bool {
-    let Some(stamp) = clock.bsd(line).or_else(|| clock.unpadded_bsd(line)) else {
+    let Some(stamp) = clock.syslog(line).filter(|_| !cisco::is_tagged(line)) else {
         return false;
     };
     if let Some(found) = tagged(line, stamp.end()) {
@@ -137,6 +138,12 @@ fn hostless(line: &[u8], at: usize, draft: &mut Draft) -> bool {
     let tag = at + 1;
     let tag_end = end_of(line, tag, class::TAG);
     let bracket = line.get(at) == Some(&b' ') && tag_end > tag && line.get(tag_end) == Some(&b'[');
+    if line.get(at) == Some(&b' ') && tag_end > tag && is_bare_tag(line, tag, tag_end) {
+        draft.cut(line, tag, tag_end, b"{service}");
+        draft.service = Some(Place::line(tag, tag_end));
+        draft.cut_body(line, end_of_blank(line, tag_end + 1));
+        return true;
+    }
     let close = if bracket && tag_end - tag <= TOKEN_MAX { pid_end(line, tag_end + 1) } else { None };
     let Some(close) = close.filter(|close| line.get(close + 1) == Some(&b':')) else {
         return false;
@@ -147,6 +154,14 @@ fn hostless(line: &[u8], at: usize, draft: &mut Draft) -> bool {
     draft.number(Known::Pid, line, tag_end + 1, close);
     draft.cut_body(line, end_of_blank(line, close + 2));
     true
+}
+
+/// Whether `su: ` names a program: letters first, and no level.
+fn is_bare_tag(line: &[u8], tag: usize, tag_end: usize) -> bool {
+    line.get(tag_end..tag_end + 2) == Some(b": ")
+        && line[tag].is_ascii_lowercase()
+        && tag_end - tag <= TOKEN_MAX
+        && !is_level(&line[tag..tag_end])
 }
 
 /// Whether what stands in a name's place is a level: then the line is no syslog.
@@ -180,7 +195,7 @@ fn tagless(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
 
 /// `<34>` and any of the kinds of syslog after it.
 pub(super) fn with_priority(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
-    let Some((priority, at)) = priority(line) else {
+    let Some((priority, at)) = priority(line).filter(|_| !cisco::is_tagged(line)) else {
         return false;
     };
     if !rfc5424(line, at, clock, draft) {
@@ -196,7 +211,7 @@ pub(super) fn with_priority(line: &[u8], clock: &mut Clock, draft: &mut Draft) -
 /// `Oct 11 22:14:15 host tag[pid]: message` at `at`, or whatever else stands there.
 fn rfc3164(line: &[u8], at: usize, clock: &mut Clock, draft: &mut Draft) {
     let text = &line[at..];
-    let stamp = clock.bsd(text).or_else(|| clock.unpadded_bsd(text)).or_else(|| clock.iso(text));
+    let stamp = clock.syslog(text).or_else(|| clock.iso(text));
     let mut rest = at;
     if let Some(stamp) = stamp {
         draft.cut_time(line, at, &stamp);
@@ -208,6 +223,13 @@ fn rfc3164(line: &[u8], at: usize, clock: &mut Clock, draft: &mut Draft) {
             return;
         }
         rest = end_of_blank(line, rest);
+        // Without a tag, the first word is the host all the same.
+        let host_end = end_of(line, rest, class::HOST);
+        if host_end > rest && line.get(host_end) == Some(&b' ') && line[host_end - 1] != b':' {
+            draft.cut(line, rest, host_end, b"{node}");
+            draft.node = Some(Place::line(rest, host_end));
+            rest = host_end + 1;
+        }
     }
     draft.cut_body(line, rest);
 }
@@ -300,6 +322,10 @@ fn take_header(line: &[u8], fields: &[(usize, usize); 4], draft: &mut Draft) {
 /// Where `-` or `[...][...]` ends; a blank or the line's end must follow.
 fn structured_data_end(line: &[u8], start: usize) -> Option<usize> {
     let mut at = start;
+    if line.get(at) == Some(&b' ') {
+        // Some leave it out.
+        return Some(at);
+    }
     if line.get(at) == Some(&b'-') {
         at += 1;
     } else {

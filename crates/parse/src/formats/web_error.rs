@@ -4,7 +4,7 @@ use taffrail_record::{AttributeKind, Severity, TimeFormat};
 
 use crate::class::{self, end_of, find};
 use crate::clock::{Clock, Stamp};
-use crate::draft::{Draft, Known};
+use crate::draft::{Draft, DraftAttribute, Known, Name, Place};
 
 /// `2026/11/01 00:00:00 [error] 1234#5678: *9 message, client: 1.2.3.4, ...`.
 pub(super) fn nginx(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
@@ -103,14 +103,51 @@ fn apache_fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()
     {
         rest = end + 1;
     }
+    rest = take_os_error(line, rest, draft).unwrap_or(rest);
     if let Some((start, end)) = group(line, rest)
         && line[start..end].starts_with(b"client ")
     {
         take_peer(line, start + 7, end, draft);
         rest = end + 1;
     }
-    draft.cut_body(line, class::skip_blanks(line, rest));
+    let body = class::skip_blanks(line, rest);
+    draft.cut_body(line, body);
+    // `AH01075: message`
+    let code = end_of(line, body, class::WORD);
+    if line[body..code].starts_with(b"AH") && line.get(code) == Some(&b':') {
+        note(b"code", AttributeKind::Text, body, code, draft);
+    }
     Some(())
+}
+
+/// ` (70008)Partial results are valid: ` before the client; gives the place after it.
+fn take_os_error(line: &[u8], at: usize, draft: &mut Draft) -> Option<usize> {
+    let code = at + 2;
+    let code_end = code + line.get(code..)?.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    if line.get(at..code) != Some(b" (") || code == code_end || line.get(code_end) != Some(&b')') {
+        return None;
+    }
+    let text = code_end + 1;
+    let text_end = text + memchr::memmem::find(&line[text..], b": [client ")?;
+    draft.cut_named(line, code, code_end, b"os_error", false);
+    note(
+        b"os_error",
+        AttributeKind::of_number(&line[code..code_end], AttributeKind::Text),
+        code,
+        code_end,
+        draft,
+    );
+    draft.cut_named(line, text, text_end, b"os_error_text", false);
+    note(b"os_error_text", AttributeKind::Text, text, text_end, draft);
+    Some(text_end + 1)
+}
+
+/// Adds an attribute of a name of its own.
+fn note(name: &[u8], kind: AttributeKind, start: usize, end: usize, draft: &mut Draft) {
+    let from = draft.names.len();
+    draft.names.extend_from_slice(name);
+    let name = Name::Built(from, draft.names.len());
+    draft.attributes.push(DraftAttribute { name, kind, value: Place::line(start, end) });
 }
 
 /// `192.0.2.1:5678`, `2001:db8::1:5678` or an address without a port.
@@ -170,8 +207,13 @@ mod tests {
         );
         check(
             "[Sun Nov 01 00:00:00.123456 2026] [core:error] [pid 1234:tid 5] [client 1.2.3.4:567] AH00126: Invalid URI",
-            "2026-11-01T00:00:00.123456000Z ERROR | AH00126: Invalid URI | module=core level=error pid=1234i tid=5i client_ip=1.2.3.4 client_port=567i",
+            "2026-11-01T00:00:00.123456000Z ERROR | AH00126: Invalid URI | module=core level=error pid=1234i tid=5i client_ip=1.2.3.4 client_port=567i code=AH00126",
             "[{ts:ctime6~+0000}] [{.module}:{level}] [pid {.pid}:tid {.tid}] [client {.client_ip}:{.client_port}] {body}",
+        );
+        check(
+            "[Sun Nov 01 00:00:00.123456 2026] [proxy:warn] [pid 1:tid 5] (111)Connection refused: [client 192.0.2.7:567] gone",
+            "2026-11-01T00:00:00.123456000Z WARNING | gone | module=proxy level=warn pid=1i tid=5i os_error=111i os_error_text=Connection refused client_ip=192.0.2.7 client_port=567i",
+            "[{ts:ctime6~+0000}] [{.module}:{level}] [pid {.pid}:tid {.tid}] ({.os_error}){.os_error_text}: [client {.client_ip}:{.client_port}] {body}",
         );
         check(
             "[Sun Nov 01 00:00:00 2026] [warn] child died",

@@ -1,6 +1,6 @@
 //! From the text of a pattern to its steps.
 
-use super::{Form, Hole, Pattern, Step, Target};
+use super::{Bytes, Form, Hole, Pattern, Step, Target};
 use crate::clock::Shape;
 
 /// Reads a pattern; `Err` says what is wrong with it.
@@ -12,7 +12,10 @@ pub(super) fn read(text: &str) -> Result<Pattern, String> {
     // Literals that belong to different parts are different steps.
     let mut part = 0;
     while let Some(c) = rest.chars().next() {
-        if let Some(after) = rest.strip_prefix("{?") {
+        if let Some(after) = rest.strip_prefix("\\}") {
+            literal(&mut steps, part, "}");
+            rest = after;
+        } else if let Some(after) = rest.strip_prefix("{?") {
             open.push(steps.len());
             part = steps.len() + 1;
             steps.push(Step::Optional(0));
@@ -48,7 +51,13 @@ pub(super) fn read(text: &str) -> Result<Pattern, String> {
         return Err("the pattern is empty".to_owned());
     }
     bound(&mut steps)?;
-    Ok(Pattern { steps })
+    let first = Bytes::of(&steps);
+    let second = match steps.get(1) {
+        Some(Step::Blanks(_)) => Bytes::of(&steps[2..]),
+        _ => Bytes::of(&steps[1..]),
+    };
+    let timed = steps.first() == Some(&Step::Time(None));
+    Ok(Pattern { steps, timed, first, second })
 }
 
 /// Adds to the literal that ends the steps from `part` on, or begins one.
@@ -68,6 +77,12 @@ fn hole(text: &str) -> Result<Step, String> {
         return Ok(Step::Time(None));
     }
     let (text, absent) = text.strip_suffix('?').map_or((text, false), |text| (text, true));
+    let (text, choices) = text.split_once('=').map_or((text, ""), |(text, choices)| (text, choices));
+    let choices: Vec<Vec<u8>> = choices
+        .split('|')
+        .filter(|choice| !choice.is_empty())
+        .map(|choice| choice.as_bytes().to_vec())
+        .collect();
     let (name, form) = text.split_once(':').unwrap_or((text, ""));
     let target = match name {
         "level" => Target::Level,
@@ -89,6 +104,7 @@ fn hole(text: &str) -> Result<Step, String> {
         },
     };
     let form = match form {
+        "" if !choices.is_empty() => Form::Choice,
         "" if target == Target::Body => Form::Text,
         "" | "word" => Form::Word,
         "text" => Form::Text,
@@ -99,13 +115,24 @@ fn hole(text: &str) -> Result<Step, String> {
         "letter" => Form::Letter,
         "name" => Form::Name,
         "quoted" => Form::Quoted,
+        "class" => Form::Class,
+        "mac" => Form::Mac,
+        "dashed" => Form::Dashed,
         other => {
             return Err(format!(
-                "`{other}` is no form: word, text, int, number, ip, hex, letter, name and quoted are"
+                "`{other}` is no form: word, text, int, number, ip, hex, letter, name, class, mac, dashed and quoted are"
             ));
         }
     };
-    Ok(Step::Hole(Hole { target, form, absent, stops: Vec::new(), until: Vec::new() }))
+    Ok(Step::Hole(Hole {
+        target,
+        form,
+        absent,
+        stops: Vec::new(),
+        until: Vec::new(),
+        to_end: false,
+        choices,
+    }))
 }
 
 /// Tells each hole what ends it: what can come after it.
@@ -115,6 +142,7 @@ fn bound(steps: &mut [Step]) -> Result<(), String> {
         let Some(Step::Hole(hole)) = head.last_mut() else { continue };
         stops(following, &mut hole.stops);
         hole.until = literals(following);
+        hole.to_end = following.iter().all(|step| matches!(step, Step::Literal(_) | Step::Blanks(_)));
         if !hole.until.is_empty() {
             continue;
         }

@@ -45,6 +45,20 @@ fn takes_fields() {
         ("{.a:quoted} {.b?} {_} {{{.c}}}", r#""x\"y" - skipped {1}"#, Some(r#"a=x\"y c=1"#)),
         ("{.ip:ip}:{.port:int}", "10.0.0.1:80", Some("ip=10.0.0.1 port=80")),
         ("{level:letter}{.n:int} {.a:text} | x", "E12 a b   | x", Some("Level=E n=12 a=a b")),
+        ("({.a:text}) {.b} ({.c:text})", "(x) y (a (b) c)", Some("a=x b=y c=a (b) c")),
+        ("({.a:text})", "(x) y", None),
+        (r"{?{{{.a:text?}\} }{.n:int}->{.m:int}", "{x} 1->-2", Some("a=x n=1 m=-2")),
+        ("{.a:ip?} {.b:quoted?} {.c:int}", "- - 5", Some("c=5")),
+        ("{.a:class}.{.b}({_:text})", "org.x.A$B.run(A.java:1)", Some("a=org.x.A$B b=run")),
+        (
+            "{.a:mac}:{.b:mac}:",
+            "00:00:5e:00:53:01:00:00:5e:00:53:02:",
+            Some("a=00:00:5e:00:53:01 b=00:00:5e:00:53:02"),
+        ),
+        ("{.a:mac}", "00:00:5e:00:53", None),
+        ("{.a:dashed} {.b}", "1aBc-0Nz-Rm x", Some("a=1aBc-0Nz-Rm b=x")),
+        ("{.a:dashed} {.b}", "up-to x", None),
+        ("from {.ip:ip}.", "from 192.0.2.1.", Some("ip=192.0.2.1")),
         ("{.ip:ip} {.port:int}", "::1 80", Some("ip=::1 port=80")),
         ("{service:text}: {body}", "a b: c: d", Some("Service=a b Body=c: d")),
         ("{.x:name}={.y:number}", "a.b-c=-1.5", Some("x=a.b-c y=-1.5")),
@@ -52,6 +66,10 @@ fn takes_fields() {
         ("{.id:hex}{?,{.n:int}}", "ff09", Some("id=ff09")),
         ("{time:%H:%M} {body}", "10:00 x", Some("Time=10:00 Body=x")),
         ("<{level}>", "<Warning>", Some("Level=Warning")),
+        ("{.way=in|out}{? {.what=tcp|udp}} {.n:int}", "out udp 5", Some("way=out what=udp n=5")),
+        ("{.way=in|out} {.n:int}", "up 5", None),
+        ("{?{.ip:ip}}{?{.host}}/{.port:int}", "cafe.example.org/80", Some("host=cafe.example.org port=80")),
+        ("{?{.ip:ip}}{?{.host}}/{.port:int}", "192.0.2.1/80", Some("ip=192.0.2.1 port=80")),
     ] {
         assert_eq!(find(pattern, line).as_deref(), want, "{pattern} on {line}");
     }

@@ -22,6 +22,12 @@ pub(super) struct Definition {
     /// Patterns of messages.
     #[serde(default)]
     pub(super) messages: Vec<String>,
+    /// Whether those that begin with a text are patterns of lines, too.
+    #[serde(default)]
+    pub(super) bare: bool,
+    /// A text that all lines of the patterns have: a look that spares the patterns.
+    #[serde(default)]
+    pub(super) has: Option<String>,
     /// Words for severities that only this format means so.
     #[serde(default)]
     pub(super) levels: BTreeMap<String, String>,
