@@ -75,10 +75,17 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"date" => (Role::Time, 5),
         b"_SOURCE_REALTIME_TIMESTAMP" => (Role::Time, 6),
         b"__REALTIME_TIMESTAMP" => (Role::Time, JOURNAL_TIME),
-        // MongoDB, CloudTrail, Azure, Serilog, Traefik, Python, .NET, OpenTelemetry, nginx.
+        // MongoDB, CloudTrail, Azure, Serilog, Traefik, Python, .NET, OpenTelemetry, nginx, Kubernetes.
         b"t.$date" | b"eventTime" | b"@t" | b"StartUTC" | b"asctime" => (Role::Time, 8),
-        b"Timestamp" | b"timeStamp" | b"eventTimestamp" | b"event_timestamp" | b"datetime"
-        | b"timeUnixNano" | b"time_iso8601" | b"time_local" => (Role::Time, 9),
+        b"Timestamp"
+        | b"timeStamp"
+        | b"eventTimestamp"
+        | b"event_timestamp"
+        | b"datetime"
+        | b"timeUnixNano"
+        | b"time_iso8601"
+        | b"time_local"
+        | b"requestReceivedTimestamp" => (Role::Time, 9),
         b"level" => (Role::Level, 0),
         b"severity" => (Role::Level, 1),
         b"lvl" => (Role::Level, 2),
@@ -87,7 +94,7 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"levelname" => (Role::Level, 5),
         b"PRIORITY" => (Role::Level, 6),
         b"@l" | b"log_level" | b"logLevel" | b"severityText" | b"severity_text" => (Role::Level, 7),
-        b"Level" | b"LogLevel" | b"LEVEL" => (Role::Level, 8),
+        b"Level" | b"LogLevel" | b"LEVEL" | b"error_severity" | b"SeverityText" => (Role::Level, 8),
         b"s" => (Role::Level, LETTER),
         b"msg" => (Role::Message, 0),
         b"message" => (Role::Message, 1),
@@ -95,7 +102,7 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"MESSAGE" => (Role::Message, MESSAGE),
         b"event" => (Role::Message, 4),
         b"fields.message" | b"short_message" | b"@m" | b"@mt" | b"Message" => (Role::Message, 5),
-        b"body.stringValue" | b"body" | b"text" => (Role::Message, 6),
+        b"body.stringValue" | b"body" | b"text" | b"Body" => (Role::Message, 6),
         b"service" => (Role::Service, 0),
         b"agent" => (Role::Service, 1),
         b"app" => (Role::Service, 2),
@@ -105,12 +112,13 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"SYSLOG_IDENTIFIER" => (Role::Service, 6),
         b"_SYSTEMD_UNIT" => (Role::Service, UNIT),
         b"_COMM" => (Role::Service, 8),
+        b"Resource.service.name" | b"resource.service.name" | b"eventSource" => (Role::Service, 8),
         b"target" | b"logger_name" | b"component" => (Role::Service, 9),
         b"host" => (Role::Node, 0),
         b"hostname" => (Role::Node, 1),
         b"node" => (Role::Node, 2),
         b"_HOSTNAME" => (Role::Node, 3),
-        b"host.name" | b"host.hostname" => (Role::Node, 4),
+        b"host.name" | b"host.hostname" | b"Resource.host.name" | b"resource.host.name" => (Role::Node, 4),
         _ => return None,
     })
 }

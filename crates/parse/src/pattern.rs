@@ -8,12 +8,13 @@
 //! | `{level}` | a word for a severity, known everywhere or to the format |
 //! | `{node}`, `{service}`, `{body}` | that column |
 //! | `{.key}` | the attribute `key` |
+//! | `{pairs}` | pairs of name and value, as the format says they are written |
 //! | `{_}` | something that is no field |
 //! | `{? ... }` | what stands in it, or nothing |
 //!
 //! After a colon stands what the hole may hold: `word` (the default: up to a blank or what follows in the pattern),
-//! `text` (up to what follows in the pattern), `int`, `number`, `ip`, `hex`, `letter` (one), `name` (letters, digits, `_ . - $ /`,
-//! no digit first),
+//! `text` (up to what follows in the pattern; where that ends the line, too, up to there), `int`, `number`, `ip`, `hex`, `letter` (one), `name` (letters, digits, `_ . - $ /`,
+//! no digit first), `path` (names with `::` between them),
 //! `quoted` (the inside of quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a
 //! pattern are at least as many blanks or tabs, all else is literal; `{{` and `}}` are braces.
 //!
@@ -24,6 +25,7 @@ mod reader;
 
 use taffrail_record::Severity;
 
+use crate::class;
 use crate::clock::{Clock, Shape, Stamp};
 use crate::quoted;
 use crate::severity_guess::level_word;
@@ -64,6 +66,8 @@ struct Hole {
     stops: Vec<u8>,
     /// The literal that ends a text here; empty: the end of the line.
     until: Vec<u8>,
+    /// Whether the line ends with that literal.
+    last: bool,
 }
 
 /// What a hole fills.
@@ -75,6 +79,7 @@ pub(crate) enum Target {
     Service,
     Body,
     Attribute(String),
+    Pairs,
     Nothing,
 }
 
@@ -88,6 +93,7 @@ enum Form {
     Hex,
     Letter,
     Name,
+    Path,
     Quoted,
 }
 
@@ -210,7 +216,10 @@ fn starts(steps: &[Step], byte: u8) -> bool {
             Form::Hex => byte.is_ascii_hexdigit(),
             Form::Letter => byte.is_ascii_alphabetic(),
             Form::Quoted => byte == b'"',
+            // Levels that begin a line are words, whatever a format calls them.
+            Form::Word if hole.target == Target::Level => byte.is_ascii_alphabetic(),
             Form::Word => !is_blank(byte),
+            Form::Path => byte.is_ascii_alphabetic() || byte == b'_',
             Form::Name => byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'/' | b'.' | b'$'),
             Form::Text => true,
         },
@@ -315,6 +324,7 @@ impl<'p> Matcher<'_, 'p> {
         let len = match hole.form {
             Form::Word => run(&|byte| !is_blank(byte) && !hole.stops.contains(&byte)),
             Form::Text if hole.until.is_empty() => rest.len(),
+            Form::Text if hole.last => rest.strip_suffix(hole.until.as_slice())?.len(),
             Form::Text => memchr::memmem::find(rest, &hole.until)?,
             Form::Int => run(&|byte| byte.is_ascii_digit() || byte == b'-'),
             Form::Number => run(&|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')),
@@ -334,6 +344,7 @@ impl<'p> Matcher<'_, 'p> {
             Form::Name => {
                 run(&|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'$' | b'/'))
             }
+            Form::Path => path_len(rest),
             Form::Quoted => {
                 if rest.first() != Some(&b'"') {
                     return None;
@@ -353,6 +364,16 @@ impl<'p> Matcher<'_, 'p> {
     }
 }
 
+/// Bytes of `app::server` and the like, colons that follow it left out.
+fn path_len(text: &[u8]) -> usize {
+    let name = |at: usize| class::end_of(text, at, class::WORD);
+    let mut end = name(0);
+    while text[end..].starts_with(b"::") && name(end + 2) > end + 2 {
+        end = name(end + 2);
+    }
+    end
+}
+
 impl Hole {
     /// Whether a value is of this form.
     fn accepts(&self, value: &[u8]) -> bool {
@@ -367,6 +388,7 @@ impl Hole {
             Form::Number => value.iter().any(u8::is_ascii_digit),
             Form::Ip => value.contains(&b'.') || value.contains(&b':'),
             Form::Name => value.first().is_some_and(|first| !first.is_ascii_digit() && *first != b'-'),
+            Form::Path => value.contains(&b':'),
             Form::Word | Form::Hex | Form::Letter => !value.is_empty(),
         }
     }

@@ -75,6 +75,7 @@ fn hole(text: &str) -> Result<Step, String> {
         "service" => Target::Service,
         "body" => Target::Body,
         "_" => Target::Nothing,
+        "pairs" => Target::Pairs,
         _ => match name.strip_prefix('.') {
             Some(key)
                 if !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) =>
@@ -83,13 +84,13 @@ fn hole(text: &str) -> Result<Step, String> {
             }
             _ => {
                 return Err(format!(
-                    "`{{{text}}}` is no hole: time, level, node, service, body, .key and _ are"
+                    "`{{{text}}}` is no hole: time, level, node, service, body, pairs, .key and _ are"
                 ));
             }
         },
     };
     let form = match form {
-        "" if target == Target::Body => Form::Text,
+        "" if matches!(target, Target::Body | Target::Pairs) => Form::Text,
         "" | "word" => Form::Word,
         "text" => Form::Text,
         "int" => Form::Int,
@@ -98,14 +99,15 @@ fn hole(text: &str) -> Result<Step, String> {
         "hex" => Form::Hex,
         "letter" => Form::Letter,
         "name" => Form::Name,
+        "path" => Form::Path,
         "quoted" => Form::Quoted,
         other => {
             return Err(format!(
-                "`{other}` is no form: word, text, int, number, ip, hex, letter, name and quoted are"
+                "`{other}` is no form: word, text, int, number, ip, hex, letter, name, path and quoted are"
             ));
         }
     };
-    Ok(Step::Hole(Hole { target, form, absent, stops: Vec::new(), until: Vec::new() }))
+    Ok(Step::Hole(Hole { target, form, absent, stops: Vec::new(), until: Vec::new(), last: false }))
 }
 
 /// Tells each hole what ends it: what can come after it.
@@ -115,6 +117,7 @@ fn bound(steps: &mut [Step]) -> Result<(), String> {
         let Some(Step::Hole(hole)) = head.last_mut() else { continue };
         stops(following, &mut hole.stops);
         hole.until = literals(following);
+        hole.last = matches!(following, [Step::Literal(_)]);
         if !hole.until.is_empty() {
             continue;
         }
