@@ -326,7 +326,10 @@ impl<'p> Matcher<'_, 'p> {
             Form::Text if hole.until.is_empty() => rest.len(),
             Form::Text if hole.last => rest.strip_suffix(hole.until.as_slice())?.len(),
             Form::Text => memchr::memmem::find(rest, &hole.until)?,
-            Form::Int => run(&|byte| byte.is_ascii_digit() || byte == b'-'),
+            Form::Int => {
+                let sign = usize::from(rest.first() == Some(&b'-'));
+                sign + rest[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count()
+            }
             Form::Number => run(&|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')),
             Form::Ip => match run(&|byte| byte.is_ascii_digit() || byte == b'.') {
                 // What follows it is a port.

@@ -27,24 +27,29 @@ fn fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()> {
     };
     let request_end = quoted::end(line, request)?;
     let status = request_end + 2;
-    let code = line.get(status..status + 3)?;
-    if line[request_end + 1] != b' ' || !code.iter().all(u8::is_ascii_digit) {
+    let status_end = find(line, status, b' ').unwrap_or(line.len());
+    let class = match line.get(status..status_end)? {
+        [class, b'0'..=b'9', b'0'..=b'9'] if class.is_ascii_digit() => *class,
+        // The client was gone before there was one.
+        b"-" => b'0',
+        _ => return None,
+    };
+    if line[request_end + 1] != b' ' {
         return None;
     }
-    let bytes = status + 4;
+    let bytes = status_end + 1;
     let bytes_end = find(line, bytes, b' ').unwrap_or(line.len());
-    if !matches!(line.get(status + 3), None | Some(b' ')) {
-        return None;
-    }
     if let Some(stamp) = &stamp {
         draft.take_time(after + 1, stamp);
     }
-    draft.severity = Some(severity_of_class(code[0]));
+    draft.severity = Some(severity_of_class(class));
     text(Known::ClientIp, line, client, draft);
     text(Known::Ident, line, ident, draft);
     text(Known::User, line, user, draft);
     take_request(line, request, request_end, draft);
-    draft.number(Known::Status, line, status, status + 3);
+    if class != b'0' {
+        draft.number(Known::Status, line, status, status_end);
+    }
     if line.get(bytes..bytes_end).is_some_and(|text| !text.is_empty() && text.iter().all(u8::is_ascii_digit))
     {
         draft.number(Known::Bytes, line, bytes, bytes_end);
@@ -140,6 +145,11 @@ mod tests {
                 r#"shop:443 10.0.0.1 - - [01/Nov/2026:00:00:00 -0000] "\x16\x03" 400 0 "http://a/" "x\"y""#,
                 "2026-11-01T00:00:00.000000000Z WARNING",
                 r#"client_ip=10.0.0.1 status=400i bytes=0i referer=http://a/ user_agent=x\"y"#,
+            ),
+            (
+                r#"192.0.2.1 - - [01/Nov/2026:00:00:00 +0000] "GET /a HTTP/1.1" - - "-" "curl/8" 7 "web@docker" "-" 0ms"#,
+                "2026-11-01T00:00:00.000000000Z INFO",
+                "client_ip=192.0.2.1 method=GET path=/a user_agent=curl/8",
             ),
         ] {
             check(line, &format!("{time} | {line} | {rest}"), "{body}");

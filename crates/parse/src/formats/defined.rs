@@ -315,7 +315,7 @@ fn take_beside(line: &[u8], text: &[u8], found: &Found<'_>, pairs: &Pairs, draft
             Target::Pairs => pairs.each(&text[start..end], |name, value| {
                 add(name, true, start + value.start..start + value.end, draft);
             }),
-            Target::Level => draft.severity = severity.or(draft.severity),
+            Target::Level => severity.into_iter().for_each(|severity| draft.level_of_message(severity)),
             _ => {}
         }
     }

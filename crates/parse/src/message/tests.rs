@@ -31,6 +31,11 @@ fn a_line_inside_an_envelope_is_read() {
             "",
         ),
         (
+            r#"2026-11-01 00:00:00 WARNING {"level":"error","msg":"a"}"#,
+            "2026-11-01T00:00:00.000000000Z ERROR | a | level=error",
+            "",
+        ),
+        (
             r#"{"log":"2026-10-31 23:59:59 ERROR [main] c.Pool - empty\n","stream":"stderr","time":"2026-11-01T00:00:00Z"}"#,
             "2026-11-01T00:00:00.000000000Z ERROR | 2026-10-31 23:59:59 ERROR [main] c.Pool - empty | stream=stderr thread=main logger=c.Pool",
             r#"{{"log":"{body|j}\n","stream":"{.stream|j}","time":"{ts:iso-T.0Z}"}}"#,

@@ -52,6 +52,13 @@ fn takes_fields() {
         ("{.id:hex}{?,{.n:int}}", "ff09", Some("id=ff09")),
         ("{time:%H:%M} {body}", "10:00 x", Some("Time=10:00 Body=x")),
         ("<{level}>", "<Warning>", Some("Level=Warning")),
+        ("({.user}) ({.command:text})", "(a) (b (c) d)", Some("user=a command=b (c) d")),
+        ("({.user}) ({.command:text})", "(a) (b", None),
+        ("{service:path}: {body}", "app::db_pool: x: y", Some("Service=app::db_pool Body=x: y")),
+        ("{service:path}: {body}", "app: x", None),
+        ("{service:path}: {body}", "app::: x", None),
+        ("{.a:int}-{.b:int} {pairs}", "3--1 k=v", Some("a=3 b=-1 Pairs=k=v")),
+        ("{level}: {body}", "7: x", None),
     ] {
         assert_eq!(find(pattern, line).as_deref(), want, "{pattern} on {line}");
     }
