@@ -14,6 +14,7 @@ mod web_error;
 
 use taffrail_record::Severity;
 
+pub(crate) use self::access::severity_of_class;
 use self::defined::Begins;
 use self::defined::Tried;
 pub(crate) use self::defined::{Follows, begins, follows, message};

@@ -4,6 +4,7 @@ use taffrail_record::{AttributeKind, Severity};
 
 use crate::clock::{Clock, Stamp};
 use crate::draft::{Draft, DraftAttribute, Known, LayoutChoice, Name, Place};
+use crate::formats::severity_of_class;
 use crate::{byte_list, journal, quoted};
 
 /// Members of one line at most; the rest stays in the raw line.
@@ -19,6 +20,18 @@ const JOURNAL_TIME: u8 = 7;
 const MESSAGE: u8 = 3;
 /// The rank of MongoDB's level, a letter.
 const LETTER: u8 = 9;
+/// The rank of OpenTelemetry's level, a number from 1 to 24.
+const OTEL: u8 = 10;
+/// Members that hold the status of an HTTP response.
+const STATUS: [&[u8]; 7] = [
+    b"status",
+    b"status_code",
+    b"statusCode",
+    b"http.response.status_code",
+    b"responseStatus.code",
+    b"response.status",
+    b"DownstreamStatus",
+];
 /// A member that only Nextcloud's lines have, whose levels are counted from the other end than syslog's.
 const NEXTCLOUD: &[u8] = b"reqId";
 /// The rank of the unit as a service; it is an attribute as well.
@@ -96,6 +109,7 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"@l" | b"log_level" | b"logLevel" | b"severityText" | b"severity_text" => (Role::Level, 7),
         b"Level" | b"LogLevel" | b"LEVEL" | b"error_severity" | b"SeverityText" => (Role::Level, 8),
         b"s" => (Role::Level, LETTER),
+        b"severityNumber" | b"SeverityNumber" => (Role::Level, OTEL),
         b"msg" => (Role::Message, 0),
         b"message" => (Role::Message, 1),
         b"log" => (Role::Message, 2),
@@ -157,6 +171,10 @@ impl Members {
         self.list.len()
     }
 
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.list.truncate(len);
+    }
+
     /// Whether a member is named by one of `names`.
     pub(crate) fn any_named(&self, line: &[u8], draft: &Draft, names: &[&[u8]]) -> bool {
         self.list.iter().any(|member| names.contains(&name_of(member, line, &draft.names)))
@@ -170,7 +188,7 @@ impl Members {
         if let (Some(stamp), Some((index, _))) = (cast.stamp, cast.chosen[Role::Time as usize]) {
             draft.take_time(self.list[index].start, &stamp);
         }
-        draft.severity = cast.severity;
+        draft.severity = cast.severity.or_else(|| self.status(line, &draft.names));
         let has_message = cast.chosen[Role::Message as usize].is_some();
         for (index, member) in self.list.iter().enumerate() {
             self.fill_one(index, member, &cast, line, draft);
@@ -186,6 +204,16 @@ impl Members {
         } else if self.overflow {
             draft.keep_whole();
         }
+    }
+
+    /// How bad the response is that the line tells of.
+    fn status(&self, line: &[u8], names: &[u8]) -> Option<Severity> {
+        self.list.iter().find_map(|member| match line[member.start..member.end] {
+            [class @ b'1'..=b'5', b'0'..=b'9', b'0'..=b'9'] => {
+                STATUS.contains(&name_of(member, line, names)).then(|| severity_of_class(class))
+            }
+            _ => None,
+        })
     }
 
     fn cast(&self, line: &[u8], clock: &mut Clock, names: &[u8]) -> Cast {
@@ -207,6 +235,7 @@ impl Members {
                 Role::Level => {
                     let found = match rank {
                         LETTER => letter_level(text),
+                        OTEL => otel_level(text),
                         _ if upward => upward_level(text),
                         _ => level(member.value, text),
                     };
@@ -358,6 +387,18 @@ fn letter_level(text: &[u8]) -> Option<Severity> {
         b"E" => Severity::ERROR,
         b"F" => Severity::CRITICAL,
         b"D" | [b'D', b'1'..=b'5'] => Severity::DEBUG,
+        _ => return None,
+    })
+}
+
+fn otel_level(text: &[u8]) -> Option<Severity> {
+    Some(match std::str::from_utf8(text).ok()?.parse::<u8>().ok()? {
+        1..=4 => Severity::TRACE,
+        5..=8 => Severity::DEBUG,
+        9..=12 => Severity::INFO,
+        13..=16 => Severity::WARNING,
+        17..=20 => Severity::ERROR,
+        21..=24 => Severity::CRITICAL,
         _ => return None,
     })
 }

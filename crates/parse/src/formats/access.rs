@@ -59,7 +59,7 @@ fn fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()> {
 }
 
 /// How bad an HTTP status is, by its first digit.
-pub(super) fn severity_of_class(class: u8) -> Severity {
+pub(crate) fn severity_of_class(class: u8) -> Severity {
     match class {
         b'5' => Severity::ERROR,
         b'4' => Severity::WARNING,
