@@ -23,7 +23,7 @@ const LETTER: u8 = 9;
 /// The rank of OpenTelemetry's level, a number from 1 to 24.
 const OTEL: u8 = 10;
 /// Members that hold the status of an HTTP response.
-const STATUS: [&[u8]; 7] = [
+const STATUS: [&[u8]; 8] = [
     b"status",
     b"status_code",
     b"statusCode",
@@ -31,6 +31,7 @@ const STATUS: [&[u8]; 7] = [
     b"responseStatus.code",
     b"response.status",
     b"DownstreamStatus",
+    b"httpRequest.status",
 ];
 /// A member that only Nextcloud's lines have, whose levels are counted from the other end than syslog's.
 const NEXTCLOUD: &[u8] = b"reqId";
@@ -117,6 +118,8 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"event" => (Role::Message, 4),
         b"fields.message" | b"short_message" | b"@m" | b"@mt" | b"Message" => (Role::Message, 5),
         b"body.stringValue" | b"body" | b"text" | b"Body" => (Role::Message, 6),
+        b"RenderedMessage" => (Role::Message, 7),
+        b"MessageTemplate" => (Role::Message, 8),
         b"service" => (Role::Service, 0),
         b"agent" => (Role::Service, 1),
         b"app" => (Role::Service, 2),
@@ -127,7 +130,7 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"_SYSTEMD_UNIT" => (Role::Service, UNIT),
         b"_COMM" => (Role::Service, 8),
         b"Resource.service.name" | b"resource.service.name" | b"eventSource" => (Role::Service, 8),
-        b"target" | b"logger_name" | b"component" => (Role::Service, 9),
+        b"target" | b"logger_name" | b"component" | b"Category" => (Role::Service, 9),
         b"host" => (Role::Node, 0),
         b"hostname" => (Role::Node, 1),
         b"node" => (Role::Node, 2),
