@@ -115,6 +115,8 @@ pub(crate) struct Found<'p> {
     pub(crate) captures: Vec<Capture<'p>>,
     /// Timestamps that were looked for in the line without a shape: where, and what was found.
     stamps: [Option<(usize, Option<Stamp>)>; STAMPS],
+    /// The last word that was asked for as a level, and what it is everywhere.
+    level: Option<(usize, usize, Option<Severity>)>,
     /// Step and place to go on with, and the captures before, where the rest does not fit.
     retries: Vec<(usize, usize, usize)>,
 }
@@ -123,6 +125,19 @@ impl<'p> Found<'p> {
     /// Forgets the line before.
     pub(crate) fn clear(&mut self) {
         self.stamps = [None; STAMPS];
+        self.level = None;
+    }
+
+    /// The level that the word at a place is everywhere, which many patterns ask for.
+    fn level(&mut self, line: &[u8], start: usize, end: usize) -> Option<Severity> {
+        match self.level {
+            Some((known_start, known_end, level)) if (known_start, known_end) == (start, end) => level,
+            _ => {
+                let level = level_word(&line[start..end]);
+                self.level = Some((start, end, level));
+                level
+            }
+        }
     }
 
     /// The timestamp at a place, which many patterns ask for.
@@ -167,9 +182,23 @@ impl Pattern {
         let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
         match self.steps.get(1) {
             Some(Step::Blanks(least)) => {
-                blanks >= *least && rest.get(blanks).is_none_or(|byte| starts(&self.steps[2..], *byte))
+                blanks >= *least
+                    && rest.get(blanks).is_none_or(|byte| starts(&self.steps[2..], *byte))
+                    && self.may_follow_level(&rest[blanks..])
             }
             _ => rest.first().is_none_or(|byte| starts(&self.steps[1..], *byte)),
+        }
+    }
+
+    /// Whether the line goes on as the pattern wants after a time and a level; `rest` begins with what may be the level.
+    fn may_follow_level(&self, rest: &[u8]) -> bool {
+        match self.steps.get(2..4) {
+            Some([Step::Hole(hole), Step::Blanks(_)]) if hole.is_plain_level() => {
+                let word = rest.iter().take_while(|byte| !is_blank(**byte)).count();
+                let next = rest[word..].iter().find(|byte| !is_blank(**byte));
+                next.is_none_or(|byte| starts(&self.steps[4..], *byte))
+            }
+            _ => true,
         }
     }
 
@@ -304,7 +333,9 @@ impl<'p> Matcher<'_, 'p> {
             return None;
         }
         let severity = match hole.target {
-            Target::Level if !missing => Some((self.levels)(value).or_else(|| level_word(value))?),
+            Target::Level if !missing => {
+                Some((self.levels)(value).or_else(|| self.found.level(self.line, from, end))?)
+            }
             _ => None,
         };
         if !missing && hole.target != Target::Nothing {
@@ -378,6 +409,11 @@ fn path_len(text: &[u8]) -> usize {
 }
 
 impl Hole {
+    /// Whether it takes a level that ends at a blank.
+    fn is_plain_level(&self) -> bool {
+        self.target == Target::Level && self.form == Form::Word && !self.absent && self.stops.is_empty()
+    }
+
     /// Whether a value is of this form.
     fn accepts(&self, value: &[u8]) -> bool {
         match self.form {
