@@ -21,10 +21,12 @@
 //! What fits the inside of a `{? }` is read as such; where the rest of the line then does not fit, without. A line gets a
 //! bounded number of these second attempts, so it costs at most so many times its length.
 
+mod lead;
 mod reader;
 
 use taffrail_record::Severity;
 
+pub(crate) use self::lead::Lead;
 use crate::class;
 use crate::clock::{Clock, Shape, Stamp};
 use crate::quoted;
@@ -172,36 +174,6 @@ impl Pattern {
         starts(&self.steps, byte)
     }
 
-    /// Whether the line goes on as the pattern wants after a timestamp that both begin with.
-    fn may_follow_time(&self, line: &[u8], found: &mut Found<'_>, clock: &mut Clock) -> bool {
-        if self.steps.first() != Some(&Step::Time(None)) {
-            return true;
-        }
-        let Some(stamp) = found.any(line, 0, clock) else { return false };
-        let rest = &line[stamp.end()..];
-        let blanks = rest.iter().take_while(|byte| is_blank(**byte)).count();
-        match self.steps.get(1) {
-            Some(Step::Blanks(least)) => {
-                blanks >= *least
-                    && rest.get(blanks).is_none_or(|byte| starts(&self.steps[2..], *byte))
-                    && self.may_follow_level(&rest[blanks..])
-            }
-            _ => rest.first().is_none_or(|byte| starts(&self.steps[1..], *byte)),
-        }
-    }
-
-    /// Whether the line goes on as the pattern wants after a time and a level; `rest` begins with what may be the level.
-    fn may_follow_level(&self, rest: &[u8]) -> bool {
-        match self.steps.get(2..4) {
-            Some([Step::Hole(hole), Step::Blanks(_)]) if hole.is_plain_level() => {
-                let word = rest.iter().take_while(|byte| !is_blank(**byte)).count();
-                let next = rest[word..].iter().find(|byte| !is_blank(**byte));
-                next.is_none_or(|byte| starts(&self.steps[4..], *byte))
-            }
-            _ => true,
-        }
-    }
-
     /// Whether lines of this pattern begin with a text that says what they are.
     pub(crate) fn begins_with_text(&self) -> bool {
         matches!(self.steps.first(), Some(Step::Literal(literal)) if literal.len() >= TEXT_MIN)
@@ -220,9 +192,6 @@ impl Pattern {
         levels: &dyn Fn(&[u8]) -> Option<Severity>,
         found: &mut Found<'p>,
     ) -> bool {
-        if !self.may_follow_time(line, found, clock) {
-            return false;
-        }
         found.stamp = None;
         found.captures.clear();
         Matcher { line, clock, levels, found }.run(&self.steps)
@@ -409,11 +378,6 @@ fn path_len(text: &[u8]) -> usize {
 }
 
 impl Hole {
-    /// Whether it takes a level that ends at a blank.
-    fn is_plain_level(&self) -> bool {
-        self.target == Target::Level && self.form == Form::Word && !self.absent && self.stops.is_empty()
-    }
-
     /// Whether a value is of this form.
     fn accepts(&self, value: &[u8]) -> bool {
         match self.form {

@@ -33,7 +33,7 @@ use self::pairs::Pairs;
 use super::access::severity_of_class;
 use crate::clock::Clock;
 use crate::draft::{Draft, DraftAttribute, Home, Name, Place};
-use crate::pattern::{Capture, Found, Pattern, Target};
+use crate::pattern::{Capture, Found, Lead, Pattern, Target};
 
 /// The files, in the order in which they are tried.
 const FILES: &[(&str, &str)] = &include!("defined/files.in");
@@ -56,6 +56,8 @@ static STARTS: LazyLock<Vec<Vec<(usize, usize)>>> =
 struct Format {
     name: String,
     patterns: Vec<Pattern>,
+    /// What those of the patterns want that begin with a time.
+    leads: Vec<Option<Lead>>,
     programs: Vec<String>,
     messages: Vec<Pattern>,
     levels: Vec<(String, Severity)>,
@@ -81,7 +83,8 @@ impl Format {
             samples,
         } = toml::from_str(text).map_err(|error| error.to_string())?;
         let pattern = |text: &String| Pattern::new(text).map_err(|error| format!("`{text}`: {error}"));
-        let patterns = patterns.iter().map(pattern).collect::<Result<_, _>>()?;
+        let patterns = patterns.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
+        let leads = patterns.iter().map(Pattern::lead).collect();
         let messages = messages.iter().map(pattern).collect::<Result<_, _>>()?;
         let level = |(word, level): (String, String)| match Severity::from_text(level.as_bytes()) {
             Some(severity) => Ok((word, severity)),
@@ -89,7 +92,7 @@ impl Format {
         };
         let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
         pairs.check()?;
-        Ok(Self { name, patterns, programs, messages, levels, service, multiline, pairs, samples })
+        Ok(Self { name, patterns, leads, programs, messages, levels, service, multiline, pairs, samples })
     }
 
     fn level(&self, word: &[u8]) -> Option<Severity> {
@@ -189,9 +192,16 @@ pub(super) fn parse(
         return None;
     }
     found.clear();
-    for (format, pattern) in starts {
+    // What follows a time that the line begins with, once a pattern asks for it.
+    let mut ahead = None;
+    for (format, index) in starts {
         let format = &FORMATS[*format];
-        let pattern = &format.patterns[*pattern];
+        if let Some(lead) = &format.leads[*index]
+            && !ahead.get_or_insert_with(|| found.ahead(line, clock)).is_some_and(|ahead| lead.fits(&ahead))
+        {
+            continue;
+        }
+        let pattern = &format.patterns[*index];
         if pattern.find(line, clock, &|word| format.level(word), found) {
             take(line, found, &format.pairs, pattern.has_body(), draft);
             if let (None, Some(service)) = (draft.service, &format.service) {
