@@ -269,6 +269,16 @@ impl Draft {
         }
     }
 
+    /// Takes the severity that the message has itself; must come before its attributes. A layout that holds the line's own
+    /// level could not write that again.
+    pub(crate) fn level_of_message(&mut self, severity: Severity) {
+        let is_kept = self.attributes.iter().any(|attribute| attribute.name == Name::Known(Known::Level));
+        if !is_kept && memchr::memmem::find(&self.layout, b"{level").is_some() {
+            self.keep_whole();
+        }
+        self.severity = Some(severity);
+    }
+
     /// The place of a text that does not stand in the line.
     pub(crate) fn own_text(&mut self, text: &[u8]) -> Place {
         let start = self.scratch.len();

@@ -15,6 +15,7 @@ mod web_error;
 
 use taffrail_record::Severity;
 
+pub(crate) use self::access::severity_of_class;
 use self::defined::Begins;
 use self::defined::Tried;
 pub(crate) use self::defined::{Follows, begins, follows, message};
@@ -24,6 +25,9 @@ use crate::member::Members;
 use crate::message;
 use crate::multiline;
 use crate::pattern::Found;
+
+/// Bytes of the shortest time that says that a message is a line: a mere number is none.
+const DATED_MIN: usize = 15;
 
 /// The formats that the parser knows, in the order in which they are tried.
 pub fn format_names() -> impl Iterator<Item = &'static str> {
@@ -121,7 +125,7 @@ pub(crate) fn parse_payload(
     found: &mut Found<'static>,
     draft: &mut Draft,
 ) {
-    if payload == Payload::Any {
+    if payload == Payload::Any || is_dated(text, clock) {
         return recognise(text, clock, members, found, draft);
     }
     let Some(first) = text.first() else {
@@ -135,6 +139,13 @@ pub(crate) fn parse_payload(
             _ => (access::may_be(text) && access::parse(text, clock, draft)).then_some("web-access"),
         })
         .unwrap_or(PLAIN);
+}
+
+/// Whether a message begins with a time of its own, with date and year: then it is a line of its program.
+fn is_dated(text: &[u8], clock: &mut Clock) -> bool {
+    let text = text.strip_prefix(b"[").unwrap_or(text);
+    text.first().is_some_and(u8::is_ascii_digit)
+        && clock.any(text).is_some_and(|stamp| stamp.year_known && stamp.len >= DATED_MIN)
 }
 
 /// Formats that no line has by chance.

@@ -4,6 +4,7 @@ use taffrail_record::{AttributeKind, Severity};
 
 use crate::clock::{Clock, Stamp};
 use crate::draft::{Draft, DraftAttribute, Known, LayoutChoice, Name, Place};
+use crate::formats::severity_of_class;
 use crate::{byte_list, journal, quoted};
 
 /// Members of one line at most; the rest stays in the raw line.
@@ -19,6 +20,19 @@ const JOURNAL_TIME: u8 = 7;
 const MESSAGE: u8 = 3;
 /// The rank of MongoDB's level, a letter.
 const LETTER: u8 = 9;
+/// The rank of OpenTelemetry's level, a number from 1 to 24.
+const OTEL: u8 = 10;
+/// Members that hold the status of an HTTP response.
+const STATUS: [&[u8]; 8] = [
+    b"status",
+    b"status_code",
+    b"statusCode",
+    b"http.response.status_code",
+    b"responseStatus.code",
+    b"response.status",
+    b"DownstreamStatus",
+    b"httpRequest.status",
+];
 /// A member that only Nextcloud's lines have, whose levels are counted from the other end than syslog's.
 const NEXTCLOUD: &[u8] = b"reqId";
 /// The rank of the unit as a service; it is an attribute as well.
@@ -75,10 +89,17 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"date" => (Role::Time, 5),
         b"_SOURCE_REALTIME_TIMESTAMP" => (Role::Time, 6),
         b"__REALTIME_TIMESTAMP" => (Role::Time, JOURNAL_TIME),
-        // MongoDB, CloudTrail, Azure, Serilog, Traefik, Python, .NET, OpenTelemetry, nginx.
+        // MongoDB, CloudTrail, Azure, Serilog, Traefik, Python, .NET, OpenTelemetry, nginx, Kubernetes.
         b"t.$date" | b"eventTime" | b"@t" | b"StartUTC" | b"asctime" => (Role::Time, 8),
-        b"Timestamp" | b"timeStamp" | b"eventTimestamp" | b"event_timestamp" | b"datetime"
-        | b"timeUnixNano" | b"time_iso8601" | b"time_local" => (Role::Time, 9),
+        b"Timestamp"
+        | b"timeStamp"
+        | b"eventTimestamp"
+        | b"event_timestamp"
+        | b"datetime"
+        | b"timeUnixNano"
+        | b"time_iso8601"
+        | b"time_local"
+        | b"requestReceivedTimestamp" => (Role::Time, 9),
         b"level" => (Role::Level, 0),
         b"severity" => (Role::Level, 1),
         b"lvl" => (Role::Level, 2),
@@ -87,15 +108,18 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"levelname" => (Role::Level, 5),
         b"PRIORITY" => (Role::Level, 6),
         b"@l" | b"log_level" | b"logLevel" | b"severityText" | b"severity_text" => (Role::Level, 7),
-        b"Level" | b"LogLevel" | b"LEVEL" => (Role::Level, 8),
+        b"Level" | b"LogLevel" | b"LEVEL" | b"error_severity" | b"SeverityText" => (Role::Level, 8),
         b"s" => (Role::Level, LETTER),
+        b"severityNumber" | b"SeverityNumber" => (Role::Level, OTEL),
         b"msg" => (Role::Message, 0),
         b"message" => (Role::Message, 1),
         b"log" => (Role::Message, 2),
         b"MESSAGE" => (Role::Message, MESSAGE),
         b"event" => (Role::Message, 4),
         b"fields.message" | b"short_message" | b"@m" | b"@mt" | b"Message" => (Role::Message, 5),
-        b"body.stringValue" | b"body" | b"text" => (Role::Message, 6),
+        b"body.stringValue" | b"body" | b"text" | b"Body" => (Role::Message, 6),
+        b"RenderedMessage" => (Role::Message, 7),
+        b"MessageTemplate" => (Role::Message, 8),
         b"service" => (Role::Service, 0),
         b"agent" => (Role::Service, 1),
         b"app" => (Role::Service, 2),
@@ -105,12 +129,13 @@ fn role(name: &[u8]) -> Option<(Role, u8)> {
         b"SYSLOG_IDENTIFIER" => (Role::Service, 6),
         b"_SYSTEMD_UNIT" => (Role::Service, UNIT),
         b"_COMM" => (Role::Service, 8),
-        b"target" | b"logger_name" | b"component" => (Role::Service, 9),
+        b"Resource.service.name" | b"resource.service.name" | b"eventSource" => (Role::Service, 8),
+        b"target" | b"logger_name" | b"component" | b"Category" => (Role::Service, 9),
         b"host" => (Role::Node, 0),
         b"hostname" => (Role::Node, 1),
         b"node" => (Role::Node, 2),
         b"_HOSTNAME" => (Role::Node, 3),
-        b"host.name" | b"host.hostname" => (Role::Node, 4),
+        b"host.name" | b"host.hostname" | b"Resource.host.name" | b"resource.host.name" => (Role::Node, 4),
         _ => return None,
     })
 }
@@ -149,6 +174,10 @@ impl Members {
         self.list.len()
     }
 
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.list.truncate(len);
+    }
+
     /// Whether a member is named by one of `names`.
     pub(crate) fn any_named(&self, line: &[u8], draft: &Draft, names: &[&[u8]]) -> bool {
         self.list.iter().any(|member| names.contains(&name_of(member, line, &draft.names)))
@@ -162,7 +191,7 @@ impl Members {
         if let (Some(stamp), Some((index, _))) = (cast.stamp, cast.chosen[Role::Time as usize]) {
             draft.take_time(self.list[index].start, &stamp);
         }
-        draft.severity = cast.severity;
+        draft.severity = cast.severity.or_else(|| self.status(line, &draft.names));
         let has_message = cast.chosen[Role::Message as usize].is_some();
         for (index, member) in self.list.iter().enumerate() {
             self.fill_one(index, member, &cast, line, draft);
@@ -178,6 +207,16 @@ impl Members {
         } else if self.overflow {
             draft.keep_whole();
         }
+    }
+
+    /// How bad the response is that the line tells of.
+    fn status(&self, line: &[u8], names: &[u8]) -> Option<Severity> {
+        self.list.iter().find_map(|member| match line[member.start..member.end] {
+            [class @ b'1'..=b'5', b'0'..=b'9', b'0'..=b'9'] => {
+                STATUS.contains(&name_of(member, line, names)).then(|| severity_of_class(class))
+            }
+            _ => None,
+        })
     }
 
     fn cast(&self, line: &[u8], clock: &mut Clock, names: &[u8]) -> Cast {
@@ -199,6 +238,7 @@ impl Members {
                 Role::Level => {
                     let found = match rank {
                         LETTER => letter_level(text),
+                        OTEL => otel_level(text),
                         _ if upward => upward_level(text),
                         _ => level(member.value, text),
                     };
@@ -350,6 +390,18 @@ fn letter_level(text: &[u8]) -> Option<Severity> {
         b"E" => Severity::ERROR,
         b"F" => Severity::CRITICAL,
         b"D" | [b'D', b'1'..=b'5'] => Severity::DEBUG,
+        _ => return None,
+    })
+}
+
+fn otel_level(text: &[u8]) -> Option<Severity> {
+    Some(match std::str::from_utf8(text).ok()?.parse::<u8>().ok()? {
+        1..=4 => Severity::TRACE,
+        5..=8 => Severity::DEBUG,
+        9..=12 => Severity::INFO,
+        13..=16 => Severity::WARNING,
+        17..=20 => Severity::ERROR,
+        21..=24 => Severity::CRITICAL,
         _ => return None,
     })
 }

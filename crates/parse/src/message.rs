@@ -22,8 +22,9 @@ pub(crate) fn read(
     found: &mut Found<'static>,
     draft: &mut Draft,
 ) {
-    if !payload::read(line, clock, members, found, draft) {
-        formats::message(line, clock, found, draft);
+    // What a program is known to write says more than what any could.
+    if !formats::message(line, clock, found, draft) {
+        payload::read(line, clock, members, found, draft);
     }
     actor::note(line, draft);
 }

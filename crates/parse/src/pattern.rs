@@ -9,12 +9,13 @@
 //! | `{node}`, `{service}`, `{body}` | that column |
 //! | `{.key}` | the attribute `key` |
 //! | `{.key=one|two}` | the first of these texts that stands there |
+//! | `{pairs}` | pairs of name and value, as the format says they are written |
 //! | `{_}` | something that is no field |
 //! | `{? ... }` | what stands in it, or nothing |
 //!
 //! After a colon stands what the hole may hold: `word` (the default: up to a blank or what follows in the pattern),
 //! `text` (up to what follows in the pattern), `int`, `number`, `ip`, `hex`, `letter` (one), `name` (letters, digits, `_ . - $ /`,
-//! no digit first), `class` (a name up to its last point), `mac` (a hardware address), `dashed` (letters
+//! no digit first), `path` (names with `::` between them), `class` (a name up to its last point), `mac` (a hardware address), `dashed` (letters
 //! and digits in three or more parts with `-` between), `quoted` (the inside of quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a
 //! pattern are at least as many blanks or tabs, all else is literal; `{{` and `}}` are braces, and `\}` is one inside a
 //! `{? }`.
@@ -26,6 +27,7 @@ mod reader;
 
 use taffrail_record::Severity;
 
+use crate::class;
 use crate::clock::{Clock, Shape, Stamp};
 use crate::quoted;
 use crate::severity_guess::level_word;
@@ -107,6 +109,7 @@ pub(crate) enum Target {
     Service,
     Body,
     Attribute(String),
+    Pairs,
     Nothing,
 }
 
@@ -120,6 +123,7 @@ enum Form {
     Hex,
     Letter,
     Name,
+    Path,
     Quoted,
     Choice,
     Class,
@@ -147,6 +151,8 @@ pub(crate) struct Found<'p> {
     stamps: [Option<(usize, Option<Stamp>)>; STAMPS],
     /// Where the timestamp at the line's start ends, once it was looked for.
     first_end: Option<Option<usize>>,
+    /// The last word that was asked for as a level, and what it is everywhere.
+    level: Option<(usize, usize, Option<Severity>)>,
     /// Step and place to go on with, and the captures before, where the rest does not fit.
     retries: Vec<(usize, usize, usize)>,
     /// The last step that was tried of a pattern that did not match: all that begin alike up to it do not match either.
@@ -158,6 +164,7 @@ impl<'p> Found<'p> {
     pub(crate) fn clear(&mut self) {
         self.stamps = [None; STAMPS];
         self.first_end = None;
+        self.level = None;
     }
 
     /// Where the timestamp ends that the line begins with.
@@ -168,6 +175,18 @@ impl<'p> Found<'p> {
         let end = self.any(line, 0, clock).map(|stamp| stamp.end());
         self.first_end = Some(end);
         end
+    }
+
+    /// The level that the word at a place is everywhere, which many patterns ask for.
+    fn level(&mut self, line: &[u8], start: usize, end: usize) -> Option<Severity> {
+        match self.level {
+            Some((known_start, known_end, level)) if (known_start, known_end) == (start, end) => level,
+            _ => {
+                let level = level_word(&line[start..end]);
+                self.level = Some((start, end, level));
+                level
+            }
+        }
     }
 
     /// The timestamp at a place, which many patterns ask for.
@@ -279,11 +298,14 @@ fn starts(steps: &[Step], byte: u8) -> bool {
             Form::Dashed => byte.is_ascii_alphanumeric(),
             Form::Letter => byte.is_ascii_alphabetic(),
             Form::Quoted => byte == b'"',
+            // Levels that begin a line are words, whatever a format calls them.
+            Form::Word if hole.target == Target::Level => byte.is_ascii_alphabetic(),
             Form::Word => !is_blank(byte),
             Form::Name | Form::Class => {
                 byte.is_ascii_alphabetic() || matches!(byte, b'_' | b'/' | b'.' | b'$')
             }
             Form::Choice => hole.choices.iter().any(|choice| choice.first() == Some(&byte)),
+            Form::Path => byte.is_ascii_alphabetic() || byte == b'_',
             Form::Text => true,
         },
     }
@@ -372,7 +394,9 @@ impl<'p> Matcher<'_, 'p> {
             return None;
         }
         let severity = match hole.target {
-            Target::Level if !missing => Some((self.levels)(value).or_else(|| level_word(value))?),
+            Target::Level if !missing => {
+                Some((self.levels)(value).or_else(|| self.found.level(self.line, from, end))?)
+            }
             _ => None,
         };
         if !missing && !matches!(hole.target, Target::Nothing) {
@@ -421,6 +445,7 @@ impl<'p> Matcher<'_, 'p> {
             Form::Dashed => run(&|byte| byte.is_ascii_alphanumeric() || byte == b'-'),
             Form::Mac => MAC_LEN.min(run(&|byte| byte.is_ascii_hexdigit() || byte == b':')),
             Form::Choice => hole.choices.iter().find(|choice| rest.starts_with(choice)).map_or(0, Vec::len),
+            Form::Path => path_len(rest),
             Form::Quoted => {
                 if rest.first() != Some(&b'"') {
                     return None;
@@ -438,6 +463,16 @@ impl<'p> Matcher<'_, 'p> {
         };
         Some((start, end - padding, end))
     }
+}
+
+/// Bytes of `app::server` and the like, colons that follow it left out.
+fn path_len(text: &[u8]) -> usize {
+    let name = |at: usize| class::end_of(text, at, class::WORD);
+    let mut end = name(0);
+    while text[end..].starts_with(b"::") && name(end + 2) > end + 2 {
+        end = name(end + 2);
+    }
+    end
 }
 
 impl Hole {
@@ -466,6 +501,7 @@ impl Hole {
                 value.first().is_some_and(|first| !first.is_ascii_digit() && *first != b'-')
             }
             Form::Word | Form::Hex | Form::Letter | Form::Choice => !value.is_empty(),
+            Form::Path => value.contains(&b':'),
         }
     }
 }

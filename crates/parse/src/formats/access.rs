@@ -53,7 +53,7 @@ fn fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()> {
 }
 
 /// How bad an HTTP status is, by its first digit.
-pub(super) fn severity_of_class(class: u8) -> Severity {
+pub(crate) fn severity_of_class(class: u8) -> Severity {
     match class {
         b'5' => Severity::ERROR,
         b'4' => Severity::WARNING,
@@ -152,6 +152,11 @@ mod tests {
                 r#"shop:443 10.0.0.1 - - [01/Nov/2026:00:00:00 -0000] "\x16\x03" 400 0 "http://a/" "x\"y""#,
                 "2026-11-01T00:00:00.000000000Z WARNING",
                 r#"client_ip=10.0.0.1 status=400i bytes=0i referer=http://a/ user_agent=x\"y"#,
+            ),
+            (
+                r#"192.0.2.1 - - [01/Nov/2026:00:00:00 +0000] "GET /a HTTP/1.1" - - "-" "curl/8" 7 "web@docker" "-" 0ms"#,
+                "2026-11-01T00:00:00.000000000Z INFO",
+                "client_ip=192.0.2.1 method=GET path=/a user_agent=curl/8",
             ),
         ] {
             check(line, &format!("{time} | {line} | {rest}"), "{body}");

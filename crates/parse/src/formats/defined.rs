@@ -11,6 +11,7 @@
 //! messages = ["Bye {.user}"]   # have fields like these
 //! has = "%"                    # a text that all lines of its patterns have
 //! bare = true                  # the messages are lines of their own, too
+//! pairs = { names = { SRC = "client_ip" } }   # what `{pairs}` in a pattern takes, see `Pairs`
 //!
 //! [[samples]]
 //! line = "..."
@@ -21,13 +22,16 @@
 //! fields; one without leaves the line whole and notes the fields beside it. All samples are tests.
 
 mod definition;
+mod pairs;
 
+use std::ops::Range;
 use std::sync::LazyLock;
 
 use memchr::memmem;
 use taffrail_record::{AttributeKind, Severity};
 
 use self::definition::{Definition, Lines};
+use self::pairs::Pairs;
 use super::access::severity_of_class;
 use crate::clock::Clock;
 use crate::draft::{Draft, DraftAttribute, Home, Name, Place};
@@ -60,6 +64,7 @@ struct Format {
     service: Option<String>,
     multiline: Lines,
     has: Option<memmem::Finder<'static>>,
+    pairs: Pairs,
     #[cfg_attr(not(test), expect(dead_code, reason = "the tests read them"))]
     samples: Vec<definition::Sample>,
 }
@@ -77,6 +82,7 @@ impl Format {
             multiline,
             bare,
             has,
+            pairs,
             samples,
         } = toml::from_str(text).map_err(|error| error.to_string())?;
         let pattern = |text: &String| Pattern::new(text).map_err(|error| format!("`{text}`: {error}"));
@@ -91,7 +97,8 @@ impl Format {
         };
         let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
         let has = has.map(|text| memmem::Finder::new(text.as_bytes()).into_owned());
-        Ok(Self { name, patterns, programs, messages, levels, service, multiline, has, samples })
+        pairs.check()?;
+        Ok(Self { name, patterns, programs, messages, levels, service, multiline, has, pairs, samples })
     }
 
     fn level(&self, word: &[u8]) -> Option<Severity> {
@@ -224,10 +231,7 @@ pub(super) fn parse(
         }
         let pattern = &format.patterns[*pattern];
         if pattern.find(line, clock, &|word| format.level(word), found) {
-            take(line, found, pattern.has_body(), draft);
-            if draft.severity.is_none() {
-                draft.severity = found.captures.iter().find_map(|capture| of_status(capture, line));
-            }
+            take(line, found, &format.pairs, pattern.has_body(), draft);
             if let (None, Some(service)) = (draft.service, &format.service) {
                 draft.service = Some(draft.own_text(service.as_bytes()));
             }
@@ -239,7 +243,7 @@ pub(super) fn parse(
 }
 
 /// Takes over the fields that were found; `cutting` leaves the line without them, else they stand beside the whole line.
-fn take(line: &[u8], found: &Found<'_>, cutting: bool, draft: &mut Draft) {
+fn take(line: &[u8], found: &Found<'_>, pairs: &Pairs, cutting: bool, draft: &mut Draft) {
     if cutting {
         draft.body = Place::line(line.len(), line.len());
     }
@@ -251,7 +255,7 @@ fn take(line: &[u8], found: &Found<'_>, cutting: bool, draft: &mut Draft) {
             Target::Node => b"{node}",
             Target::Service => b"{service}",
             Target::Body => b"{body}",
-            Target::Time | Target::Attribute(_) | Target::Nothing => b"",
+            Target::Time | Target::Attribute(_) | Target::Pairs | Target::Nothing => b"",
         };
         if cutting && !hole.is_empty() {
             draft.cut(line, start, end, hole);
@@ -270,8 +274,20 @@ fn take(line: &[u8], found: &Found<'_>, cutting: bool, draft: &mut Draft) {
                 if cutting {
                     draft.cut_named(line, start, end, name.as_bytes(), false);
                 }
-                attribute(name, capture, line, draft);
+                attribute(name.as_bytes(), capture.number, place, line, draft);
+                note_status(name.as_bytes(), &line[start..end], draft);
             }
+            Target::Pairs => pairs.each(&line[start..end], |name, value| {
+                let place = place.part(value.start, value.end);
+                if draft.has(line, name) {
+                    return;
+                }
+                if cutting {
+                    draft.cut_named(line, place.start, place.end, name, false);
+                }
+                attribute(name, true, place, line, draft);
+                note_status(name, &line[place.start..place.end], draft);
+            }),
             Target::Nothing => {}
         }
     }
@@ -328,50 +344,57 @@ pub(crate) fn message(line: &[u8], clock: &mut Clock, found: &mut Found<'static>
         patterns.iter().any(fits)
     });
     if let Some(format) = known {
-        take_beside(text, found, body, draft);
+        take_beside(line, text, found, &format.pairs, draft);
         draft.payload = Some(&format.name);
     }
     draft.scratch = scratch;
     known.is_some()
 }
 
-/// Takes over the fields that were found in a message.
-fn take_beside(text: &[u8], found: &Found<'_>, body: Place, draft: &mut Draft) {
+/// Takes over the fields that were found in a message, `text`. What its line says already stays.
+fn take_beside(line: &[u8], text: &[u8], found: &Found<'_>, pairs: &Pairs, draft: &mut Draft) {
+    let body = draft.body;
+    let add = |name: &[u8], number: bool, value: Range<usize>, draft: &mut Draft| {
+        if !draft.has(line, name) {
+            let kind = kind(number, &text[value.clone()]);
+            push(name, kind, body.part(value.start, value.end), draft);
+            note_status(name, &text[value], draft);
+        }
+    };
     for capture in &found.captures {
-        match capture.target {
-            Target::Attribute(name) => {
-                attribute(name, capture, text, draft);
-                if let Some(DraftAttribute { value, .. }) = draft.attributes.last_mut() {
-                    *value = body.part(capture.start, capture.end);
-                }
-            }
-            Target::Level => draft.severity = capture.severity.or(draft.severity),
+        let Capture { target, start, end, number, severity } = *capture;
+        match target {
+            Target::Attribute(name) => add(name.as_bytes(), number, start..end, draft),
+            Target::Pairs => pairs.each(&text[start..end], |name, value| {
+                add(name, true, start + value.start..start + value.end, draft);
+            }),
+            Target::Level => severity.into_iter().for_each(|severity| draft.level_of_message(severity)),
             _ => {}
         }
     }
-    if let Some(severity) = found.captures.iter().find_map(|capture| of_status(capture, text)) {
-        draft.severity = draft.severity.or(Some(severity));
+}
+
+/// An HTTP status says how bad a line is that has no level.
+fn note_status(name: &[u8], value: &[u8], draft: &mut Draft) {
+    if let (b"status", None, [class, b'0'..=b'9', b'0'..=b'9']) = (name, draft.severity, value) {
+        draft.severity = Some(severity_of_class(*class));
     }
 }
 
-/// How bad an HTTP status is.
-fn of_status(capture: &Capture<'_>, line: &[u8]) -> Option<Severity> {
-    let is_status = matches!(capture.target, Target::Attribute(name) if name == "status");
-    match line[capture.start..capture.end] {
-        [class, b'0'..=b'9', b'0'..=b'9'] if is_status => Some(severity_of_class(class)),
-        _ => None,
-    }
+/// Adds an attribute whose value stands in the line.
+fn attribute(name: &[u8], number: bool, value: Place, line: &[u8], draft: &mut Draft) {
+    push(name, kind(number, &line[value.start..value.end]), value, draft);
 }
 
-fn attribute(name: &str, capture: &Capture<'_>, line: &[u8], draft: &mut Draft) {
-    let kind = match capture.number {
-        true => AttributeKind::of_number(&line[capture.start..capture.end], AttributeKind::Text),
-        false => AttributeKind::Text,
-    };
+fn kind(number: bool, text: &[u8]) -> AttributeKind {
+    if number { AttributeKind::of_number(text, AttributeKind::Text) } else { AttributeKind::Text }
+}
+
+fn push(name: &[u8], kind: AttributeKind, value: Place, draft: &mut Draft) {
     let start = draft.names.len();
-    draft.names.extend_from_slice(name.as_bytes());
+    draft.names.extend_from_slice(name);
     let name = Name::Built(start, draft.names.len());
-    draft.attributes.push(DraftAttribute { name, kind, value: Place::line(capture.start, capture.end) });
+    draft.attributes.push(DraftAttribute { name, kind, value });
 }
 
 #[cfg(test)]

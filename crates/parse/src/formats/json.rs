@@ -1,5 +1,7 @@
 //! JSON lines, those of container runtimes included: one pass over the bytes, nested objects flattened.
 
+mod otlp;
+
 use crate::class::skip_blanks;
 use crate::clock::Clock;
 use crate::draft::{Draft, Name};
@@ -93,7 +95,16 @@ impl Scan<'_> {
             self.path.truncate(outer);
             return Some(());
         }
+        if self.otlp_list(name, depth).is_some() {
+            return Some(());
+        }
         let name = self.name(name);
+        self.plain_value(name, depth)
+    }
+
+    /// The value at `at`, which has no members of its own, as a member.
+    fn plain_value(&mut self, name: Name, depth: usize) -> Option<()> {
+        self.peek()?;
         let start = self.at;
         let (start, end, value) = match self.text[start] {
             b'"' => {

@@ -1,9 +1,9 @@
 //! Lines that start with a level and no time: `[LEVEL] AGENT: message`, `LEVEL - message`, `LEVEL: message`.
 
-use taffrail_record::Severity;
+use taffrail_record::{AttributeKind, Severity};
 
 use crate::class::{self, end_of, skip_blanks};
-use crate::draft::{Draft, Place};
+use crate::draft::{Draft, Known, Place};
 use crate::severity_guess::level_word;
 
 /// Bytes of an agent's name at most.
@@ -53,7 +53,7 @@ pub(super) fn second(text: &[u8], first: usize) -> Option<(Severity, usize, usiz
     Some((severity, start, start + len))
 }
 
-/// `LEVEL - message` and `LEVEL: message`.
+/// `LEVEL - message`, `LEVEL: message` and Python's `LEVEL:logger:message`.
 pub(super) fn prefixed(line: &[u8], draft: &mut Draft) -> bool {
     let end = line.iter().take(10).position(|byte| !byte.is_ascii_alphabetic()).unwrap_or(0);
     let separator = match &line[end..] {
@@ -70,8 +70,21 @@ pub(super) fn prefixed(line: &[u8], draft: &mut Draft) -> bool {
     };
     draft.cut(line, 0, end, b"{level}");
     draft.level(severity, line, 0, end);
-    draft.cut_body(line, skip_blanks(line, separator + 1));
+    let mut body = separator + 1;
+    if let (b':', Some(logger_end)) = (line[end], logger(line, body)) {
+        draft.cut_known(line, body, logger_end, Known::Logger);
+        draft.attribute(Known::Logger, AttributeKind::Text, body, logger_end);
+        body = logger_end + 1;
+    }
+    draft.cut_body(line, skip_blanks(line, body));
     true
+}
+
+/// The end of a logger's name between the colons of `ERROR:app.db:message`.
+fn logger(line: &[u8], start: usize) -> Option<usize> {
+    let end = end_of(line, start, class::KEY);
+    let is_name = line.get(start)?.is_ascii_alphabetic() && end - start <= NAME_MAX;
+    (is_name && line.get(end) == Some(&b':') && line.get(end + 1) != Some(&b'/')).then_some(end)
 }
 
 #[cfg(test)]
@@ -107,6 +120,8 @@ mod tests {
             ("[main] two: x", "observed INFO | [main] two: x", "{body}"),
             ("ERROR - disk full", "observed ERROR | disk full", "{level} - {body}"),
             ("Warning: old", "observed WARNING | old | level=Warning", "{level}: {body}"),
+            ("ERROR:app.db:gone", "observed ERROR | gone | logger=app.db", "{level}:{.logger}:{body}"),
+            ("ERROR:http://a/ gone", "observed ERROR | http://a/ gone", "{level}:{body}"),
             ("FATAL: {gone}", "observed CRITICAL | {gone} | level=FATAL", "{level}: {body}"),
             ("note: plain English", "observed INFO | note: plain English", "{body}"),
             ("ERROR disk full", "observed ERROR | ERROR disk full", "{body}"),

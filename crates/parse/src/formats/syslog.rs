@@ -12,8 +12,8 @@ use crate::severity_guess::level_word;
 const TOKEN_MAX: usize = 255;
 /// Bytes between the brackets after a tag at most.
 const PID_MAX: usize = 64;
-/// What daemons write without a tag.
-const TAGLESS: [&[u8]; 3] = [b"last message repeated", b"message repeated", b"-- MARK --"];
+/// What daemons and appliances write without a tag.
+const TAGLESS: [&[u8]; 5] = [b"last message repeated", b"message repeated", b"-- MARK --", b"CEF:", b"LEEF:"];
 
 /// RFC 5424, table 1, as `syslog.conf` calls them.
 const FACILITIES: [&str; 24] = [
@@ -106,6 +106,7 @@ fn tagged(line: &[u8], at: usize) -> Option<Tagged> {
         && line[host_end - 1] != b':'
         && tag_end > tag
         && tag_end - host <= TOKEN_MAX
+        && !matches!(&line[tag..tag_end], b"CEF" | b"LEEF")
         && !is_level(&line[host..host_end])
         && !(line[tag].is_ascii_uppercase() && is_level(&line[tag..tag_end]));
     if !sane {
@@ -171,26 +172,40 @@ fn is_level(word: &[u8]) -> bool {
 
 /// `host last message repeated 2 times`, `host {"level":"info"}`.
 fn tagless(line: &[u8], stamp: &Stamp, draft: &mut Draft) -> bool {
-    let host = stamp.end() + 1;
-    let host_end = end_of(line, host, class::HOST);
+    let Some((host_end, body)) = tagless_body(line, stamp.end()) else { return false };
+    draft.cut_time(line, 0, stamp);
+    cut_tagless(line, stamp.end() + 1, host_end, body, draft);
+    true
+}
+
+/// As [`tagless`], the time up to `at` taken.
+fn tagless_after(line: &[u8], at: usize, draft: &mut Draft) -> bool {
+    let Some((host_end, body)) = tagless_body(line, at) else { return false };
+    cut_tagless(line, at + 1, host_end, body, draft);
+    true
+}
+
+/// The end of the host after `at`, and the start of a message without tag.
+fn tagless_body(line: &[u8], at: usize) -> Option<(usize, usize)> {
+    let host_end = end_of(line, at + 1, class::HOST);
     let body = skip_blanks(line, host_end);
     let is_message = |rest: &[u8]| {
         TAGLESS.iter().any(|text| rest.starts_with(text))
             || rest.starts_with(b"{") && rest.trim_ascii_end().ends_with(b"}")
     };
-    let known = line.get(stamp.end()) == Some(&b' ')
-        && host_end > host
+    let known = line.get(at) == Some(&b' ')
+        && host_end > at + 1
         && body > host_end
-        && !is_level(&line[host..host_end])
+        && !is_level(&line[at + 1..host_end])
         && is_message(&line[body..]);
-    if known {
-        draft.cut_time(line, 0, stamp);
-        draft.cut(line, host, host_end, b"{node}");
-        draft.node = Some(Place::line(host, host_end));
-        draft.cut(line, body, body, b"");
-        draft.cut_body(line, body);
-    }
-    known
+    known.then_some((host_end, body))
+}
+
+fn cut_tagless(line: &[u8], host: usize, host_end: usize, body: usize, draft: &mut Draft) {
+    draft.cut(line, host, host_end, b"{node}");
+    draft.node = Some(Place::line(host, host_end));
+    draft.cut(line, body, body, b"");
+    draft.cut_body(line, body);
 }
 
 /// `<34>` and any of the kinds of syslog after it.
@@ -219,7 +234,7 @@ fn rfc3164(line: &[u8], at: usize, clock: &mut Clock, draft: &mut Draft) {
         if let Some(found) = tagged(line, rest) {
             return cut_tagged(line, &found, draft);
         }
-        if hostless(line, rest, draft) {
+        if tagless_after(line, rest, draft) || hostless(line, rest, draft) {
             return;
         }
         rest = end_of_blank(line, rest);

@@ -86,6 +86,9 @@ fn adopt(inner: &Draft, names: Vec<Option<Name>>, draft: &mut Draft) {
         Home::Line => outer.part(place.start, place.end),
         Home::Scratch => Place::scratch(own_scratch + place.start, own_scratch + place.end),
     };
+    if let Some(severity) = inner.severity {
+        draft.level_of_message(severity);
+    }
     for (attribute, name) in inner.attributes.iter().zip(names) {
         if let Some(name) = name {
             draft.attributes.push(DraftAttribute {
@@ -95,7 +98,6 @@ fn adopt(inner: &Draft, names: Vec<Option<Name>>, draft: &mut Draft) {
             });
         }
     }
-    draft.severity = inner.severity.or(draft.severity);
     draft.service = draft.service.or(inner.service.map(moved));
     draft.node = draft.node.or(inner.node.map(moved));
     if draft.timestamp.is_none() {

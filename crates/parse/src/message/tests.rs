@@ -31,8 +31,18 @@ fn a_line_inside_an_envelope_is_read() {
             "",
         ),
         (
+            "2026-11-01T00:00:00Z web1 shop[7]: 2026-10-31 23:59:59.123  WARN 7 --- [main] o.e.App : slow",
+            "2026-11-01T00:00:00.000000000Z WARNING shop@web1 | 2026-10-31 23:59:59.123  WARN 7 --- [main] o.e.App : slow | pid=7i level=WARN thread=main logger=o.e.App",
+            "{ts:iso-T.0Z} {node} {service}[{.pid}]: {body}",
+        ),
+        (
+            r#"2026-11-01 00:00:00 WARNING {"level":"error","msg":"a"}"#,
+            "2026-11-01T00:00:00.000000000Z ERROR | a | level=error",
+            "",
+        ),
+        (
             r#"{"log":"2026-10-31 23:59:59 ERROR [main] c.Pool - empty\n","stream":"stderr","time":"2026-11-01T00:00:00Z"}"#,
-            "2026-11-01T00:00:00.000000000Z ERROR | 2026-10-31 23:59:59 ERROR [main] c.Pool - empty | stream=stderr",
+            "2026-11-01T00:00:00.000000000Z ERROR | 2026-10-31 23:59:59 ERROR [main] c.Pool - empty | stream=stderr thread=main logger=c.Pool",
             r#"{{"log":"{body|j}\n","stream":"{.stream|j}","time":"{ts:iso-T.0Z}"}}"#,
         ),
     ] {

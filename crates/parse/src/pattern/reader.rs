@@ -90,6 +90,7 @@ fn hole(text: &str) -> Result<Step, String> {
         "service" => Target::Service,
         "body" => Target::Body,
         "_" => Target::Nothing,
+        "pairs" => Target::Pairs,
         _ => match name.strip_prefix('.') {
             Some(key)
                 if !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || "_.-".contains(c)) =>
@@ -98,14 +99,14 @@ fn hole(text: &str) -> Result<Step, String> {
             }
             _ => {
                 return Err(format!(
-                    "`{{{text}}}` is no hole: time, level, node, service, body, .key and _ are"
+                    "`{{{text}}}` is no hole: time, level, node, service, body, pairs, .key and _ are"
                 ));
             }
         },
     };
     let form = match form {
         "" if !choices.is_empty() => Form::Choice,
-        "" if target == Target::Body => Form::Text,
+        "" if matches!(target, Target::Body | Target::Pairs) => Form::Text,
         "" | "word" => Form::Word,
         "text" => Form::Text,
         "int" => Form::Int,
@@ -114,13 +115,14 @@ fn hole(text: &str) -> Result<Step, String> {
         "hex" => Form::Hex,
         "letter" => Form::Letter,
         "name" => Form::Name,
+        "path" => Form::Path,
         "quoted" => Form::Quoted,
         "class" => Form::Class,
         "mac" => Form::Mac,
         "dashed" => Form::Dashed,
         other => {
             return Err(format!(
-                "`{other}` is no form: word, text, int, number, ip, hex, letter, name, class, mac, dashed and quoted are"
+                "`{other}` is no form: word, text, int, number, ip, hex, letter, name, class, path, mac, dashed and quoted are"
             ));
         }
     };

@@ -70,6 +70,13 @@ fn takes_fields() {
         ("{.way=in|out} {.n:int}", "up 5", None),
         ("{?{.ip:ip}}{?{.host}}/{.port:int}", "cafe.example.org/80", Some("host=cafe.example.org port=80")),
         ("{?{.ip:ip}}{?{.host}}/{.port:int}", "192.0.2.1/80", Some("ip=192.0.2.1 port=80")),
+        ("({.user}) ({.command:text})", "(a) (b (c) d)", Some("user=a command=b (c) d")),
+        ("({.user}) ({.command:text})", "(a) (b", None),
+        ("{service:path}: {body}", "app::db_pool: x: y", Some("Service=app::db_pool Body=x: y")),
+        ("{service:path}: {body}", "app: x", None),
+        ("{service:path}: {body}", "app::: x", None),
+        ("{.a:int}-{.b:int} {pairs}", "3--1 k=v", Some("a=3 b=-1 Pairs=k=v")),
+        ("{level}: {body}", "7: x", None),
     ] {
         assert_eq!(find(pattern, line).as_deref(), want, "{pattern} on {line}");
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use super::pairs::Pairs;
+
 /// A format's file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,6 +39,9 @@ pub(super) struct Definition {
     /// See [`Lines`].
     #[serde(default)]
     pub(super) multiline: Lines,
+    /// See [`Pairs`].
+    #[serde(default)]
+    pub(super) pairs: Pairs,
     /// Lines, and what they must become.
     pub(super) samples: Vec<Sample>,
 }

@@ -38,6 +38,43 @@ fn takes_fields_by_their_names() {
 }
 
 #[test]
+fn reads_records_of_open_telemetry() {
+    let whole = r#"{"resourceLogs":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"shop"}}]},"scopeLogs":[{"scope":{},"logRecords":[{"timeUnixNano":"1793491200000000000","severityNumber":17,"body":{"stringValue":"no route"},"attributes":[{"key":"n","value":{"intValue":"7"}},{"key":"ok","value":{"boolValue":true}}]}]}]}]}"#;
+    let whole_layout = r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"{service|j}"}}}}]}},"scopeLogs":[{{"scope":{.scope},"logRecords":[{{"timeUnixNano":"{ts:epoch9}","severityNumber":{level},"body":{{"stringValue":"{body|j}"}},"attributes":[{{"key":"n","value":{{"intValue":"{.attributes.n}"}}}},{{"key":"ok","value":{{"boolValue":{.attributes.ok}}}}}]}}]}}]}}]}}"#;
+    let want = "ERROR shop | no route | scope={}j level=17i attributes.n=7i attributes.ok=truej";
+    check(whole, &format!("{MIDNIGHT} {want}"), whole_layout);
+    // What is none of its lists stays as it is.
+    check(
+        r#"{"logRecords":[{"a":1},{"a":2}],"attributes":[{"key":"b"}],"msg":"x"}"#,
+        r#"observed INFO | x | logRecords=[{"a":1},{"a":2}]j attributes=[{"key":"b"}]j"#,
+        r#"{{"logRecords":{.logRecords},"attributes":{.attributes},"msg":"{body|j}"}}"#,
+    );
+}
+
+#[test]
+fn a_status_tells_the_severity_where_no_level_does() {
+    for (line, want, layout) in [
+        (
+            r#"{"msg":"a","status":503}"#,
+            "ERROR | a | status=503i",
+            r#"{{"msg":"{body|j}","status":{.status}}}"#,
+        ),
+        (
+            r#"{"msg":"a","status":"x"}"#,
+            "INFO | a | status=x",
+            r#"{{"msg":"{body|j}","status":"{.status|j}"}}"#,
+        ),
+        (
+            r#"{"msg":"a","status":404,"level":"info"}"#,
+            "INFO | a | status=404i level=info",
+            r#"{{"msg":"{body|j}","status":{.status},"level":"{level|j}"}}"#,
+        ),
+    ] {
+        check(line, &format!("observed {want}"), layout);
+    }
+}
+
+#[test]
 fn container_runtimes_keep_the_newline_in_the_layout() {
     check(
         r#"{"log":"ERROR boom\n","stream":"stderr","time":"2026-11-01T00:00:00.123456789Z"}"#,
