@@ -113,7 +113,9 @@ impl Joiner {
         match line.first() {
             Some(_) if is_cut_json(last) => return true,
             Some(_) if Envelope::of(first).is_some() => return false,
-            Some(b' ' | b'\t') => return !record.is_empty() && !first::has_time(line.trim_ascii_start()),
+            Some(b' ' | b'\t') => {
+                return !record.is_empty() && !first::begins_indented(line.trim_ascii_start());
+            }
             Some(_) => {}
             None => return trace::has_blank_lines(first, last) || self.head(first).has_time,
         }

@@ -14,22 +14,21 @@
 //! | `{? ... }` | what stands in it, or nothing |
 //!
 //! After a colon stands what the hole may hold: `word` (the default: up to a blank or what follows in the pattern),
-//! `text` (up to what follows in the pattern), `int`, `number`, `ip`, `hex`, `letter` (one), `name` (letters, digits, `_ . - $ /`,
-//! no digit first), `path` (names with `::` between them), `class` (a name up to its last point), `mac` (a hardware address), `dashed` (letters
-//! and digits in three or more parts with `-` between), `quoted` (the inside of quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a
-//! pattern are at least as many blanks or tabs, all else is literal; `{{` and `}}` are braces, and `\}` is one inside a
-//! `{? }`.
+//! `text` (up to what follows in the pattern), `int`, `number`, `ip`, `hex`, `letter` (one), `name` (letters, digits,
+//! `_ . - $ /`, no digit first), `path` (names with `::` between them), `class` (a name up to its last point), `mac` (a
+//! hardware address), `dashed` (letters and digits in three or more parts with `-` between), `quoted` (the inside of
+//! quotes, with `\`-escapes). A `?` at its end lets a `-` or nothing stand for "none". Blanks in a pattern are at least as
+//! many blanks or tabs, all else is literal; `{{` and `}}` are braces, and `\}` is one inside a `{? }`.
 //!
 //! What fits the inside of a `{? }` is read as such; where the rest of the line then does not fit, without. A line gets a
 //! bounded number of these second attempts, so it costs at most so many times its length.
 
+mod form;
 mod reader;
 
 use taffrail_record::Severity;
 
-use crate::class;
 use crate::clock::{Clock, Shape, Stamp};
-use crate::quoted;
 use crate::severity_guess::level_word;
 
 /// Fields of one line at most.
@@ -311,10 +310,6 @@ fn starts(steps: &[Step], byte: u8) -> bool {
     }
 }
 
-const fn is_named(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-' | b'$' | b'/')
-}
-
 const fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
@@ -387,7 +382,7 @@ impl<'p> Matcher<'_, 'p> {
     }
 
     fn hole(&mut self, hole: &'p Hole, start: usize) -> Option<usize> {
-        let (from, end, after) = self.extent(hole, start)?;
+        let (from, end, after) = hole.extent(self.line, start)?;
         let value = &self.line[from..end];
         let missing = hole.absent && matches!(value, b"" | b"-");
         if !missing && !hole.accepts(value) {
@@ -407,102 +402,6 @@ impl<'p> Matcher<'_, 'p> {
             self.found.captures.push(Capture { target: &hole.target, start: from, end, number, severity });
         }
         Some(after)
-    }
-
-    /// Start and end of a hole's value, and where the line goes on.
-    fn extent(&self, hole: &Hole, start: usize) -> Option<(usize, usize, usize)> {
-        let rest = &self.line[start..];
-        let ends = |byte: &u8| is_blank(*byte) || hole.stops.contains(byte);
-        if hole.absent && rest.first() == Some(&b'-') && rest.get(1).is_none_or(ends) {
-            return Some((start, start + 1, start + 1));
-        }
-        let run = |inside: &dyn Fn(u8) -> bool| rest.iter().take_while(|byte| inside(**byte)).count();
-        let len = match hole.form {
-            Form::Word => run(&|byte| !is_blank(byte) && !hole.stops.contains(&byte)),
-            Form::Text if hole.until.is_empty() => rest.len(),
-            Form::Text if hole.to_end => rest.strip_suffix(hole.until.as_slice())?.len(),
-            Form::Text => memchr::memmem::find(rest, &hole.until)?,
-            Form::Int => {
-                let sign = usize::from(rest.first() == Some(&b'-'));
-                sign + rest[sign..].iter().take_while(|byte| byte.is_ascii_digit()).count()
-            }
-            Form::Number => run(&|byte| byte.is_ascii_digit() || matches!(byte, b'.' | b'-')),
-            Form::Ip => match run(&|byte| byte.is_ascii_digit() || byte == b'.') {
-                // What follows it is a port; a point that ends a sentence is none of its own.
-                len if rest[..len].contains(&b'.') => len - usize::from(rest[..len].ends_with(b".")),
-                _ => {
-                    let len = run(&|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.' | b'%'));
-                    match hole.until.first() {
-                        Some(b':') => memchr::memrchr(b':', &rest[..len]).unwrap_or(len),
-                        _ => len,
-                    }
-                }
-            },
-            Form::Letter => run(&|byte| byte.is_ascii_alphabetic()).min(1),
-            Form::Hex => run(&|byte| byte.is_ascii_hexdigit()),
-            Form::Name => run(&is_named),
-            Form::Class => memchr::memrchr(b'.', &rest[..run(&is_named)])?,
-            Form::Dashed => run(&|byte| byte.is_ascii_alphanumeric() || byte == b'-'),
-            Form::Mac => MAC_LEN.min(run(&|byte| byte.is_ascii_hexdigit() || byte == b':')),
-            Form::Choice => hole.choices.iter().find(|choice| rest.starts_with(choice)).map_or(0, Vec::len),
-            Form::Path => path_len(rest),
-            Form::Quoted => {
-                if rest.first() != Some(&b'"') {
-                    return None;
-                }
-                let close = quoted::end(self.line, start + 1)?;
-                return Some((start + 1, close, close + 1));
-            }
-        };
-        let end = start + len.min(rest.len());
-        let padding = match hole.form {
-            Form::Text if !matches!(hole.target, Target::Body) => {
-                rest[..end - start].iter().rev().take_while(|byte| is_blank(**byte)).count()
-            }
-            _ => 0,
-        };
-        Some((start, end - padding, end))
-    }
-}
-
-/// Bytes of `app::server` and the like, colons that follow it left out.
-fn path_len(text: &[u8]) -> usize {
-    let name = |at: usize| class::end_of(text, at, class::WORD);
-    let mut end = name(0);
-    while text[end..].starts_with(b"::") && name(end + 2) > end + 2 {
-        end = name(end + 2);
-    }
-    end
-}
-
-impl Hole {
-    /// Whether a value is of this form.
-    fn accepts(&self, value: &[u8]) -> bool {
-        match self.form {
-            Form::Quoted => true,
-            Form::Text => !value.is_empty() || matches!(self.target, Target::Body),
-            Form::Int => {
-                value.strip_prefix(b"-").unwrap_or(value).iter().all(u8::is_ascii_digit)
-                    && value != b"-"
-                    && !value.is_empty()
-            }
-            Form::Number => value.iter().any(u8::is_ascii_digit),
-            Form::Ip => {
-                value.contains(&b':')
-                    || value.contains(&b'.')
-                        && value.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
-            }
-            Form::Dashed => value.split(|byte| *byte == b'-').filter(|part| !part.is_empty()).count() > 2,
-            Form::Mac => {
-                let parts = || value.split(|byte| *byte == b':');
-                parts().count() == 6 && parts().all(|part| part.len() == 2)
-            }
-            Form::Name | Form::Class => {
-                value.first().is_some_and(|first| !first.is_ascii_digit() && *first != b'-')
-            }
-            Form::Word | Form::Hex | Form::Letter | Form::Choice => !value.is_empty(),
-            Form::Path => value.contains(&b':'),
-        }
     }
 }
 

@@ -33,6 +33,12 @@ pub(super) fn has_time(line: &[u8]) -> bool {
     }
 }
 
+/// Whether a line begins a record though it is indented; without its blanks: it has a time, perhaps after a level.
+pub(super) fn begins_indented(line: &[u8]) -> bool {
+    let after_level = || memchr::memchr(b' ', line).is_some_and(|blank| has_time(&line[blank + 1..]));
+    has_time(line) || has_level(line) && after_level()
+}
+
 /// Whether a line begins with a level, bare or in brackets.
 pub(super) fn has_level(line: &[u8]) -> bool {
     let open = usize::from(matches!(line.first(), Some(b'[' | b'<' | b'(')));

@@ -47,6 +47,11 @@ Caused by: java.io.IOException: closed
 }
 
 #[test]
+fn an_indented_line_with_level_and_time_begins_a_record() {
+    check(" WARN: [Nov  1 00:00:00.643] a\n WARN: [Nov  1 00:00:01.643] b\n  detail\n WARN: c", &[1, 3]);
+}
+
+#[test]
 fn python() {
     check(
         "\
