@@ -5,6 +5,7 @@
 
 mod docs;
 mod document;
+mod formats;
 mod key;
 mod listen;
 mod problem;
@@ -21,6 +22,7 @@ use fs_err as fs;
 use taffrail_parse::Redactor;
 
 pub(crate) use docs::markdown;
+pub(crate) use formats::FormatText;
 pub(crate) use problem::Problem;
 pub(crate) use source::{MultilineChoice, SourceConfig, SourceKind, StartAt, ZoneChoice};
 use value::Value;
@@ -59,6 +61,10 @@ pub(crate) struct Config {
     pub retention: Retention,
     /// What is overwritten before lines are stored.
     pub redact: Redact,
+    /// Where the files of formats of one's own are.
+    pub formats_dir: Option<PathBuf>,
+    /// Formats of one's own.
+    pub formats: Vec<FormatText>,
     /// Limits of queries.
     pub query: Query,
     /// Limits of memory.
@@ -236,7 +242,9 @@ impl Config {
             },
         };
         let file = path.as_deref().zip(text.as_deref()).map(|(path, text)| ConfigText { path, text });
-        Self::load(file, &env, &Host::of_this_machine(), overrides)
+        let mut config = Self::load(file, &env, &Host::of_this_machine(), overrides)?;
+        formats::settle(&mut config)?;
+        Ok(config)
     }
 
     /// Puts the parts together. `Err` holds everything that is wrong, not only the first.
@@ -278,6 +286,8 @@ impl Config {
             max_files: 0,
             retention: Retention { max_age: Duration::ZERO, max_size_bytes: 0 },
             redact: Redact::default(),
+            formats_dir: None,
+            formats: Vec::new(),
             query: Query { timeout: Duration::ZERO, memory_bytes: 0, concurrent: 0 },
             memory: Memory { memtable_bytes: 0 },
             stall_after: Duration::ZERO,

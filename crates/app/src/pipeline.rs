@@ -19,29 +19,42 @@ pub(crate) struct Origin {
     pub service: Option<String>,
     /// Minutes east of UTC.
     pub offset_minutes: i16,
+    /// The only format; `None`: each line's own.
+    pub format: Option<String>,
 }
 
 impl Origin {
     /// As a source is configured.
     pub(crate) fn of(source: &SourceConfig) -> Self {
-        Self { service: source.service.clone(), offset_minutes: offset_minutes(source.zone) }
+        Self {
+            service: source.service.clone(),
+            offset_minutes: offset_minutes(source.zone),
+            format: source.format.clone(),
+        }
     }
 
     /// The note that a WAL frame carries.
     pub(crate) fn note(&self) -> String {
-        format!("{} {}", self.offset_minutes, self.service.as_deref().unwrap_or_default())
+        let service = self.service.as_deref().unwrap_or_default();
+        let format = self.format.as_ref().map(|format| format!("\t{format}"));
+        format!("{} {service}{}", self.offset_minutes, format.unwrap_or_default())
     }
 
     /// What a note says; a note that says nothing gives UTC and no service.
     fn from_note(note: &str) -> Self {
-        let (minutes, service) = note.split_once(' ').unwrap_or_default();
+        let (minutes, rest) = note.split_once(' ').unwrap_or_default();
+        let (service, format) = match rest.split_once('\t') {
+            Some((service, format)) => (service, Some(format.to_owned())),
+            None => (rest, None),
+        };
         let service = Some(service.to_owned()).filter(|service| !service.is_empty());
-        Self { service, offset_minutes: minutes.parse().unwrap_or(0) }
+        Self { service, offset_minutes: minutes.parse().unwrap_or(0), format }
     }
 
     fn parser(&self, source: &str, node: &str) -> Parser {
         let service = self.service.clone().unwrap_or_else(|| service_from_path(source));
-        Parser::new(Context { service, node: node.to_owned(), offset_minutes: self.offset_minutes })
+        let context = Context { service, node: node.to_owned(), offset_minutes: self.offset_minutes };
+        Parser::new(context).only(self.format.as_deref())
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) use self::access::severity_of_class;
 use self::defined::Begins;
 use self::defined::Tried;
 pub(crate) use self::defined::{Follows, begins, follows, message};
+pub use self::defined::{OwnFormat, use_formats, wrong_samples};
 use crate::clock::Clock;
 use crate::draft::{Draft, PLAIN};
 use crate::member::Members;
@@ -41,6 +42,7 @@ pub fn format_names() -> impl Iterator<Item = &'static str> {
 pub(crate) fn parse_lines(
     text: &[u8],
     first: usize,
+    only: Option<&'static str>,
     clock: &mut Clock,
     members: &mut Members,
     found: &mut Found<'static>,
@@ -49,14 +51,14 @@ pub(crate) fn parse_lines(
     // Some formats go over lines.
     let whole = begins(text).map(Begins::format).or((text[0] == b'{').then_some("json"));
     if let Some(format) = whole {
-        parse(text, clock, members, found, draft);
+        parse(text, only, clock, members, found, draft);
         if draft.format == format {
             return;
         }
     }
     let line = text[..first].strip_suffix(b"\r").unwrap_or(&text[..first]);
     draft.reset(line.len());
-    recognise(line, clock, members, found, draft);
+    recognise(line, only, clock, members, found, draft);
     match multiline::contents(text) {
         Some(contents) => {
             draft.keep_whole();
@@ -79,18 +81,20 @@ pub(crate) fn parse_lines(
 /// Fills `draft`, which stands at an unrecognised line, with what `line` says.
 pub(crate) fn parse(
     line: &[u8],
+    only: Option<&'static str>,
     clock: &mut Clock,
     members: &mut Members,
     found: &mut Found<'static>,
     draft: &mut Draft,
 ) {
-    recognise(line, clock, members, found, draft);
+    recognise(line, only, clock, members, found, draft);
     message::read(line, clock, members, found, draft);
 }
 
 /// As [`parse`], without a look into the message.
 fn recognise(
     line: &[u8],
+    only: Option<&'static str>,
     clock: &mut Clock,
     members: &mut Members,
     found: &mut Found<'static>,
@@ -99,12 +103,38 @@ fn recognise(
     let Some(first) = line.first() else {
         return;
     };
-    draft.format = defined::parse(line, *first, Tried::Texts, clock, draft, found)
+    if let Some(name) = only {
+        return recognise_only(name, line, *first, clock, members, found, draft);
+    }
+    draft.format = defined::parse_own(line, *first, clock, draft, found)
+        .or_else(|| defined::parse(line, *first, Tried::Texts, clock, draft, found))
         .or_else(|| strict(line, *first, clock, members, draft))
         .or_else(|| defined::parse(line, *first, Tried::Others, clock, draft, found))
         .or_else(|| loose(line, *first, clock, draft))
         .or_else(|| stamped::inside(line, clock, draft).then_some("timed"))
         .unwrap_or(PLAIN);
+}
+
+/// The same for lines of which the format is known.
+fn recognise_only(
+    name: &'static str,
+    line: &[u8],
+    first: u8,
+    clock: &mut Clock,
+    members: &mut Members,
+    found: &mut Found<'static>,
+    draft: &mut Draft,
+) {
+    let format = match defined::parse_named(name, line, first, clock, draft, found) {
+        Some(format) => format,
+        None => strict(line, first, clock, members, draft)
+            .or_else(|| loose(line, first, clock, draft))
+            .or_else(|| stamped::inside(line, clock, draft).then_some("timed")),
+    };
+    match format {
+        Some(format) if format == name => draft.format = format,
+        _ => draft.reset(line.len()),
+    }
 }
 
 /// What a line inside another one can be.
@@ -126,7 +156,7 @@ pub(crate) fn parse_payload(
     draft: &mut Draft,
 ) {
     if payload == Payload::Any || is_dated(text, clock) {
-        return recognise(text, clock, members, found, draft);
+        return recognise(text, None, clock, members, found, draft);
     }
     let Some(first) = text.first() else {
         return;

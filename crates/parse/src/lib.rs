@@ -27,7 +27,7 @@ mod service;
 mod severity_guess;
 
 pub use explanation::Explanation;
-pub use formats::format_names;
+pub use formats::{OwnFormat, format_names, use_formats, wrong_samples};
 pub use multiline::{FirstLine, Joiner};
 pub use parser::{Context, Parser};
 pub use redaction::{REDACTED, Redactor, redaction_rules};

@@ -197,7 +197,7 @@ impl Recogniser {
 
     fn read(&mut self, line: &[u8]) {
         self.draft.reset(line.len());
-        formats::parse(line, &mut self.clock, &mut self.members, &mut self.found, &mut self.draft);
+        formats::parse(line, None, &mut self.clock, &mut self.members, &mut self.found, &mut self.draft);
     }
 
     fn head(&mut self, line: &[u8]) -> Head {

@@ -38,6 +38,8 @@ pub struct Parser {
     defaults: Defaults,
     /// What was parsed last.
     text: Span,
+    /// The only format that lines can have.
+    only: Option<&'static str>,
 }
 
 /// Spans of the context's texts in the current batch, once a line needed them.
@@ -75,7 +77,15 @@ impl Parser {
             layouts: LayoutCache::default(),
             defaults: Defaults::default(),
             text: Span::default(),
+            only: None,
         }
+    }
+
+    /// The same, whose lines are in the format of this name or in none; `None`, or a name that no format has: in any.
+    #[must_use]
+    pub fn only(mut self, format: Option<&str>) -> Self {
+        self.only = format.and_then(|name| formats::format_names().find(|known| *known == name));
+        self
     }
 
     /// One record for every line of `raw`, whose bytes become the batch's arena without a copy.
@@ -95,10 +105,10 @@ impl Parser {
             self.text = line.text;
             self.draft.reset(text.len());
             let (clock, members) = (&mut self.clock, &mut self.members);
-            let (found, draft) = (&mut self.found, &mut self.draft);
+            let (found, draft, only) = (&mut self.found, &mut self.draft, self.only);
             match if joined { memchr::memchr(b'\n', text) } else { None } {
-                None => formats::parse(text, clock, members, found, draft),
-                Some(first) => formats::parse_lines(text, first, clock, members, found, draft),
+                None => formats::parse(text, only, clock, members, found, draft),
+                Some(first) => formats::parse_lines(text, first, only, clock, members, found, draft),
             }
             self.commit(&line, &mut batch);
         }

@@ -23,8 +23,12 @@
 //! What fits the inside of a `{? }` is read as such; where the rest of the line then does not fit, without. A line gets a
 //! bounded number of these second attempts, so it costs at most so many times its length.
 
+mod expression;
 mod form;
+mod grok;
 mod reader;
+
+pub(crate) use self::expression::Expression;
 
 use taffrail_record::Severity;
 

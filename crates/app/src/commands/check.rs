@@ -29,6 +29,8 @@ struct Report {
     sources: Vec<Followed>,
     data_dir: Option<Place>,
     listen: Option<Listen>,
+    /// The formats of one's own.
+    formats: Vec<String>,
     warnings: Vec<String>,
     problems: Vec<String>,
 }
@@ -125,6 +127,10 @@ impl Report {
         }
         report.place(config);
         report.listen(config);
+        report.formats = config.formats.iter().map(|format| format.place.clone()).collect();
+        if !report.formats.is_empty() {
+            report.problems.extend(taffrail_parse::wrong_samples());
+        }
         report
     }
 
@@ -233,6 +239,7 @@ impl Report {
             lines.push(format!("sources   from the {}", self.sources_from.replace("default", "defaults")));
         }
         lines.extend(self.sources.iter().flat_map(Followed::lines));
+        lines.extend(self.formats.iter().map(|place| format!("format    {place}")));
         if let Some(place) = &self.data_dir {
             let state = if place.exists { "exists" } else { "will be made" };
             let free = place

@@ -8,7 +8,7 @@ use toml::{Spanned, de};
 use super::key::{self, Key, Target};
 use super::problem::{Problem, suggestion};
 use super::value::Value;
-use super::{Config, SourceConfig};
+use super::{Config, FormatText, SourceConfig};
 
 /// Puts what `text` says into `config`; what is wrong goes to `problems` and changes nothing.
 pub(crate) fn apply(path: &Path, text: &str, config: &mut Config, problems: &mut Vec<Problem>) {
@@ -64,6 +64,10 @@ impl Reader<'_> {
             match (name.get_ref().as_ref(), value.get_ref()) {
                 _ if self.bad_lines.contains(&line) => {}
                 ("source", DeValue::Array(list)) => self.sources(list, config),
+                ("format", DeValue::Array(list)) => self.formats(list, config),
+                ("format", _) => {
+                    self.report(line, "`format` is a list of tables; write [[format]]".to_owned())
+                }
                 ("source", _) => {
                     self.report(line, "`source` is a list of tables; write [[source]]".to_owned())
                 }
@@ -96,6 +100,22 @@ impl Reader<'_> {
         let set = Value::from_toml(value.get_ref()).and_then(|value| set(config, &value));
         if let Err(message) = set {
             self.report(line, format!("`{name}`: {message}"));
+        }
+    }
+
+    /// Formats of one's own, each as the text that a file of its own would have.
+    fn formats(&mut self, list: &de::DeArray<'_>, config: &mut Config) {
+        let again: toml::Table = toml::from_str(self.text).unwrap_or_default();
+        let tables = again.get("format").and_then(toml::Value::as_array);
+        for (item, table) in list.iter().zip(tables.into_iter().flatten()) {
+            let line = self.line(item.span().start);
+            match toml::to_string(table) {
+                Ok(text) => {
+                    let place = format!("{}:{line}", self.path.display());
+                    config.formats.push(FormatText { place, text });
+                }
+                Err(error) => self.report(line, format!("`format`: {error}")),
+            }
         }
     }
 

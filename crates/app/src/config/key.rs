@@ -136,6 +136,21 @@ pub(crate) static KEYS: &[Key] = &[
         }),
     },
     Key {
+        name: "formats",
+        form: "path of a directory",
+        default: Default::Found(
+            "`formats` beside the config file, else `/etc/taffrail/formats`, if it is there",
+        ),
+        doc: "Where formats of your own are: `*.toml` files as those in `formats/` of the repository, with patterns, regular \
+              expressions or grok. They are tried before the built-in ones and take the places of those with the same \
+              names. `[[format]]` in the config file does the same. `taffrail check` tries their samples. For programs \
+              whose lines nothing else understands.",
+        target: Target::Config(|config, value| {
+            config.formats_dir = Some(PathBuf::from(value.text()?));
+            Ok(())
+        }),
+    },
+    Key {
         name: "log_level",
         form: "error, warn, info, debug or trace",
         default: Default::Text("info"),
@@ -392,6 +407,17 @@ pub(crate) static KEYS: &[Key] = &[
         doc: "The time zone of timestamps that are written without one. For files from machines elsewhere.",
         target: Target::Source(|source, value| {
             source.zone = ZoneChoice::from_text(value.text()?)?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "source.format",
+        form: "name of a format",
+        default: Default::Found("each line's own"),
+        doc: "The only format that lines of this source can have; what is in no line of it is stored as plain text. For files \
+              whose lines are taken for something else; `taffrail explain LINE` names formats.",
+        target: Target::Source(|source, value| {
+            source.format = Some(value.text()?.to_owned());
             Ok(())
         }),
     },

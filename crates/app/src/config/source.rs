@@ -38,6 +38,8 @@ pub(crate) struct SourceConfig {
     pub priority: Option<u8>,
     /// The zone of timestamps that name none.
     pub zone: ZoneChoice,
+    /// The only format of its lines; `None`: each line's own.
+    pub format: Option<String>,
     /// Which lines are one record.
     pub multiline: MultilineChoice,
 }
@@ -151,6 +153,7 @@ impl SourceConfig {
             identifiers: Vec::new(),
             priority: None,
             zone: ZoneChoice::Local,
+            format: None,
             multiline: MultilineChoice::Auto,
         };
         for key in key::KEYS {

@@ -12,46 +12,37 @@
 //! has = "%"                    # a text that all lines of its patterns have
 //! bare = true                  # the messages are lines of their own, too
 //! pairs = { names = { SRC = "client_ip" } }   # what `{pairs}` in a pattern takes, see `Pairs`
+//! regex = ['(?P<time>\S+) (?P<message>.*)']  # in formats of one's own, see `Expression`
+//! grok = ['%{TIMESTAMP_ISO8601:time} %{GREEDYDATA:message}']
 //!
 //! [[samples]]
 //! line = "..."
 //! time = "2026-11-01T00:00:00Z"
 //! ```
 //!
-//! The patterns are tried in their order, and the formats in that of [`FILES`]. A pattern with `{body}` cuts the line into
+//! The patterns are tried in their order, and the formats in that of [`registry`]. A pattern with `{body}` cuts the line into
 //! fields; one without leaves the line whole and notes the fields beside it. All samples are tests.
 
 mod definition;
+mod own;
 mod pairs;
+mod registry;
+mod samples;
 
 use std::ops::Range;
-use std::sync::LazyLock;
 
 use memchr::memmem;
 use taffrail_record::{AttributeKind, Severity};
 
 use self::definition::{Definition, Lines};
+pub use self::own::{OwnFormat, use_formats, wrong_samples};
 use self::pairs::Pairs;
+pub(super) use self::registry::names;
+use self::registry::{Candidate, registry};
 use super::access::severity_of_class;
 use crate::clock::Clock;
 use crate::draft::{Draft, DraftAttribute, Home, Name, Place};
-use crate::pattern::{Capture, Found, Pattern, Target};
-
-/// The files, in the order in which they are tried.
-const FILES: &[(&str, &str)] = &include!("defined/files.in");
-
-static FORMATS: LazyLock<Vec<Format>> = LazyLock::new(|| {
-    // What is built in is sound: the test of the samples reads every file.
-    FILES.iter().filter_map(|(_, text)| Format::read(text).ok()).collect()
-});
-
-/// As [`STARTS`], of patterns that begin with a text that says what the line is.
-static TEXT_STARTS: LazyLock<Vec<Vec<Candidate>>> =
-    LazyLock::new(|| (0..=u8::MAX).map(|byte| candidates(&FORMATS, byte, true)).collect());
-
-/// By a line's first byte, the patterns that it can match.
-static STARTS: LazyLock<Vec<Vec<Candidate>>> =
-    LazyLock::new(|| (0..=u8::MAX).map(|byte| candidates(&FORMATS, byte, false)).collect());
+use crate::pattern::{Capture, Expression, Found, Pattern, Target};
 
 /// One format, ready to match.
 #[derive(Debug)]
@@ -65,7 +56,8 @@ struct Format {
     multiline: Lines,
     has: Option<memmem::Finder<'static>>,
     pairs: Pairs,
-    #[cfg_attr(not(test), expect(dead_code, reason = "the tests read them"))]
+    /// Of formats of one's own.
+    expressions: Vec<Expression>,
     samples: Vec<definition::Sample>,
 }
 
@@ -83,8 +75,11 @@ impl Format {
             bare,
             has,
             pairs,
+            regex,
+            grok,
+            time,
             samples,
-        } = toml::from_str(text).map_err(|error| error.to_string())?;
+        } = toml::from_str(text).map_err(|error| error.message().to_owned())?;
         let pattern = |text: &String| Pattern::new(text).map_err(|error| format!("`{text}`: {error}"));
         let mut patterns = patterns.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
         let messages = messages.iter().map(pattern).collect::<Result<Vec<_>, _>>()?;
@@ -98,41 +93,62 @@ impl Format {
         let levels = levels.into_iter().map(level).collect::<Result<_, _>>()?;
         let has = has.map(|text| memmem::Finder::new(text.as_bytes()).into_owned());
         pairs.check()?;
-        Ok(Self { name, patterns, programs, messages, levels, service, multiline, has, pairs, samples })
+        let time = time.as_deref();
+        let regexes = regex.iter().map(|text| (text, Expression::new(text, time)));
+        let groks = grok.iter().map(|text| (text, Expression::grok(text, time)));
+        let expressions = regexes
+            .chain(groks)
+            .map(|(text, expression)| expression.map_err(|error| format!("`{text}`: {error}")))
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            name,
+            patterns,
+            programs,
+            messages,
+            levels,
+            service,
+            multiline,
+            has,
+            pairs,
+            expressions,
+            samples,
+        })
+    }
+
+    /// Fills `draft` with what a line of this format says; the format's name, if the line is one.
+    fn parse(
+        &'static self,
+        line: &[u8],
+        first: u8,
+        clock: &mut Clock,
+        draft: &mut Draft,
+        found: &mut Found<'static>,
+    ) -> Option<&'static str> {
+        found.clear();
+        let levels = |word: &[u8]| self.level(word);
+        let by_pattern = self
+            .patterns
+            .iter()
+            .find(|pattern| pattern.may_start_with(first) && pattern.find(line, clock, &levels, found));
+        let cutting = match by_pattern {
+            Some(pattern) => pattern.has_body(),
+            None => self.expressions.iter().find_map(|one| one.find(line, clock, &levels, found))?,
+        };
+        self.take(line, found, cutting, draft);
+        Some(&self.name)
+    }
+
+    /// Takes over what was found in a line of this format.
+    fn take(&self, line: &[u8], found: &Found<'_>, cutting: bool, draft: &mut Draft) {
+        take(line, found, &self.pairs, cutting, draft);
+        if let (None, Some(service)) = (draft.service, &self.service) {
+            draft.service = Some(draft.own_text(service.as_bytes()));
+        }
     }
 
     fn level(&self, word: &[u8]) -> Option<Severity> {
         self.levels.iter().find(|(known, _)| known.as_bytes() == word).map(|(_, severity)| *severity)
     }
-}
-
-/// A pattern that a line can match.
-struct Candidate {
-    /// Its place among the formats.
-    format: usize,
-    /// Its place among the patterns of the format.
-    pattern: usize,
-    /// How many steps it and the candidate before begin with alike.
-    alike: usize,
-}
-
-fn candidates(formats: &[Format], byte: u8, text: bool) -> Vec<Candidate> {
-    let mut found: Vec<Candidate> = Vec::new();
-    for (format, Format { patterns, .. }) in formats.iter().enumerate() {
-        let fits = |pattern: &Pattern| pattern.begins_with_text() == text && pattern.may_start_with(byte);
-        for (index, pattern) in patterns.iter().enumerate().filter(|(_, pattern)| fits(pattern)) {
-            let alike = found.last().map_or(0, |before| {
-                formats[before.format].patterns[before.pattern].alike(pattern, before.format == format)
-            });
-            found.push(Candidate { format, pattern: index, alike });
-        }
-    }
-    found
-}
-
-/// The names of the formats, in the order in which they are tried.
-pub(super) fn names() -> impl Iterator<Item = &'static str> {
-    FILES.iter().map(|(name, _)| *name)
 }
 
 /// Which lines belong to the record of the one before.
@@ -146,7 +162,7 @@ pub(crate) enum Follows {
 
 /// Which lines belong to a record whose first line is of the format `name`.
 pub(crate) fn follows(name: &str) -> Follows {
-    let format = FORMATS.iter().find(|format| format.name == name);
+    let format = registry().formats.iter().find(|format| format.name == name);
     if format.is_some_and(|format| format.multiline.all) { Follows::All } else { Follows::Timeless }
 }
 
@@ -157,7 +173,7 @@ pub(crate) struct Begins(usize, usize);
 impl Begins {
     /// The name of the format.
     pub(crate) fn format(self) -> &'static str {
-        &FORMATS[self.0].name
+        &registry().formats[self.0].name
     }
 
     /// Whether a line of `next` belongs to a record that begins with this.
@@ -168,22 +184,9 @@ impl Begins {
 
 /// The text that `line` begins with, if a record of some format does.
 pub(crate) fn begins(line: &[u8]) -> Option<Begins> {
-    let texts = &BEGINNINGS[usize::from(*line.first()?)];
+    let texts = &registry().beginnings[usize::from(*line.first()?)];
     texts.iter().find(|(text, _)| line.starts_with(text.as_bytes())).map(|(_, begins)| *begins)
 }
-
-/// By a line's first byte, the texts that records begin with.
-static BEGINNINGS: LazyLock<Vec<Vec<(&str, Begins)>>> = LazyLock::new(|| {
-    let mut found = vec![Vec::new(); 256];
-    for (format, Format { multiline, .. }) in FORMATS.iter().enumerate() {
-        for (place, text) in multiline.begins.iter().enumerate() {
-            if let Some(first) = text.bytes().next() {
-                found[usize::from(first)].push((text.as_str(), Begins(format, place)));
-            }
-        }
-    }
-    found
-});
 
 /// Which patterns are tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -203,9 +206,10 @@ pub(super) fn parse(
     draft: &mut Draft,
     found: &mut Found<'static>,
 ) -> Option<&'static str> {
+    let registry = registry();
     let starts = match tried {
-        Tried::Texts => &TEXT_STARTS,
-        Tried::Others => &STARTS,
+        Tried::Texts => &registry.text_starts,
+        Tried::Others => &registry.starts,
     };
     let starts = &starts[usize::from(first)];
     if starts.is_empty() {
@@ -220,7 +224,7 @@ pub(super) fn parse(
         if tried < *alike {
             continue;
         }
-        let format = &FORMATS[*index];
+        let format = &registry.formats[*index];
         if let Some(text) = &format.has {
             let known = has.filter(|(known, _)| known == index);
             let (_, is_there) = *has.insert(known.unwrap_or_else(|| (*index, text.find(line).is_some())));
@@ -231,15 +235,36 @@ pub(super) fn parse(
         }
         let pattern = &format.patterns[*pattern];
         if pattern.find(line, clock, &|word| format.level(word), found) {
-            take(line, found, &format.pairs, pattern.has_body(), draft);
-            if let (None, Some(service)) = (draft.service, &format.service) {
-                draft.service = Some(draft.own_text(service.as_bytes()));
-            }
+            format.take(line, found, pattern.has_body(), draft);
             return Some(&format.name);
         }
         tried = found.furthest;
     }
     None
+}
+
+/// As [`parse`], with formats of one's own only, which come before all others.
+pub(super) fn parse_own(
+    line: &[u8],
+    first: u8,
+    clock: &mut Clock,
+    draft: &mut Draft,
+    found: &mut Found<'static>,
+) -> Option<&'static str> {
+    registry().own().iter().find_map(|format| format.parse(line, first, clock, draft, found))
+}
+
+/// As [`parse`], with the format of this name only; `None` if it is none that is data.
+pub(super) fn parse_named(
+    name: &str,
+    line: &[u8],
+    first: u8,
+    clock: &mut Clock,
+    draft: &mut Draft,
+    found: &mut Found<'static>,
+) -> Option<Option<&'static str>> {
+    let format = registry().formats.iter().find(|format| format.name == name)?;
+    Some(format.parse(line, first, clock, draft, found))
 }
 
 /// Takes over the fields that were found; `cutting` leaves the line without them, else they stand beside the whole line.
@@ -296,38 +321,14 @@ fn take(line: &[u8], found: &Found<'_>, pairs: &Pairs, cutting: bool, draft: &mu
     }
 }
 
-/// A program's name, and the formats that know its messages.
-type Program = (&'static str, Vec<usize>);
-
-/// Programs by the first byte of their names.
-static PROGRAMS: LazyLock<Vec<Vec<Program>>> = LazyLock::new(|| {
-    let mut found: Vec<Vec<Program>> = vec![Vec::new(); 256];
-    for (index, format) in FORMATS.iter().enumerate() {
-        for program in &format.programs {
-            let same_start = &mut found[usize::from(program.bytes().next().unwrap_or(0))];
-            match same_start.iter_mut().find(|(known, _)| known == program) {
-                Some((_, formats)) => formats.push(index),
-                None => same_start.push((program, vec![index])),
-            }
-        }
-    }
-    found
-});
-
-/// The formats that know a program's messages.
-fn formats_of(program: &[u8]) -> Option<&'static [usize]> {
-    let same_start = &PROGRAMS[usize::from(*program.first()?)];
-    let known = same_start.iter().find(|(known, _)| known.as_bytes() == program);
-    known.map(|(_, formats)| formats.as_slice())
-}
-
 /// Adds the fields that messages of the line's program have; whether the message is one that is known. Of `postfix/smtpd`,
 /// what is before the last slash counts where nothing knows the whole.
 pub(crate) fn message(line: &[u8], clock: &mut Clock, found: &mut Found<'static>, draft: &mut Draft) -> bool {
     let Some(service) = draft.service else { return false };
     let program = draft.text(line, service);
-    let parent = || formats_of(&program[..memchr::memrchr(b'/', program)?]);
-    let Some(formats) = formats_of(program).or_else(parent) else { return false };
+    let registry = registry();
+    let parent = || registry.formats_of(&program[..memchr::memrchr(b'/', program)?]);
+    let Some(formats) = registry.formats_of(program).or_else(parent) else { return false };
     let scratch = std::mem::take(&mut draft.scratch);
     let body = draft.body;
     let text = match body.home {
@@ -335,7 +336,7 @@ pub(crate) fn message(line: &[u8], clock: &mut Clock, found: &mut Found<'static>
         Home::Scratch => &scratch[body.start..body.end],
     };
     found.clear();
-    let known = formats.iter().map(|format| &FORMATS[*format]).find(|format| {
+    let known = formats.iter().map(|format| &registry.formats[*format]).find(|format| {
         let fits = |pattern: &'static Pattern| {
             text.first().is_some_and(|first| pattern.may_start_with(*first))
                 && pattern.find(text, clock, &|word| format.level(word), found)

@@ -13,6 +13,7 @@ pub(super) struct Definition {
     /// As it is shown; also the file's name.
     pub(super) name: String,
     /// What writes it, for people.
+    #[serde(default)]
     #[expect(dead_code, reason = "for who reads the file; the program does not show it yet")]
     pub(super) about: String,
     /// See [`crate::pattern`].
@@ -42,7 +43,17 @@ pub(super) struct Definition {
     /// See [`Pairs`].
     #[serde(default)]
     pub(super) pairs: Pairs,
+    /// Regular expressions whose named groups are fields, in formats of one's own; see [`crate::pattern::Expression`].
+    #[serde(default)]
+    pub(super) regex: Vec<String>,
+    /// The same in grok.
+    #[serde(default)]
+    pub(super) grok: Vec<String>,
+    /// The shape of the time that these find, where it is none that is known everywhere.
+    #[serde(default)]
+    pub(super) time: Option<String>,
     /// Lines, and what they must become.
+    #[serde(default)]
     pub(super) samples: Vec<Sample>,
 }
 
@@ -61,8 +72,7 @@ pub(super) struct Lines {
 }
 
 /// A line, and what it must become, read at 2026-11-20T00:00:00Z with the zone UTC.
-#[cfg_attr(not(test), expect(dead_code, reason = "the tests read them"))]
-#[derive(Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sample {
     pub(super) line: String,
