@@ -81,6 +81,7 @@ known_names! {
     Stream "stream",
     Thread "thread",
     Tid "tid",
+    TimeDoubt "time_doubt",
     User "user",
     UserAgent "user_agent",
     // journald's, see `journal`.

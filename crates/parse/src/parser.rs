@@ -1,10 +1,12 @@
 //! The parser: from a batch of raw lines to a batch of records over the same bytes.
 
 use taffrail_record::layout::NO_NEWLINE;
-use taffrail_record::{Attribute, LogBatch, LogRecord, RawBatch, RawLine, Severity, Span, Timestamp};
+use taffrail_record::{
+    Attribute, AttributeKind, LogBatch, LogRecord, RawBatch, RawLine, Severity, Span, Timestamp,
+};
 
 use crate::clock::Clock;
-use crate::draft::{Draft, DraftAttribute, Home, Name, Place};
+use crate::draft::{Draft, DraftAttribute, Home, Known, Name, Place};
 use crate::encoding;
 use crate::formats;
 use crate::key_cache::KeyCache;
@@ -12,6 +14,11 @@ use crate::layout_cache::{Ending, LayoutCache};
 use crate::member::Members;
 use crate::pattern::Found;
 use crate::severity_guess::guess;
+
+/// A time that is further ahead of that of reading has the attribute `time_doubt`, `future`: clocks and zones differ by less.
+const FUTURE_NS: i64 = 26 * 3_600 * 1_000_000_000;
+/// A time that is further back has it, too, `past`: machines without a clock begin in 1970 or 2000.
+const PAST_NS: i64 = 25 * 366 * 86_400 * 1_000_000_000;
 
 /// What is known of a source's lines beside their text.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -153,6 +160,7 @@ impl Parser {
         if line.decoded {
             self.draft.keep_whole();
         }
+        self.doubt_time(line.observed);
         let severity = self.draft.severity.unwrap_or_else(|| self.guess(line, batch));
         let scratch = self.push_scratch(batch);
         self.push_attributes(line, scratch, batch);
@@ -183,6 +191,19 @@ impl Parser {
             source: line.source,
             severity,
         });
+    }
+
+    /// Marks a time that can hardly be right: it is stored as it is.
+    fn doubt_time(&mut self, observed: Timestamp) {
+        let Some(timestamp) = self.draft.timestamp else { return };
+        let doubt = match timestamp.0.saturating_sub(observed.0) {
+            ahead if ahead > FUTURE_NS => "future",
+            ahead if ahead < -PAST_NS => "past",
+            _ => return,
+        };
+        let value = self.draft.own_text(doubt.as_bytes());
+        let name = Name::Known(Known::TimeDoubt);
+        self.draft.attributes.push(DraftAttribute { name, kind: AttributeKind::Text, value });
     }
 
     fn guess(&self, line: &Line, batch: &LogBatch) -> Severity {

@@ -196,3 +196,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn times_that_can_hardly_be_right_are_marked_and_kept() {
+    for (time, doubt) in [
+        ("2026-11-21T01:00:00Z", None),
+        ("2026-11-22T00:00:00Z", Some("future")),
+        ("2016-11-20T00:00:00Z", None),
+        ("2001-12-01T00:00:00Z", None),
+        ("1970-01-01T00:00:10Z", Some("past")),
+        ("2262-01-01T00:00:00Z", Some("future")),
+    ] {
+        let line = format!("{time} h app[1]: x");
+        let batch = one(line.as_bytes(), true);
+        let named = |name: &str| {
+            let of =
+                |attribute: &&taffrail_record::Attribute| &*batch.keys()[usize::from(attribute.key)] == name;
+            batch.attributes(0).iter().find(of).map(|attribute| batch.text(attribute.value))
+        };
+        assert_eq!(named("time_doubt"), doubt, "{time}");
+        assert_ne!(batch.records()[0].timestamp, OBSERVED, "{time}");
+        assert_eq!(String::from_utf8(batch.render(0).unwrap().unwrap()).unwrap(), line);
+    }
+}

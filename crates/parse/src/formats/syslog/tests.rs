@@ -34,7 +34,7 @@ fn with_other_stamps_and_tags() {
         ),
         (
             "Dec 31 23:59:59 h sudo:   root : TTY",
-            "2026-12-31T23:59:59.000000000Z INFO sudo@h |   root : TTY",
+            "2026-12-31T23:59:59.000000000Z INFO sudo@h |   root : TTY | time_doubt=future",
             "{ts:bsd~+0000} {node} {service}: {body}",
         ),
         (
