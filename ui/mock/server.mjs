@@ -126,7 +126,7 @@ function sources() {
   const file = (source, index) => ({
     source, kind: 'file', state: 'following', path: source, identity: { dev: 65_024, inode: 1_000 + index, birth: null },
     offset: offsets.get(source) ?? 0, position: offsets.get(source) ?? 0, size: offsets.get(source) ?? 0,
-    lag_bytes: index === 1 ? 70_000 : 0, lag_seconds: index === 1 ? 4 : 0, held_bytes: 0, records: records.length, rotations: index,
+    lag_bytes: index === 1 ? 70_000 : 0, lag_seconds: index === 1 ? 4 : 0, held_bytes: 0, records: records.length, formats: [], rotations: index,
     last_read: new Date().toISOString(), error: null, gaps: index === 2 ? { ...NO_GAPS, count: 2, bytes: 4_321, newest_reason: 'truncated before read' } : NO_GAPS,
     stalled: false, stalled_since: null,
   })

@@ -10,6 +10,7 @@ mod exit;
 mod followers;
 mod pipeline;
 mod pushes;
+mod seen_formats;
 mod standing;
 mod store_access;
 mod terminal;

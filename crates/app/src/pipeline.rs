@@ -11,6 +11,7 @@ use taffrail_source::{Sink, Stopped};
 use taffrail_store::{Append, Receipt, Store, wal};
 
 use crate::config::{SourceConfig, ZoneChoice};
+use crate::seen_formats::SeenFormats;
 
 /// How lines are parsed that do not say it themselves.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,6 +74,8 @@ pub(crate) fn offset_minutes(zone: ZoneChoice) -> i16 {
 pub(crate) struct Parsers {
     node: String,
     parsers: HashMap<(Arc<str>, String), Parser>,
+    /// Where the formats of lines are noted.
+    seen: SeenFormats,
 }
 
 /// Parsers that are kept; beyond, all are made anew.
@@ -81,7 +84,12 @@ const PARSERS_MAX: usize = 4_096;
 impl Parsers {
     /// For a machine's name.
     pub(crate) fn new(node: &str) -> Self {
-        Self { node: node.to_owned(), parsers: HashMap::new() }
+        Self { node: node.to_owned(), parsers: HashMap::new(), seen: SeenFormats::default() }
+    }
+
+    /// The same, which note the formats of lines.
+    fn noting(self, seen: &SeenFormats) -> Self {
+        Self { seen: seen.clone(), ..self }
     }
 
     /// The records of a batch.
@@ -90,8 +98,11 @@ impl Parsers {
             self.parsers.clear();
         }
         let key = (Arc::clone(&raw.source), origin.note());
-        let parser = self.parsers.entry(key).or_insert_with(|| origin.parser(&raw.source, &self.node));
-        parser.parse(raw)
+        let source = Arc::clone(&raw.source);
+        let parser = self.parsers.entry(key).or_insert_with(|| origin.parser(&source, &self.node));
+        let batch = parser.parse(raw);
+        self.seen.note(&source, parser.take_counts());
+        batch
     }
 
     /// The records of a batch that comes back from the WAL.
@@ -112,6 +123,8 @@ pub(crate) struct Pipeline {
     pub live: LiveHub,
     /// What is overwritten before anything is stored.
     pub redactor: Arc<Redactor>,
+    /// In which formats the lines of each source were.
+    pub seen: SeenFormats,
     /// Ends the waiting for a disk that is full or fails.
     pub stopping: Arc<Stopping>,
 }
@@ -215,7 +228,8 @@ pub(crate) struct PipelineSink {
 impl PipelineSink {
     /// For a follower of a configured source.
     pub(crate) fn new(pipeline: Pipeline, origin: Origin, node: &str) -> Self {
-        Self { pipeline, origin, parsers: Parsers::new(node) }
+        let parsers = Parsers::new(node).noting(&pipeline.seen);
+        Self { pipeline, origin, parsers }
     }
 }
 

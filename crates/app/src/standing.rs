@@ -11,6 +11,7 @@ use taffrail_source::{Behind, Glance, Identity, Now, SourceState, SourceStatus, 
 
 use crate::config::unit::human_bytes;
 use crate::followers::{Followers, Place};
+use crate::seen_formats::SeenFormats;
 
 /// Parts of a source's patience in which the watchdog shows itself: it wakes up so often.
 const TICKS: u32 = 30;
@@ -29,6 +30,7 @@ pub(crate) struct Standing {
 
 struct Shared {
     followers: Arc<Followers>,
+    seen: SeenFormats,
     stall_after: Duration,
     clock: fn() -> Timestamp,
     started: Instant,
@@ -53,11 +55,13 @@ impl Standing {
     /// Starts the watchdog over what the followers read.
     pub(crate) fn spawn(
         followers: Arc<Followers>,
+        seen: SeenFormats,
         stall_after: Duration,
         clock: fn() -> Timestamp,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             followers,
+            seen,
             stall_after,
             clock,
             started: Instant::now(),
@@ -129,7 +133,8 @@ impl Sources for Standing {
             .into_iter()
             .map(|status| {
                 let behind = watchdog.behind(&status);
-                source(status, behind, now.observed)
+                let formats = self.shared.seen.of(&status.source);
+                api::Source { formats, ..source(status, behind, now.observed) }
             })
             .collect();
         drop(watchdog);
@@ -216,6 +221,7 @@ fn source(status: SourceStatus, behind: Option<Behind>, now: Timestamp) -> api::
         lag_seconds: (waited / 1_000_000) as f64 / 1e3,
         held_bytes: status.held_bytes,
         records: status.lines,
+        formats: Vec::new(),
         rotations: status.rotations,
         last_read: status.last_read.map(api::rfc3339),
         stalled: stalled.is_some(),

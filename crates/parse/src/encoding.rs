@@ -4,6 +4,8 @@
 //! Lines are told apart one by one, for what a line becomes depends on nothing else: a line of UTF-16 is known by the
 //! zero bytes that Latin letters have in it, so a line without any stays unreadable. The raw bytes are kept beside.
 
+use std::borrow::Cow;
+
 use encoding_rs::{Encoding, UTF_16BE, UTF_16LE, WINDOWS_1252};
 use memchr::{memchr, memchr2};
 
@@ -30,6 +32,15 @@ pub(crate) fn readable(line: &[u8]) -> Option<String> {
         Err(_) => WINDOWS_1252.decode_without_bom_handling(line).0.into_owned(),
     };
     Some(if decoded.as_bytes().contains(&ESCAPE) { without_escapes(&decoded) } else { decoded })
+}
+
+/// A line, readable where its first bytes tell that it is not.
+pub(crate) fn plain(line: &[u8]) -> Cow<'_, [u8]> {
+    let is_odd = matches!(line, [0 | ESCAPE | 0xfe | 0xff, ..] | [_, 0, ..]);
+    match if is_odd { readable(line) } else { None } {
+        Some(text) => Cow::Owned(text.into_bytes()),
+        None => Cow::Borrowed(line),
+    }
 }
 
 /// Whether a line that is no UTF-8 was meant to be: it has characters of several bytes, or bytes that no text has.

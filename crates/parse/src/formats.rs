@@ -18,7 +18,7 @@ use taffrail_record::Severity;
 pub(crate) use self::access::severity_of_class;
 use self::defined::Begins;
 use self::defined::Tried;
-pub(crate) use self::defined::{Follows, begins, follows, message};
+pub(crate) use self::defined::{Follows, begins, follows, has_own, is_own, message};
 pub use self::defined::{OwnFormat, use_formats, wrong_samples};
 use crate::clock::Clock;
 use crate::draft::{Draft, PLAIN};
@@ -92,7 +92,7 @@ pub(crate) fn parse(
 }
 
 /// As [`parse`], without a look into the message.
-fn recognise(
+pub(crate) fn recognise(
     line: &[u8],
     only: Option<&'static str>,
     clock: &mut Clock,

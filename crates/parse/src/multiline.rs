@@ -13,6 +13,7 @@ use taffrail_record::{Multiline, Timestamp};
 
 use crate::clock::Clock;
 use crate::draft::Draft;
+use crate::encoding;
 use crate::formats::{self, Follows};
 use crate::member::Members;
 use crate::pattern::Found;
@@ -58,10 +59,11 @@ impl Multiline for Joiner {
             self.head = None;
             self.strays = 0;
         }
-        let goes_on = match Envelope::of(line) {
-            Some(own) => self.goes_on_inside(record, &own),
-            None if first::begins(line) => false,
-            None => self.belongs(record, line, false),
+        let (plain, plain_record) = (encoding::plain(line), || encoding::plain(record));
+        let goes_on = match Envelope::of(&plain) {
+            Some(own) => self.goes_on_inside(&plain_record(), &own),
+            None if first::begins(&plain) => false,
+            None => self.belongs(&plain_record(), &plain, false),
         };
         if goes_on {
             self.length = record.len() + 1 + line.len();
@@ -118,6 +120,9 @@ impl Joiner {
             }
             Some(_) => {}
             None => return trace::has_blank_lines(first, last) || self.head(first).has_time,
+        }
+        if formats::has_own() && self.recogniser().is_own(line) {
+            return false;
         }
         if let Some(begins) = formats::begins(line) {
             return formats::begins(last).is_some_and(|before| before.comes_before(begins));
@@ -197,12 +202,18 @@ impl Recogniser {
 
     fn read(&mut self, line: &[u8]) {
         self.draft.reset(line.len());
-        formats::parse(line, None, &mut self.clock, &mut self.members, &mut self.found, &mut self.draft);
+        formats::recognise(line, None, &mut self.clock, &mut self.members, &mut self.found, &mut self.draft);
     }
 
     fn head(&mut self, line: &[u8]) -> Head {
         self.read(line);
         Head { has_time: self.draft.timestamp.is_some(), follows: formats::follows(self.draft.format) }
+    }
+
+    /// Whether a format of one's own says what the line is.
+    fn is_own(&mut self, line: &[u8]) -> bool {
+        self.read(line);
+        formats::is_own(self.draft.format)
     }
 
     fn has_time(&mut self, line: &[u8]) -> bool {

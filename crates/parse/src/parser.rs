@@ -47,6 +47,8 @@ pub struct Parser {
     text: Span,
     /// The only format that lines can have.
     only: Option<&'static str>,
+    /// The formats of the lines since they were asked for, and how many were in each.
+    counts: Vec<(&'static str, u64)>,
 }
 
 /// Spans of the context's texts in the current batch, once a line needed them.
@@ -85,6 +87,7 @@ impl Parser {
             defaults: Defaults::default(),
             text: Span::default(),
             only: None,
+            counts: Vec::new(),
         }
     }
 
@@ -117,9 +120,23 @@ impl Parser {
                 None => formats::parse(text, only, clock, members, found, draft),
                 Some(first) => formats::parse_lines(text, first, only, clock, members, found, draft),
             }
+            self.count();
             self.commit(&line, &mut batch);
         }
         batch
+    }
+
+    /// The formats of the lines since the last call, and how many were in each.
+    pub fn take_counts(&mut self) -> Vec<(&'static str, u64)> {
+        std::mem::take(&mut self.counts)
+    }
+
+    fn count(&mut self) {
+        let format = self.draft.format;
+        match self.counts.iter_mut().find(|(known, _)| *known == format) {
+            Some((_, lines)) => *lines += 1,
+            None => self.counts.push((format, 1)),
+        }
     }
 
     /// What was found in the last line, and where that line stands as it was read.

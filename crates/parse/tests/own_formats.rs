@@ -1,7 +1,7 @@
 //! Formats of one's own, in a process of their own: they are settled for all of it.
 
-use taffrail_parse::{Context, OwnFormat, Parser, format_names, use_formats, wrong_samples};
-use taffrail_record::Timestamp;
+use taffrail_parse::{Context, Joiner, OwnFormat, Parser, format_names, use_formats, wrong_samples};
+use taffrail_record::{Multiline as _, Timestamp};
 
 const SHOP: &str = r#"
 name = "shop"
@@ -83,6 +83,10 @@ fn formats_of_ones_own_come_first_and_their_samples_are_checked() {
     assert_eq!(only("shop", "2026-11-01T00:00:00Z shop<7> warn: low stock"), "shop");
     assert_eq!(only("syslog", "2026-11-01T00:00:00Z web app: x"), "syslog");
     assert_eq!(only("json", "2026-11-01T00:00:00Z web app: x"), "plain");
+    let mut joiner = Joiner::default();
+    let before = b"2026-11-01T00:00:00Z shop<7> warn: low stock";
+    assert!(!joiner.goes_on(before, b"redis! up"), "a line of one's own format begins a record");
+    assert!(joiner.goes_on(before, b"in the back room"));
     let line = b"1234:M 01 Nov 2026 00:00:00.123 # Server initialized";
     let found = Parser::new(context.clone()).explain(line, Timestamp(0));
     assert_ne!(found.format, "redis", "the built-in one is replaced");

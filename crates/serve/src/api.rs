@@ -27,8 +27,8 @@ pub use push::PushAnswer;
 pub use record::Record;
 pub use search::SearchAnswer;
 pub use sources::{
-    FileIdentity, GapAnswer, GapReasonSum, GapsAnswer, SOURCES_LIMIT_MAX, Source, SourceGaps, SourcesAnswer,
-    is_named,
+    FileIdentity, GapAnswer, GapReasonSum, GapsAnswer, SOURCES_LIMIT_MAX, SeenFormat, Source, SourceGaps,
+    SourcesAnswer, is_named,
 };
 pub use sql::cell::sql_value;
 pub use sql::{SqlAnswer, SqlColumn};

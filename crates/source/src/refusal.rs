@@ -100,7 +100,7 @@ pub(crate) const BINARY: &str = "looks binary: only text is followed";
 /// Whether a file's first bytes are those of wtmp, a journal, an image, ... A stray NUL makes no binary file.
 pub(crate) fn looks_binary(head: &[u8]) -> bool {
     let head = &head[..head.len().min(PREFIX_BYTES)];
-    if head.len() < 64 || !head.contains(&0) {
+    if head.len() < 64 || !head.contains(&0) || is_wide(head) {
         return false;
     }
     let controls = head.iter().filter(|b| b.is_ascii_control() && !b"\t\n\r\x0c\x1b".contains(b)).count();
@@ -108,6 +108,15 @@ pub(crate) fn looks_binary(head: &[u8]) -> bool {
     // A character cut in two at the end is no sign of anything.
     let broken = std::str::from_utf8(head).is_err_and(|error| error.error_len().is_some());
     controls * 10 > head.len() * 3 || (broken && high * 10 > head.len() * 3)
+}
+
+/// Whether these are the first bytes of text in UTF-16 with Latin letters: every other byte of them is zero.
+fn is_wide(head: &[u8]) -> bool {
+    let is_letter = |byte: u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
+    let letters = |high: usize| {
+        head.chunks_exact(2).filter(|unit| unit[high] == 0 && is_letter(unit[1 - high])).count()
+    };
+    [0, 1].into_iter().any(|high| letters(high) * 3 >= head.len())
 }
 
 /// Whether the file's beginning looks binary; zeros before it are a hole that nobody wrote.
@@ -136,6 +145,8 @@ mod tests {
             (&b"a line\0with a NUL\n".repeat(20), false),
             (&"日本語のログ\0です\n".repeat(40).into_bytes(), false),
             (b"a\0b\n", false),
+            (&b"\xff\xfe2\x000\x002\x006\x00 \x00\xfc\x00".repeat(20), false),
+            (&b"\x002\x000\x002\x006\x00\r\x00\n".repeat(20), false),
             (b"", false),
         ] {
             assert_eq!(looks_binary(head), binary, "{}", head.escape_ascii());

@@ -73,6 +73,8 @@ export interface Source {
   lag_seconds: number
   held_bytes: number
   records: number
+  /** The most frequent first. */
+  formats: { format: string; records: number }[]
   rotations: number
   last_read: string | null
   error: string | null

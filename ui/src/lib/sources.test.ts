@@ -8,7 +8,7 @@ import { bytes } from './text'
 const GAPS = { count: 0, bytes: 0, newest_reason: null, newest: null }
 const SOURCE: Source = {
   source: '/a', kind: 'file', state: 'following', path: '/a', identity: null, offset: 0, position: 0, size: 0,
-  lag_bytes: 0, lag_seconds: 0, held_bytes: 0, records: 0, rotations: 0, last_read: null, error: null,
+  lag_bytes: 0, lag_seconds: 0, held_bytes: 0, records: 0, formats: [], rotations: 0, last_read: null, error: null,
   gaps: GAPS, stalled: false, stalled_since: null,
 }
 const PROBLEM: Problem = { source: '/a', what: 'is not read', since: null }

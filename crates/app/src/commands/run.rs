@@ -19,6 +19,7 @@ use crate::exit::Outcome;
 use crate::followers::{self, Followers};
 use crate::pipeline::Pipeline;
 use crate::pushes::Pushes;
+use crate::seen_formats::SeenFormats;
 use crate::standing::Standing;
 use crate::store_access;
 use crate::terminal::escape;
@@ -43,7 +44,9 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let live = LiveHub::new(LIVE_CAPACITY);
     let stopping = Arc::default();
     let redactor = Arc::new(config.redact.redactor().map_err(anyhow::Error::msg)?);
-    let pipeline = Pipeline { store: Arc::clone(&store), live: live.clone(), redactor, stopping };
+    let seen = SeenFormats::default();
+    let pipeline =
+        Pipeline { store: Arc::clone(&store), live: live.clone(), redactor, seen: seen.clone(), stopping };
     let followers = Arc::new(Followers::spawn(&config, &pipeline, now)?);
     announce(&config, &store, &server, &recovered)?;
     // Before anyone learns where it answers: who stops it at once is to see it end in order.
@@ -52,7 +55,7 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     // Held here too: its runtime must not end inside of the server's.
     let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
     let engine = Arc::new(StoreEngine::new(Arc::clone(&store), sql_memory)?);
-    let standing = Standing::spawn(Arc::clone(&followers), config.stall_after, now)?;
+    let standing = Standing::spawn(Arc::clone(&followers), seen, config.stall_after, now)?;
     let services = services(&config, &pipeline, Arc::clone(&engine), live, standing, &server)?;
     runtime.block_on(server.run(services, stop));
     tracing::info!("stopping: what was read is being stored");

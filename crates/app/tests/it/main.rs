@@ -8,6 +8,7 @@ mod disk;
 mod duckdb;
 mod explain;
 mod files;
+mod formats;
 mod import;
 mod journal;
 mod leveredge;

@@ -188,6 +188,16 @@ pub(crate) fn begins(line: &[u8]) -> Option<Begins> {
     texts.iter().find(|(text, _)| line.starts_with(text.as_bytes())).map(|(_, begins)| *begins)
 }
 
+/// Whether there are formats of one's own.
+pub(crate) fn has_own() -> bool {
+    !registry().own().is_empty()
+}
+
+/// Whether the format of this name is one of one's own.
+pub(crate) fn is_own(name: &str) -> bool {
+    registry().own().iter().any(|format| format.name == name)
+}
+
 /// Which patterns are tried.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Tried {

@@ -47,6 +47,12 @@ Caused by: java.io.IOException: closed
 }
 
 #[test]
+fn coloured_lines_begin_records() {
+    let line = |text: &str| format!("\x1b[32m2026-11-01 00:00:00\x1b[0m {text}");
+    check(&format!("{}\n{}\n\tat a\n{}", line("a"), line("b"), line("c")), &[1, 2, 1]);
+}
+
+#[test]
 fn an_indented_line_with_level_and_time_begins_a_record() {
     check(" WARN: [Nov  1 00:00:00.643] a\n WARN: [Nov  1 00:00:01.643] b\n  detail\n WARN: c", &[1, 3]);
 }

@@ -57,6 +57,9 @@ pub struct Source {
     pub held_bytes: u64,
     /// Lines read since it was first seen; each is a record.
     pub records: u64,
+    /// The formats that its lines were in since the program started, the most frequent first.
+    #[serde(default)]
+    pub formats: Vec<SeenFormat>,
     /// Times its file was replaced or truncated since the program started.
     pub rotations: u64,
     /// When something was last read, RFC 3339.
@@ -69,6 +72,15 @@ pub struct Source {
     pub stalled: bool,
     /// Since when, RFC 3339.
     pub stalled_since: Option<String>,
+}
+
+/// A format that lines of a source were in.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SeenFormat {
+    /// Its name, as `taffrail explain` says it.
+    pub format: String,
+    /// Records in it.
+    pub records: u64,
 }
 
 /// Which file it is.
