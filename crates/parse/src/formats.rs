@@ -174,8 +174,17 @@ pub(crate) fn parse_payload(
 /// Whether a message begins with a time of its own, with date and year: then it is a line of its program.
 fn is_dated(text: &[u8], clock: &mut Clock) -> bool {
     let text = text.strip_prefix(b"[").unwrap_or(text);
-    text.first().is_some_and(u8::is_ascii_digit)
-        && clock.any(text).is_some_and(|stamp| stamp.year_known && stamp.len >= DATED_MIN)
+    let digits = text.iter().take(9).take_while(|byte| byte.is_ascii_digit()).count();
+    // An address or a number is no date: the look that spares most messages the rest.
+    let may_be = match (digits, text.get(digits..).unwrap_or_default()) {
+        (4, [b'-' | b'/' | b':' | b'.', ..])
+        | (1..=2, [b'-' | b'/', ..])
+        | (6 | 8, [b' ' | b'-' | b'T' | b'.', ..]) => true,
+        (1..=2, [b' ', month, ..]) => month.is_ascii_uppercase(),
+        (2, [b'.', b'0'..=b'9', b'0'..=b'9', b'.', year @ ..]) => year.iter().take(4).all(u8::is_ascii_digit),
+        _ => false,
+    };
+    may_be && clock.any(text).is_some_and(|stamp| stamp.year_known && stamp.len >= DATED_MIN)
 }
 
 /// Formats that no line has by chance.

@@ -38,7 +38,7 @@ use crate::severity_guess::level_word;
 /// Fields of one line at most.
 const CAPTURES_MAX: usize = 128;
 /// Bytes of a text that says what a line is.
-const TEXT_MIN: usize = 4;
+pub(crate) const TEXT_MIN: usize = 4;
 /// Bytes of a hardware address.
 const MAC_LEN: usize = 17;
 /// Places in a line at which a timestamp is remembered.
@@ -255,6 +255,17 @@ impl Pattern {
         }
     }
 
+    /// The texts that lines of this pattern begin with, if all begin with one.
+    pub(crate) fn texts(&self) -> Vec<&[u8]> {
+        match self.steps.first() {
+            Some(Step::Literal(literal)) => vec![literal],
+            Some(Step::Hole(hole)) if hole.form == Form::Choice => {
+                hole.choices.iter().map(Vec::as_slice).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether the pattern says which part of a line is its message.
     pub(crate) fn has_body(&self) -> bool {
         self.steps.iter().any(|step| matches!(step, Step::Hole(hole) if hole.target == Target::Body))
@@ -268,6 +279,12 @@ impl Pattern {
         levels: &dyn Fn(&[u8]) -> Option<Severity>,
         found: &mut Found<'p>,
     ) -> bool {
+        if let Some(Step::Literal(literal)) = self.steps.first()
+            && !line.starts_with(literal)
+        {
+            found.furthest = 0;
+            return false;
+        }
         if self.timed {
             // Without a timestamp at the start, none of those that begin with one match; of what follows it, each says its
             // own.

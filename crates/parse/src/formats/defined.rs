@@ -222,14 +222,14 @@ pub(super) fn parse(
         Tried::Others => &registry.starts,
     };
     let starts = &starts[usize::from(first)];
-    if starts.is_empty() {
+    if !starts.iter().any(|candidate| candidate.may_be(line)) {
         return None;
     }
     found.clear();
     // Of the format that was looked at last.
     let mut has: Option<(usize, bool)> = None;
     let mut tried = usize::MAX;
-    for Candidate { format: index, pattern, alike } in starts {
+    for Candidate { format: index, pattern, alike, .. } in starts {
         // What the one before failed at stands here, too.
         if tried < *alike {
             continue;

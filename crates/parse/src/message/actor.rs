@@ -115,11 +115,14 @@ fn copy_member(line: &[u8], draft: &mut Draft, keys: &[&[u8]], known: Known) -> 
 
 /// The surest address and user of a message, of what is wanted.
 fn find(message: &[u8], wants_address: bool, wants_user: bool) -> (Best, Best) {
-    if let Some(range) = address::in_front(message) {
-        return (if wants_address { Some((0, range)) } else { None }, None);
+    if address::is_in_front(message) {
+        // What servers write about requests: who reads them as such knows what is what.
+        return (None, None);
     }
-    let named = if wants_user { user::find(message) } else { None };
-    let address = if wants_address { address::find(message) } else { None };
+    let (address, has_address) = if wants_address { address::find(message) } else { (None, true) };
+    // Where nobody comes from anywhere, only the word itself tells that somebody is named.
+    let may_name = wants_user && (has_address || user::has_word(message));
+    let named = if may_name { user::find(message) } else { None };
     let beside = || {
         // `user root 192.0.2.1 port 22`
         let (_, (_, end)) = named?;
@@ -159,11 +162,11 @@ mod tests {
             ("proto UDP, 192.0.2.1:4000->192.0.2.2:53, len 65", "192.0.2.1 -"),
             ("remote host [ipv4:192.0.2.1:44890] mapped", "192.0.2.1 -"),
             ("POST 192.0.2.1 /control/login: no", "192.0.2.1 -"),
-            ("192.0.2.1 - - \"GET / HTTP/1.1\" 200", "192.0.2.1 -"),
+            ("192.0.2.1 - - \"GET / HTTP/1.1\" 200", "- -"),
             ("login of 192.0.2.1 at 192.0.2.2", "- -"),
             ("AH01618: user ann not found: /", "- ann"),
             ("535 Incorrect (set_id=user)", "- user"),
-            ("Login failed: ann (Remote)", "- ann"),
+            ("Login failed: ann (Remote IP: 192.0.2.1)", "192.0.2.1 ann"),
             (r#"Failed sign-in {"ip":"192.0.2.1","email":"ann@example.org"}"#, "192.0.2.1 ann@example.org"),
             ("user authentication from the old store", "- -"),
         ] {

@@ -3,7 +3,7 @@
 use std::sync::OnceLock;
 
 use super::{Begins, Format};
-use crate::pattern::Pattern;
+use crate::pattern::{Pattern, TEXT_MIN};
 
 /// The built-in files, in the order in which they are tried.
 pub(super) const FILES: &[(&str, &str)] = &include!("files.in");
@@ -53,6 +53,15 @@ pub(super) struct Candidate {
     pub(super) pattern: usize,
     /// How many steps it and the candidate before begin with alike.
     pub(super) alike: usize,
+    /// The first bytes of the texts that it begins with; none if it begins with anything else.
+    begins: Vec<[u8; TEXT_MIN]>,
+}
+
+impl Candidate {
+    /// A first look at a line, which spares most the rest.
+    pub(super) fn may_be(&self, line: &[u8]) -> bool {
+        self.begins.is_empty() || self.begins.iter().any(|text| line.first_chunk() == Some(text))
+    }
 }
 
 impl Registry {
@@ -99,7 +108,9 @@ fn candidates(formats: &[Format], own: usize, byte: u8, text: bool) -> Vec<Candi
             let alike = found.last().map_or(0, |before| {
                 formats[before.format].patterns[before.pattern].alike(pattern, before.format == format)
             });
-            found.push(Candidate { format, pattern: index, alike });
+            let texts = if text { pattern.texts() } else { Vec::new() };
+            let begins = texts.iter().filter_map(|text| text.first_chunk().copied()).collect();
+            found.push(Candidate { format, pattern: index, alike, begins });
         }
     }
     found

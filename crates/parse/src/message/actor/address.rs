@@ -57,17 +57,15 @@ static ACCESS: LazyLock<Searcher> = LazyLock::new(|| {
     Searcher::new(words).unwrap()
 });
 
-/// The address that a message begins with: what servers write about requests.
-pub(super) fn in_front(message: &[u8]) -> Option<(usize, usize)> {
-    if !message.first()?.is_ascii_digit() {
-        return None;
-    }
-    let len = message.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
-    (matches!(message.get(len), Some(b' ' | b',')) && is_ip(&message[..len])).then_some((0, len))
+/// Whether a message begins with an address.
+pub(super) fn is_in_front(message: &[u8]) -> bool {
+    let len = message.iter().take(16).take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+    len > 6 && message.get(len) == Some(&b' ') && is_ip(&message[..len])
 }
 
 /// The address with the surest phrase before it. A point between digits, or a colon, says where one may be.
-pub(super) fn find(message: &[u8]) -> Best {
+/// Besides, whether there is any address.
+pub(super) fn find(message: &[u8]) -> (Best, bool) {
     let mut best: Best = None;
     let mut only = Only::None;
     let mut passed = 0;
@@ -96,10 +94,11 @@ pub(super) fn find(message: &[u8]) -> Best {
             best = Some((rank, range));
         }
     }
-    match only {
+    let found = match only {
         Only::One(range) if best.is_none() && ACCESS.find(message).is_some() => Some((BESIDE, range)),
         _ => best,
-    }
+    };
+    (found, !matches!(only, Only::None))
 }
 
 /// The addresses of a message, as far as it matters.

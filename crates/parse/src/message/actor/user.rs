@@ -3,6 +3,7 @@
 use std::sync::LazyLock;
 
 use aho_corasick::packed::Searcher;
+use memchr::memmem::Finder;
 
 use super::Best;
 
@@ -61,6 +62,12 @@ const NO_NAMES: [&[u8]; 12] = [
     b"session",
     b"password",
 ];
+
+/// Whether a message has the word `user`.
+pub(super) fn has_word(message: &[u8]) -> bool {
+    static WORD: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("ser"));
+    WORD.find(message).is_some()
+}
 
 /// The user with the surest phrase before it.
 pub(super) fn find(message: &[u8]) -> Best {
