@@ -1,10 +1,11 @@
-//! The chores of this workspace: `cargo xtask tidy|gen-docs|bench|corpus|formats|soak|dist`.
+//! The chores of this workspace: `cargo xtask tidy|gen-docs|bench|corpus|formats|fuzz|soak|dist`.
 
 mod bench;
 mod corpus;
 mod dist;
 mod docs;
 mod formats;
+mod fuzz;
 mod soak;
 mod tidy;
 mod workspace;
@@ -32,6 +33,8 @@ enum Chore {
     Corpus(corpus::Arguments),
     /// Judge the formats by lines that others wrote and annotated
     Formats(formats::Arguments),
+    /// Look for lines that break the parser, with cargo-fuzz
+    Fuzz(fuzz::Arguments),
     /// Rotate, truncate, kill and fill at random, and look whether a line is lost or doubled
     Soak(soak::Arguments),
     /// Build the archive that is handed out
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Corpus(arguments) => corpus::run(&arguments).map(|()| true),
         Chore::Formats(arguments) => formats::run(&arguments),
+        Chore::Fuzz(arguments) => fuzz::run(&arguments),
         Chore::Soak(arguments) => soak::run(&arguments),
         Chore::Dist => dist::run().map(|()| true),
     };

@@ -103,6 +103,14 @@ pub(crate) struct Clock {
     date_seconds: i64,
 }
 
+/// The time that a text begins with, as the world writes them, and how many bytes of the text it takes. What is written
+/// without a year is nearest to `observed`; what is written without a zone is `offset_minutes` east of UTC.
+pub fn parse_timestamp(text: &[u8], observed: Timestamp, offset_minutes: i16) -> Option<(Timestamp, usize)> {
+    let mut clock = Clock::new(offset_minutes);
+    clock.observed = observed;
+    clock.any(text).map(|stamp| (stamp.timestamp, stamp.end()))
+}
+
 impl Clock {
     pub(crate) fn new(offset_minutes: i16) -> Self {
         Self { offset_minutes, observed: Timestamp(0), date: [0; 10], date_seconds: 0 }

@@ -9,6 +9,7 @@
 mod byte_list;
 mod class;
 mod clock;
+mod container;
 mod draft;
 mod encoding;
 mod explanation;
@@ -26,6 +27,7 @@ mod redaction;
 mod service;
 mod severity_guess;
 
+pub use clock::parse_timestamp;
 pub use explanation::Explanation;
 pub use formats::{OwnFormat, format_names, use_formats, wrong_samples};
 pub use multiline::{FirstLine, Joiner};

@@ -1,11 +1,14 @@
 //! The parser: from a batch of raw lines to a batch of records over the same bytes.
 
+use std::sync::Arc;
+
 use taffrail_record::layout::NO_NEWLINE;
 use taffrail_record::{
     Attribute, AttributeKind, LogBatch, LogRecord, RawBatch, RawLine, Severity, Span, Timestamp,
 };
 
 use crate::clock::Clock;
+use crate::container;
 use crate::draft::{Draft, DraftAttribute, Home, Known, Name, Place};
 use crate::encoding;
 use crate::formats;
@@ -47,6 +50,8 @@ pub struct Parser {
     text: Span,
     /// The only format that lines can have.
     only: Option<&'static str>,
+    /// What the source's path says of all its records, and where that stands in the current batch.
+    labels: Labels,
     /// The formats of the lines since they were asked for, and how many were in each.
     counts: Vec<(&'static str, u64)>,
 }
@@ -56,6 +61,26 @@ pub struct Parser {
 struct Defaults {
     node: Option<Span>,
     service: Option<Span>,
+}
+
+/// Attributes of all records of a source.
+#[derive(Debug, Default)]
+struct Labels {
+    source: Arc<str>,
+    list: Vec<(Known, String)>,
+    /// Where they stand in the current batch, once a line needed them.
+    spans: Vec<Span>,
+}
+
+impl Labels {
+    /// Begins a batch of a source.
+    fn begin(&mut self, source: &Arc<str>) {
+        self.spans.clear();
+        if self.source != *source {
+            self.list = container::labels(source);
+            self.source = Arc::clone(source);
+        }
+    }
 }
 
 /// The line that is being committed.
@@ -87,6 +112,7 @@ impl Parser {
             defaults: Defaults::default(),
             text: Span::default(),
             only: None,
+            labels: Labels::default(),
             counts: Vec::new(),
         }
     }
@@ -108,6 +134,7 @@ impl Parser {
         self.keys.clear();
         self.layouts.clear();
         self.defaults = Defaults::default();
+        self.labels.begin(&raw.source);
         for line in &raw.lines {
             let joined = line.joined;
             let line = self.read(line, all_text, raw.observed, source, &mut batch);
@@ -181,6 +208,7 @@ impl Parser {
         let severity = self.draft.severity.unwrap_or_else(|| self.guess(line, batch));
         let scratch = self.push_scratch(batch);
         self.push_attributes(line, scratch, batch);
+        self.push_labels(batch);
         let mut layout = self.layouts.index(&mut self.draft, line.ending, batch);
         if layout == 0 && !line.ending.newline {
             // Only a layout can say that the newline is missing.
@@ -244,6 +272,21 @@ impl Parser {
             self.draft.keep_whole();
             Span::default()
         })
+    }
+
+    /// Adds what the source's path says, where the line says nothing else.
+    fn push_labels(&mut self, batch: &mut LogBatch) {
+        let Labels { list, spans, .. } = &mut self.labels;
+        if spans.is_empty() {
+            spans.extend(list.iter().map(|(_, text)| batch.push_text(text.as_bytes()).unwrap_or_default()));
+        }
+        for ((known, _), value) in list.iter().zip(spans) {
+            if let Some(key) = self.keys.known(*known, batch)
+                && batch.pending_attributes().iter().all(|pending| pending.key != key)
+            {
+                batch.push_attribute(Attribute { key, kind: AttributeKind::Text, value: *value });
+            }
+        }
     }
 
     fn push_attributes(&mut self, line: &Line, scratch: Span, batch: &mut LogBatch) {

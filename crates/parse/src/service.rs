@@ -1,5 +1,8 @@
 //! The service that a file's path suggests.
 
+use crate::container;
+use crate::draft::Known;
+
 /// Bytes that a service name takes at most.
 const LEN_MAX: usize = 128;
 /// Stems that say what kind of log it is, not whose.
@@ -32,6 +35,10 @@ const EXTENSIONS: [&str; 14] = [
 /// The service name for a source: the file's name without rotation numbers, dates and extensions, or its
 /// folder's name where the file's says nothing. At most 128 bytes.
 pub fn service_from_path(path: &str) -> String {
+    if let Some((_, container)) = container::labels(path).iter().find(|(known, _)| *known == Known::Container)
+    {
+        return container.clone();
+    }
     let path = path.trim_end_matches('/');
     let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
     let stem = stem(file);
@@ -94,6 +101,10 @@ mod tests {
             ("/var/log/messages", "messages"),
             ("/var/log/error.log", "error"),
             ("/var/log/pods/ns_pod_uid/api/0.log", "api"),
+            (
+                "/var/log/containers/cart-7d_shop_app-0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.log",
+                "app",
+            ),
             ("/etc/sv/dns/log/main/current", "main"),
             ("/var/log/postgresql/postgresql-17-main.log", "postgresql-17-main"),
             ("syslog-udp", "syslog-udp"),

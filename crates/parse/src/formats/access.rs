@@ -8,6 +8,11 @@ use crate::clock::Clock;
 use crate::draft::{Draft, Known};
 use crate::quoted;
 
+/// Fields after the common ones that are looked at.
+const FIELDS_MAX: usize = 16;
+/// What is before the time that a request took.
+const DURATIONS: [&str; 6] = ["rt=", "request_time=", "duration=", "took=", "latency=", "time="];
+
 /// `client - user [stamp] "GET /path HTTP/1.1" 200 4030 "referer" "user agent" ...`.
 pub(super) fn parse(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> bool {
     fields(line, clock, draft).is_some()
@@ -48,7 +53,8 @@ fn fields(line: &[u8], clock: &mut Clock, draft: &mut Draft) -> Option<()> {
     {
         draft.number(Known::Bytes, line, bytes, bytes_end);
     }
-    take_quoted(line, bytes_end, draft);
+    let rest = take_quoted(line, bytes_end, draft);
+    take_duration(line, rest, draft);
     Some(())
 }
 
@@ -110,18 +116,42 @@ fn take_request(line: &[u8], start: usize, end: usize, draft: &mut Draft) {
     text(Known::Path, line, (path, path_end), draft);
 }
 
-/// ` "referer" "user agent"`.
-fn take_quoted(line: &[u8], after: usize, draft: &mut Draft) {
+/// ` "referer" "user agent"`; where they end.
+fn take_quoted(line: &[u8], after: usize, draft: &mut Draft) -> usize {
     let mut at = after;
     for known in [Known::Referer, Known::UserAgent] {
-        if line.get(at..at + 2) != Some(b" \"") {
-            return;
-        }
-        let Some(end) = quoted::end(line, at + 2) else {
-            return;
+        let end = match line.get(at..at + 2) {
+            Some(b" \"") => quoted::end(line, at + 2),
+            _ => None,
         };
+        let Some(end) = end else { return at };
         text(known, line, (at + 2, end), draft);
         at = end + 1;
+    }
+    at
+}
+
+/// How long the request took, where one of the fields after all that are common says so: `rt=0.227`, `42ms`, or a number
+/// alone, whose unit is the server's.
+fn take_duration(line: &[u8], after: usize, draft: &mut Draft) {
+    let is_number = |text: &[u8]| {
+        text.first().is_some_and(u8::is_ascii_digit)
+            && text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.')
+    };
+    let mut at = after;
+    for token in line[after..].split(|byte| *byte == b' ').take(FIELDS_MAX) {
+        let (start, end) = (at, at + token.len());
+        at = end + 1;
+        let named = DURATIONS.iter().find(|name| token.starts_with(name.as_bytes()));
+        if let Some(name) = named.filter(|name| is_number(&token[name.len()..])) {
+            return draft.number(Known::Duration, line, start + name.len(), end);
+        }
+        if token.strip_suffix(b"ms").is_some_and(is_number) {
+            return draft.number(Known::DurationMs, line, start, end - 2);
+        }
+        if is_number(token) && end == line.len() && start == after + 1 {
+            return draft.number(Known::Duration, line, start, end);
+        }
     }
 }
 
@@ -141,7 +171,7 @@ mod tests {
             (
                 r#"71.58.222.114 - - [01/Nov/2026:00:00:00 +0000] "GET /health?x=1 HTTP/1.1" 200 4030 "-" "kube-probe/1.29" rt=0.227"#,
                 "2026-11-01T00:00:00.000000000Z INFO",
-                "client_ip=71.58.222.114 method=GET path=/health?x=1 status=200i bytes=4030i user_agent=kube-probe/1.29",
+                "client_ip=71.58.222.114 method=GET path=/health?x=1 status=200i bytes=4030i user_agent=kube-probe/1.29 duration=0.227",
             ),
             (
                 r#"::1 id bob [01/Nov/2026:02:00:00 +0200] "POST /a b HTTP/1.1" 503 -"#,
@@ -156,10 +186,23 @@ mod tests {
             (
                 r#"192.0.2.1 - - [01/Nov/2026:00:00:00 +0000] "GET /a HTTP/1.1" - - "-" "curl/8" 7 "web@docker" "-" 0ms"#,
                 "2026-11-01T00:00:00.000000000Z INFO",
-                "client_ip=192.0.2.1 method=GET path=/a user_agent=curl/8",
+                "client_ip=192.0.2.1 method=GET path=/a user_agent=curl/8 duration_ms=0i",
             ),
         ] {
             check(line, &format!("{time} | {line} | {rest}"), "{body}");
+        }
+        for (rest, duration) in [
+            ("rt=0.227 uct=0.1", "duration=0.227"),
+            ("240 \"shop@docker\" \"http://10.0.0.2:80\" 42ms", "duration_ms=42i"),
+            ("5142", "duration=5142i"),
+            ("5142 x", ""),
+        ] {
+            let line = format!(
+                r#"192.0.2.7 - - [01/Nov/2026:00:00:00 +0000] "GET / HTTP/1.1" 200 12 "-" "curl" {rest}"#
+            );
+            let want = "client_ip=192.0.2.7 method=GET path=/ status=200i bytes=12i user_agent=curl";
+            let want = format!("2026-11-01T00:00:00.000000000Z INFO | {line} | {want} {duration}");
+            check(&line, want.trim_end(), "{body}");
         }
         let none = r#"192.0.2.7 - ann [01/Nov/2026:00:00:00 +0000] "GET / HTTP/1.1" - 12"#;
         let want = "client_ip=192.0.2.7 user=ann method=GET path=/ bytes=12i";

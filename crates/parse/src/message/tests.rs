@@ -17,7 +17,7 @@ fn a_line_inside_an_envelope_is_read() {
         ),
         (
             r#"2026-11-01T00:00:00Z web-1 nginx[3]: 192.0.2.1 - ann [01/Nov/2026:00:00:00 +0000] "GET /a?b=c HTTP/1.1" 503 19 "-" "curl" rt=0.2"#,
-            r#"2026-11-01T00:00:00.000000000Z ERROR nginx@web-1 | 192.0.2.1 - ann [01/Nov/2026:00:00:00 +0000] "GET /a?b=c HTTP/1.1" 503 19 "-" "curl" rt=0.2 | pid=3i client_ip=192.0.2.1 user=ann method=GET path=/a?b=c status=503i bytes=19i user_agent=curl"#,
+            r#"2026-11-01T00:00:00.000000000Z ERROR nginx@web-1 | 192.0.2.1 - ann [01/Nov/2026:00:00:00 +0000] "GET /a?b=c HTTP/1.1" 503 19 "-" "curl" rt=0.2 | pid=3i client_ip=192.0.2.1 user=ann method=GET path=/a?b=c status=503i bytes=19i user_agent=curl duration=0.2"#,
             "{ts:iso-T.0Z} {node} {service}[{.pid}]: {body}",
         ),
         (

@@ -219,3 +219,19 @@ fn times_that_can_hardly_be_right_are_marked_and_kept() {
         assert_eq!(String::from_utf8(batch.render(0).unwrap().unwrap()).unwrap(), line);
     }
 }
+
+#[test]
+fn the_path_of_a_container_names_it_on_all_its_records() {
+    let mut batch = raw(&[b"2026-11-01T00:00:00Z stdout F {\"pod\":\"own\",\"msg\":\"a\"}", b"plain"]);
+    batch.source = "/var/log/pods/shop_cart-7d_1-2-3/app/0.log".into();
+    let batch = parser().parse(batch);
+    let shown = |index: usize| -> Vec<String> {
+        let name = |attribute: &taffrail_record::Attribute| {
+            let key = &batch.keys()[usize::from(attribute.key)];
+            format!("{key}={}", batch.text(attribute.value))
+        };
+        batch.attributes(index).iter().map(name).collect()
+    };
+    assert_eq!(shown(0), ["stream=stdout", "logtag=F", "pod=own", "namespace=shop", "container=app"]);
+    assert_eq!(shown(1), ["namespace=shop", "pod=cart-7d", "container=app"]);
+}

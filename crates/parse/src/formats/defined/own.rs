@@ -2,6 +2,8 @@
 
 use super::registry::{registry, settle};
 use super::{Format, samples};
+use crate::clock::Clock;
+use crate::pattern::Found;
 
 /// Bytes of a format's name at most.
 const NAME_MAX: usize = 64;
@@ -35,6 +37,20 @@ impl OwnFormat {
             return Err("`messages` are those of `programs`: give both or none".to_owned());
         }
         Ok(Self(format))
+    }
+
+    /// Whether a line is in it, whatever else knows the line.
+    pub fn fits(&self, line: &[u8]) -> bool {
+        let mut clock = Clock::new(0);
+        let mut found = Found::default();
+        let levels = |word: &[u8]| self.0.level(word);
+        self.0.patterns.iter().chain(&self.0.messages).any(|pattern| {
+            found.clear();
+            pattern.find(line, &mut clock, &levels, &mut found)
+        }) || self.0.expressions.iter().any(|one| {
+            let mut found = Found::default();
+            one.find(line, &mut clock, &levels, &mut found).is_some()
+        })
     }
 
     /// Its name.
