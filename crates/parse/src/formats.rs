@@ -22,10 +22,9 @@ pub(crate) use self::defined::{Follows, begins, follows, has_own, is_own, messag
 pub use self::defined::{OwnFormat, use_formats, wrong_samples};
 use crate::clock::Clock;
 use crate::draft::{Draft, PLAIN};
-use crate::member::Members;
 use crate::message;
 use crate::multiline;
-use crate::pattern::Found;
+use crate::tools::Tools;
 
 /// Bytes of the shortest time that says that a message is a line: a mere number is none.
 const DATED_MIN: usize = 15;
@@ -43,22 +42,20 @@ pub(crate) fn parse_lines(
     text: &[u8],
     first: usize,
     only: Option<&'static str>,
-    clock: &mut Clock,
-    members: &mut Members,
-    found: &mut Found<'static>,
+    tools: &mut Tools,
     draft: &mut Draft,
 ) {
     // Some formats go over lines.
     let whole = begins(text).map(Begins::format).or((text[0] == b'{').then_some("json"));
     if let Some(format) = whole {
-        parse(text, only, clock, members, found, draft);
+        parse(text, only, tools, draft);
         if draft.format == format {
             return;
         }
     }
     let line = text[..first].strip_suffix(b"\r").unwrap_or(&text[..first]);
     draft.reset(line.len());
-    recognise(line, only, clock, members, found, draft);
+    recognise(line, only, tools, draft);
     match multiline::contents(text) {
         Some(contents) => {
             draft.keep_whole();
@@ -75,61 +72,39 @@ pub(crate) fn parse_lines(
     if draft.severity.is_none() && multiline::is_trace(text) {
         draft.severity = Some(Severity::ERROR);
     }
-    message::read(text, clock, members, found, draft);
+    message::read(text, tools, draft);
 }
 
 /// Fills `draft`, which stands at an unrecognised line, with what `line` says.
-pub(crate) fn parse(
-    line: &[u8],
-    only: Option<&'static str>,
-    clock: &mut Clock,
-    members: &mut Members,
-    found: &mut Found<'static>,
-    draft: &mut Draft,
-) {
-    recognise(line, only, clock, members, found, draft);
-    message::read(line, clock, members, found, draft);
+pub(crate) fn parse(line: &[u8], only: Option<&'static str>, tools: &mut Tools, draft: &mut Draft) {
+    recognise(line, only, tools, draft);
+    message::read(line, tools, draft);
 }
 
 /// As [`parse`], without a look into the message.
-pub(crate) fn recognise(
-    line: &[u8],
-    only: Option<&'static str>,
-    clock: &mut Clock,
-    members: &mut Members,
-    found: &mut Found<'static>,
-    draft: &mut Draft,
-) {
+pub(crate) fn recognise(line: &[u8], only: Option<&'static str>, tools: &mut Tools, draft: &mut Draft) {
     let Some(first) = line.first() else {
         return;
     };
     if let Some(name) = only {
-        return recognise_only(name, line, *first, clock, members, found, draft);
+        return recognise_only(name, line, *first, tools, draft);
     }
-    draft.format = defined::parse_own(line, *first, clock, draft, found)
-        .or_else(|| defined::parse(line, *first, Tried::Texts, clock, draft, found))
-        .or_else(|| strict(line, *first, clock, members, draft))
-        .or_else(|| defined::parse(line, *first, Tried::Others, clock, draft, found))
-        .or_else(|| loose(line, *first, clock, draft))
-        .or_else(|| stamped::inside(line, clock, draft).then_some("timed"))
+    draft.format = defined::parse_own(line, *first, tools, draft)
+        .or_else(|| defined::parse(line, *first, Tried::Texts, tools, draft))
+        .or_else(|| strict(line, *first, tools, draft))
+        .or_else(|| defined::parse(line, *first, Tried::Others, tools, draft))
+        .or_else(|| loose(line, *first, &mut tools.clock, draft))
+        .or_else(|| stamped::inside(line, &mut tools.clock, draft).then_some("timed"))
         .unwrap_or(PLAIN);
 }
 
 /// The same for lines of which the format is known.
-fn recognise_only(
-    name: &'static str,
-    line: &[u8],
-    first: u8,
-    clock: &mut Clock,
-    members: &mut Members,
-    found: &mut Found<'static>,
-    draft: &mut Draft,
-) {
-    let format = match defined::parse_named(name, line, first, clock, draft, found) {
+fn recognise_only(name: &'static str, line: &[u8], first: u8, tools: &mut Tools, draft: &mut Draft) {
+    let format = match defined::parse_named(name, line, first, tools, draft) {
         Some(format) => format,
-        None => strict(line, first, clock, members, draft)
-            .or_else(|| loose(line, first, clock, draft))
-            .or_else(|| stamped::inside(line, clock, draft).then_some("timed")),
+        None => strict(line, first, tools, draft)
+            .or_else(|| loose(line, first, &mut tools.clock, draft))
+            .or_else(|| stamped::inside(line, &mut tools.clock, draft).then_some("timed")),
     };
     match format {
         Some(format) if format == name => draft.format = format,
@@ -147,21 +122,15 @@ pub(crate) enum Payload {
 }
 
 /// Fills `draft` with what the line says that is the message of another one.
-pub(crate) fn parse_payload(
-    text: &[u8],
-    payload: Payload,
-    clock: &mut Clock,
-    members: &mut Members,
-    found: &mut Found<'static>,
-    draft: &mut Draft,
-) {
-    if payload == Payload::Any || is_dated(text, clock) {
-        return recognise(text, None, clock, members, found, draft);
+pub(crate) fn parse_payload(text: &[u8], payload: Payload, tools: &mut Tools, draft: &mut Draft) {
+    if payload == Payload::Any || is_dated(text, &mut tools.clock) {
+        return recognise(text, None, tools, draft);
     }
     let Some(first) = text.first() else {
         return;
     };
-    let texts = defined::parse(text, *first, Tried::Texts, clock, draft, found);
+    let texts = defined::parse(text, *first, Tried::Texts, tools, draft);
+    let Tools { clock, members, .. } = tools;
     draft.format = texts
         .or_else(|| match first {
             b'{' => json::parse(text, clock, members, draft).then_some("json"),
@@ -188,13 +157,8 @@ fn is_dated(text: &[u8], clock: &mut Clock) -> bool {
 }
 
 /// Formats that no line has by chance.
-fn strict(
-    line: &[u8],
-    first: u8,
-    clock: &mut Clock,
-    members: &mut Members,
-    draft: &mut Draft,
-) -> Option<&'static str> {
+fn strict(line: &[u8], first: u8, tools: &mut Tools, draft: &mut Draft) -> Option<&'static str> {
+    let Tools { clock, members, .. } = tools;
     match first {
         b'0'..=b'9' => match clock.iso(line) {
             Some(stamp) if cri::parse(line, &stamp, draft) => Some("cri"),

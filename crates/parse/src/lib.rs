@@ -26,6 +26,7 @@ mod quoted;
 mod redaction;
 mod service;
 mod severity_guess;
+mod tools;
 
 pub use clock::parse_timestamp;
 pub use explanation::Explanation;

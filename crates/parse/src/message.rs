@@ -8,23 +8,15 @@
 mod actor;
 mod payload;
 
-use crate::clock::Clock;
 use crate::draft::Draft;
 use crate::formats;
-use crate::member::Members;
-use crate::pattern::Found;
+use crate::tools::Tools;
 
 /// Adds what the message of a line says to what its format said.
-pub(crate) fn read(
-    line: &[u8],
-    clock: &mut Clock,
-    members: &mut Members,
-    found: &mut Found<'static>,
-    draft: &mut Draft,
-) {
+pub(crate) fn read(line: &[u8], tools: &mut Tools, draft: &mut Draft) {
     // What a program is known to write says more than what any could.
-    if !formats::message(line, clock, found, draft) {
-        payload::read(line, clock, members, found, draft);
+    if !formats::message(line, tools, draft) {
+        payload::read(line, tools, draft);
     }
     actor::note(line, draft);
 }

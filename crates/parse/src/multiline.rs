@@ -11,12 +11,10 @@ mod trace;
 use memchr::{memchr, memrchr};
 use taffrail_record::{Multiline, Timestamp};
 
-use crate::clock::Clock;
 use crate::draft::Draft;
 use crate::encoding;
 use crate::formats::{self, Follows};
-use crate::member::Members;
-use crate::pattern::Found;
+use crate::tools::Tools;
 
 use self::envelope::Envelope;
 pub use self::pattern::FirstLine;
@@ -186,23 +184,21 @@ impl Joiner {
 /// Reads lines as the parser does, to see what they say of themselves.
 #[derive(Debug)]
 struct Recogniser {
-    clock: Clock,
+    tools: Tools,
     draft: Draft,
-    members: Members,
-    found: Found<'static>,
 }
 
 impl Recogniser {
     fn new() -> Self {
-        let mut clock = Clock::new(0);
+        let mut tools = Tools::new(0);
         // Any time of reading does: whether there is a stamp does not depend on it.
-        clock.observed = Timestamp(0);
-        Self { clock, draft: Draft::new(), members: Members::default(), found: Found::default() }
+        tools.clock.observed = Timestamp(0);
+        Self { tools, draft: Draft::new() }
     }
 
     fn read(&mut self, line: &[u8]) {
         self.draft.reset(line.len());
-        formats::recognise(line, None, &mut self.clock, &mut self.members, &mut self.found, &mut self.draft);
+        formats::recognise(line, None, &mut self.tools, &mut self.draft);
     }
 
     fn head(&mut self, line: &[u8]) -> Head {

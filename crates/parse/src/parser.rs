@@ -7,16 +7,14 @@ use taffrail_record::{
     Attribute, AttributeKind, LogBatch, LogRecord, RawBatch, RawLine, Severity, Span, Timestamp,
 };
 
-use crate::clock::Clock;
 use crate::container;
 use crate::draft::{Draft, DraftAttribute, Home, Known, Name, Place};
 use crate::encoding;
 use crate::formats;
 use crate::key_cache::KeyCache;
 use crate::layout_cache::{Ending, LayoutCache};
-use crate::member::Members;
-use crate::pattern::Found;
 use crate::severity_guess::guess;
+use crate::tools::Tools;
 
 /// A time that is further ahead of that of reading has the attribute `time_doubt`, `future`: clocks and zones differ by less.
 const FUTURE_NS: i64 = 26 * 3_600 * 1_000_000_000;
@@ -39,10 +37,8 @@ pub struct Context {
 #[derive(Debug)]
 pub struct Parser {
     context: Context,
-    clock: Clock,
+    tools: Tools,
     draft: Draft,
-    members: Members,
-    found: Found<'static>,
     keys: KeyCache,
     layouts: LayoutCache,
     defaults: Defaults,
@@ -102,11 +98,9 @@ impl Parser {
             context.offset_minutes = 0;
         }
         Self {
-            clock: Clock::new(context.offset_minutes),
+            tools: Tools::new(context.offset_minutes),
             context,
             draft: Draft::new(),
-            members: Members::default(),
-            found: Found::default(),
             keys: KeyCache::new(),
             layouts: LayoutCache::default(),
             defaults: Defaults::default(),
@@ -130,7 +124,7 @@ impl Parser {
         let mut batch = LogBatch::new(raw.bytes);
         // The table of sources is empty, so this cannot be full.
         let source = batch.source(&raw.source).unwrap_or(0);
-        self.clock.observed = raw.observed;
+        self.tools.clock.observed = raw.observed;
         self.keys.clear();
         self.layouts.clear();
         self.defaults = Defaults::default();
@@ -141,11 +135,10 @@ impl Parser {
             let text = batch.bytes(line.text);
             self.text = line.text;
             self.draft.reset(text.len());
-            let (clock, members) = (&mut self.clock, &mut self.members);
-            let (found, draft, only) = (&mut self.found, &mut self.draft, self.only);
+            let (tools, draft, only) = (&mut self.tools, &mut self.draft, self.only);
             match if joined { memchr::memchr(b'\n', text) } else { None } {
-                None => formats::parse(text, only, clock, members, found, draft),
-                Some(first) => formats::parse_lines(text, first, only, clock, members, found, draft),
+                None => formats::parse(text, only, tools, draft),
+                Some(first) => formats::parse_lines(text, first, only, tools, draft),
             }
             self.count();
             self.commit(&line, &mut batch);

@@ -40,9 +40,9 @@ use self::pairs::Pairs;
 pub(super) use self::registry::names;
 use self::registry::{Candidate, registry};
 use super::access::severity_of_class;
-use crate::clock::Clock;
 use crate::draft::{Draft, DraftAttribute, Home, Name, Place};
 use crate::pattern::{Capture, Expression, Found, Pattern, Target};
+use crate::tools::Tools;
 
 /// One format, ready to match.
 #[derive(Debug)]
@@ -120,10 +120,10 @@ impl Format {
         &'static self,
         line: &[u8],
         first: u8,
-        clock: &mut Clock,
+        tools: &mut Tools,
         draft: &mut Draft,
-        found: &mut Found<'static>,
     ) -> Option<&'static str> {
+        let Tools { clock, found, .. } = tools;
         found.clear();
         let levels = |word: &[u8]| self.level(word);
         let by_pattern = self
@@ -212,9 +212,8 @@ pub(super) fn parse(
     line: &[u8],
     first: u8,
     tried: Tried,
-    clock: &mut Clock,
+    tools: &mut Tools,
     draft: &mut Draft,
-    found: &mut Found<'static>,
 ) -> Option<&'static str> {
     let registry = registry();
     let starts = match tried {
@@ -225,6 +224,7 @@ pub(super) fn parse(
     if !starts.iter().any(|candidate| candidate.may_be(line)) {
         return None;
     }
+    let Tools { clock, found, .. } = tools;
     found.clear();
     // Of the format that was looked at last.
     let mut has: Option<(usize, bool)> = None;
@@ -257,11 +257,10 @@ pub(super) fn parse(
 pub(super) fn parse_own(
     line: &[u8],
     first: u8,
-    clock: &mut Clock,
+    tools: &mut Tools,
     draft: &mut Draft,
-    found: &mut Found<'static>,
 ) -> Option<&'static str> {
-    registry().own().iter().find_map(|format| format.parse(line, first, clock, draft, found))
+    registry().own().iter().find_map(|format| format.parse(line, first, tools, draft))
 }
 
 /// As [`parse`], with the format of this name only; `None` if it is none that is data.
@@ -269,12 +268,11 @@ pub(super) fn parse_named(
     name: &str,
     line: &[u8],
     first: u8,
-    clock: &mut Clock,
+    tools: &mut Tools,
     draft: &mut Draft,
-    found: &mut Found<'static>,
 ) -> Option<Option<&'static str>> {
     let format = registry().formats.iter().find(|format| format.name == name)?;
-    Some(format.parse(line, first, clock, draft, found))
+    Some(format.parse(line, first, tools, draft))
 }
 
 /// Takes over the fields that were found; `cutting` leaves the line without them, else they stand beside the whole line.
@@ -333,7 +331,7 @@ fn take(line: &[u8], found: &Found<'_>, pairs: &Pairs, cutting: bool, draft: &mu
 
 /// Adds the fields that messages of the line's program have; whether the message is one that is known. Of `postfix/smtpd`,
 /// what is before the last slash counts where nothing knows the whole.
-pub(crate) fn message(line: &[u8], clock: &mut Clock, found: &mut Found<'static>, draft: &mut Draft) -> bool {
+pub(crate) fn message(line: &[u8], tools: &mut Tools, draft: &mut Draft) -> bool {
     let Some(service) = draft.service else { return false };
     let program = draft.text(line, service);
     let registry = registry();
@@ -345,6 +343,7 @@ pub(crate) fn message(line: &[u8], clock: &mut Clock, found: &mut Found<'static>
         Home::Line => &line[body.start..body.end],
         Home::Scratch => &scratch[body.start..body.end],
     };
+    let Tools { clock, found, .. } = tools;
     found.clear();
     let known = formats.iter().map(|format| &registry.formats[*format]).find(|format| {
         let fits = |pattern: &'static Pattern| {

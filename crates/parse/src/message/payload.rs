@@ -1,22 +1,14 @@
 //! A program's own line inside an envelope: JSON in a syslog message, any line in what a container runtime wrote.
 
-use crate::clock::Clock;
 use crate::draft::{Draft, DraftAttribute, Home, Name, PLAIN, Place};
 use crate::formats::{self, Payload};
-use crate::member::Members;
-use crate::pattern::Found;
+use crate::tools::Tools;
 
 /// Formats whose messages are the values of members: what is left of the line says nothing more.
 const MEMBERED: [&str; 2] = ["json", "logfmt"];
 
 /// Reads the message as a line of its own, and adds what it says; whether it is in a format that is known.
-pub(super) fn read(
-    line: &[u8],
-    clock: &mut Clock,
-    members: &mut Members,
-    found: &mut Found<'static>,
-    draft: &mut Draft,
-) -> bool {
+pub(super) fn read(line: &[u8], tools: &mut Tools, draft: &mut Draft) -> bool {
     let Some(payload) = expected(line, draft) else {
         return false;
     };
@@ -28,7 +20,7 @@ pub(super) fn read(
         Home::Scratch => &scratch[start..end],
     };
     inner.reset(text.len());
-    formats::parse_payload(text, payload, clock, members, found, &mut inner);
+    formats::parse_payload(text, payload, tools, &mut inner);
     let is_known = inner.format != PLAIN;
     let names = if is_known { adopt_names(&inner, text, line, draft) } else { Vec::new() };
     draft.scratch = scratch;
