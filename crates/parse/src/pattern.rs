@@ -171,7 +171,7 @@ impl<'p> Found<'p> {
     }
 
     /// Where the timestamp ends that the line begins with.
-    fn first_end(&mut self, line: &[u8], clock: &mut Clock) -> Option<usize> {
+    pub(crate) fn first_end(&mut self, line: &[u8], clock: &mut Clock) -> Option<usize> {
         if let Some(known) = self.first_end {
             return known;
         }
@@ -231,6 +231,22 @@ impl Pattern {
             (true, _) => alike,
             (false, Some(Step::Time(_))) => alike.min(1),
             (false, _) => 0,
+        }
+    }
+
+    /// Whether it begins with a timestamp of any shape.
+    pub(crate) fn is_timed(&self) -> bool {
+        self.timed
+    }
+
+    /// Whether a line can go on with `byte` after a timestamp that it begins with, with blanks between or without. Of
+    /// patterns that begin with none: whatever it is.
+    pub(crate) fn may_follow_time(&self, blanks: bool, byte: u8) -> bool {
+        match self.steps.get(1) {
+            _ if !self.timed => true,
+            None => true,
+            Some(Step::Blanks(least)) => (blanks || *least == 0) && self.second.has(byte),
+            Some(_) => self.second.has(if blanks { b' ' } else { byte }) || blanks && self.second.has(b'\t'),
         }
     }
 

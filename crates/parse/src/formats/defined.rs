@@ -28,6 +28,7 @@ mod own;
 mod pairs;
 mod registry;
 mod samples;
+mod starts;
 
 use std::ops::Range;
 
@@ -39,6 +40,7 @@ pub use self::own::{OwnFormat, use_formats, wrong_samples};
 use self::pairs::Pairs;
 pub(super) use self::registry::names;
 use self::registry::{Candidate, registry};
+use self::starts::Match;
 use super::access::severity_of_class;
 use crate::draft::{Draft, DraftAttribute, Home, Name, Place};
 use crate::pattern::{Capture, Expression, Found, Pattern, Target};
@@ -216,34 +218,52 @@ pub(super) fn parse(
     draft: &mut Draft,
 ) -> Option<&'static str> {
     let registry = registry();
-    let starts = match tried {
-        Tried::Texts => &registry.text_starts,
-        Tried::Others => &registry.starts,
-    };
-    let starts = &starts[usize::from(first)];
-    if !starts.iter().any(|candidate| candidate.may_be(line)) {
-        return None;
+    match tried {
+        Tried::Texts => {
+            let starts = &registry.text_starts[usize::from(first)];
+            if !starts.iter().any(|candidate| candidate.may_be(line)) {
+                return None;
+            }
+            tools.found.clear();
+            first_fit(line, starts.iter().map(Candidate::place), tools, draft)
+        }
+        Tried::Others => {
+            let Tools { clock, found, .. } = &mut *tools;
+            found.clear();
+            let asks = registry.starts.ask_for_time(first);
+            let end = if asks { found.first_end(line, clock) } else { None };
+            let starts = registry.starts.of(first, end.map(|end| &line[end..]));
+            first_fit(line, starts, tools, draft)
+        }
     }
+}
+
+/// Takes over what the first of some patterns finds; the name of its format.
+fn first_fit(
+    line: &[u8],
+    patterns: impl Iterator<Item = Match>,
+    tools: &mut Tools,
+    draft: &mut Draft,
+) -> Option<&'static str> {
     let Tools { clock, found, .. } = tools;
-    found.clear();
     // Of the format that was looked at last.
     let mut has: Option<(usize, bool)> = None;
     let mut tried = usize::MAX;
-    for Candidate { format: index, pattern, alike, .. } in starts {
+    for (index, pattern, alike) in patterns {
         // What the one before failed at stands here, too.
-        if tried < *alike {
+        if tried < alike {
             continue;
         }
-        let format = &registry.formats[*index];
+        let format = &registry().formats[index];
         if let Some(text) = &format.has {
-            let known = has.filter(|(known, _)| known == index);
-            let (_, is_there) = *has.insert(known.unwrap_or_else(|| (*index, text.find(line).is_some())));
+            let known = has.filter(|(known, _)| *known == index);
+            let (_, is_there) = *has.insert(known.unwrap_or_else(|| (index, text.find(line).is_some())));
             if !is_there {
                 tried = usize::MAX;
                 continue;
             }
         }
-        let pattern = &format.patterns[*pattern];
+        let pattern = &format.patterns[pattern];
         if pattern.find(line, clock, &|word| format.level(word), found) {
             format.take(line, found, pattern.has_body(), draft);
             return Some(&format.name);

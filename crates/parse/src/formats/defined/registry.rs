@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::starts::{Match, Starts};
 use super::{Begins, Format};
 use crate::pattern::{Pattern, TEXT_MIN};
 
@@ -33,8 +34,8 @@ pub(super) struct Registry {
     own: usize,
     /// By a line's first byte, the patterns that it can match and that begin with a text that says what the line is.
     pub(super) text_starts: Vec<Vec<Candidate>>,
-    /// The same for all others.
-    pub(super) starts: Vec<Vec<Candidate>>,
+    /// All others.
+    pub(super) starts: Starts,
     /// Programs by the first byte of their names.
     programs: Vec<Vec<Program>>,
     /// By a line's first byte, the texts that records begin with.
@@ -48,19 +49,24 @@ type Program = (String, Vec<usize>);
 #[derive(Debug)]
 pub(super) struct Candidate {
     /// Its place among the formats.
-    pub(super) format: usize,
+    format: usize,
     /// Its place among the patterns of the format.
-    pub(super) pattern: usize,
+    pattern: usize,
     /// How many steps it and the candidate before begin with alike.
-    pub(super) alike: usize,
-    /// The first bytes of the texts that it begins with; none if it begins with anything else.
+    alike: usize,
+    /// The first bytes of the texts that it begins with.
     begins: Vec<[u8; TEXT_MIN]>,
 }
 
 impl Candidate {
+    /// Its format, its place there, and how many steps it and the one before begin with alike.
+    pub(super) fn place(&self) -> Match {
+        (self.format, self.pattern, self.alike)
+    }
+
     /// A first look at a line, which spares most the rest.
     pub(super) fn may_be(&self, line: &[u8]) -> bool {
-        self.begins.is_empty() || self.begins.iter().any(|text| line.first_chunk() == Some(text))
+        self.begins.iter().any(|text| line.first_chunk() == Some(text))
     }
 }
 
@@ -75,11 +81,10 @@ impl Registry {
                 formats.extend(Format::read(text).ok());
             }
         }
-        let table = |text| (0..=u8::MAX).map(|byte| candidates(&formats, own, byte, text)).collect();
         Self {
             own,
-            text_starts: table(true),
-            starts: table(false),
+            text_starts: (0..=u8::MAX).map(|byte| candidates(&formats, own, byte)).collect(),
+            starts: Starts::new(&formats, own),
             programs: programs(&formats),
             beginnings: beginnings(&formats),
             formats,
@@ -99,17 +104,16 @@ impl Registry {
     }
 }
 
-/// The built-in patterns that a line with this first byte can match.
-fn candidates(formats: &[Format], own: usize, byte: u8, text: bool) -> Vec<Candidate> {
+/// The built-in patterns that begin with a text, and that a line with this first byte can match.
+fn candidates(formats: &[Format], own: usize, byte: u8) -> Vec<Candidate> {
     let mut found: Vec<Candidate> = Vec::new();
     for (format, Format { patterns, .. }) in formats.iter().enumerate().skip(own) {
-        let fits = |pattern: &Pattern| pattern.begins_with_text() == text && pattern.may_start_with(byte);
+        let fits = |pattern: &Pattern| pattern.begins_with_text() && pattern.may_start_with(byte);
         for (index, pattern) in patterns.iter().enumerate().filter(|(_, pattern)| fits(pattern)) {
             let alike = found.last().map_or(0, |before| {
                 formats[before.format].patterns[before.pattern].alike(pattern, before.format == format)
             });
-            let texts = if text { pattern.texts() } else { Vec::new() };
-            let begins = texts.iter().filter_map(|text| text.first_chunk().copied()).collect();
+            let begins = pattern.texts().iter().filter_map(|text| text.first_chunk().copied()).collect();
             found.push(Candidate { format, pattern: index, alike, begins });
         }
     }
