@@ -234,6 +234,14 @@ impl Pattern {
         }
     }
 
+    /// The shape of the timestamp that it begins with, if it begins with one of a certain shape.
+    pub(crate) fn shape(&self) -> Option<&Shape> {
+        match self.steps.first() {
+            Some(Step::Time(shape)) => shape.as_ref(),
+            _ => None,
+        }
+    }
+
     /// Whether it begins with a timestamp of any shape.
     pub(crate) fn is_timed(&self) -> bool {
         self.timed

@@ -249,9 +249,15 @@ fn first_fit(
     // Of the format that was looked at last.
     let mut has: Option<(usize, bool)> = None;
     let mut tried = usize::MAX;
-    for (index, pattern, alike) in patterns {
+    // Shapes that the line does not begin with.
+    let mut refused = 0;
+    for Match { format: index, pattern, alike, shape } in patterns {
         // What the one before failed at stands here, too.
         if tried < alike {
+            continue;
+        }
+        if refused & shape != 0 {
+            tried = 0;
             continue;
         }
         let format = &registry().formats[index];
@@ -269,6 +275,9 @@ fn first_fit(
             return Some(&format.name);
         }
         tried = found.furthest;
+        if tried == 0 {
+            refused |= shape;
+        }
     }
     None
 }

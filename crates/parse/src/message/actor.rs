@@ -149,6 +149,8 @@ mod tests {
             ("Failed password for root from ::1 port 22 ssh2", "::1 root"),
             ("Connection closed by authenticating user root 192.0.2.1 port 4 [preauth]", "192.0.2.1 root"),
             ("Connection closed by 192.0.2.1", "192.0.2.1 -"),
+            ("Connection closed by 2001:db8::d71 port 4", "2001:db8::d71 -"),
+            ("Connection closed by 1.2.3.400", "- -"),
             ("authentication failure; rhost=192.0.2.1 user=toor@pam msg=no", "192.0.2.1 toor@pam"),
             ("ACCEPT host=::ffff:192.0.2.1 port=3", "192.0.2.1 -"),
             ("connect from unknown[192.0.2.1]", "192.0.2.1 -"),

@@ -59,9 +59,9 @@ pub(super) struct Candidate {
 }
 
 impl Candidate {
-    /// Its format, its place there, and how many steps it and the one before begin with alike.
+    /// The pattern that it is.
     pub(super) fn place(&self) -> Match {
-        (self.format, self.pattern, self.alike)
+        Match { format: self.format, pattern: self.pattern, alike: self.alike, shape: 0 }
     }
 
     /// A first look at a line, which spares most the rest.

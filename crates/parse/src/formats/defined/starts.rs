@@ -2,6 +2,7 @@
 //! hundreds of patterns cost a line no more than a few.
 
 use super::Format;
+use crate::clock::Shape;
 
 /// Keys of what follows a time: each byte, each byte after blanks, and the end of the line.
 const KEYS: usize = 513;
@@ -29,22 +30,42 @@ struct Numbered {
     pattern: usize,
     /// How many steps it and the pattern before begin with alike.
     alike: usize,
+    /// The bit of the shape of the time that it begins with; 0 if it begins with none, or with one that no bit is left for.
+    shape: u64,
 }
 
-/// A pattern that a line can match: its format, its place there, and how many steps it and the one that was given before
-/// begin with alike.
-pub(super) type Match = (usize, usize, usize);
+/// A pattern that a line can match.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Match {
+    /// Its format.
+    pub(super) format: usize,
+    /// Its place there.
+    pub(super) pattern: usize,
+    /// How many steps it and the one that was given before begin with alike.
+    pub(super) alike: usize,
+    /// A bit that all patterns have that begin with a time of the same shape.
+    pub(super) shape: u64,
+}
 
 impl Starts {
     /// Of all formats but the first `own`.
     pub(super) fn new(formats: &[Format], own: usize) -> Self {
         let mut patterns: Vec<Numbered> = Vec::new();
+        let mut shapes: Vec<&Shape> = Vec::new();
         for (format, Format { patterns: of_format, .. }) in formats.iter().enumerate().skip(own) {
             for (index, pattern) in of_format.iter().enumerate().filter(|(_, one)| !one.begins_with_text()) {
                 let alike = patterns.last().map_or(0, |before| {
                     formats[before.format].patterns[before.pattern].alike(pattern, before.format == format)
                 });
-                patterns.push(Numbered { format, pattern: index, alike });
+                let shape = pattern.shape().map_or(0, |shape| {
+                    let known = shapes.iter().position(|known| *known == shape);
+                    let number = known.unwrap_or_else(|| {
+                        shapes.push(shape);
+                        shapes.len() - 1
+                    });
+                    1u64.checked_shl(number as u32).unwrap_or(0)
+                });
+                patterns.push(Numbered { format, pattern: index, alike, shape });
             }
         }
         let words = patterns.len().div_ceil(64);
@@ -92,10 +113,10 @@ impl Starts {
                 Bits(self.first[start + word] & after[word]).map(move |bit| word * 64 + bit)
             })
             .map(move |number| {
-                let Numbered { format, pattern, alike } = self.patterns[number];
+                let Numbered { format, pattern, alike, shape } = self.patterns[number];
                 let is_next = before.wrapping_add(1) == number;
                 before = number;
-                (format, pattern, if is_next { alike } else { 0 })
+                Match { format, pattern, alike: if is_next { alike } else { 0 }, shape }
             })
     }
 }

@@ -207,19 +207,16 @@ fn exact_address(message: &[u8], start: usize) -> Option<(usize, usize)> {
 }
 
 fn is_ip(text: &[u8]) -> bool {
+    if memchr::memchr(b':', text).is_some() {
+        return std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
+    }
     let (mut points, mut part, mut digits) = (0, 0u32, 0);
     for byte in text {
         match byte {
-            b'0'..=b'9' => {
-                part = part * 10 + u32::from(byte - b'0');
-                digits += 1;
-                if digits > 3 || part > 255 {
-                    return false;
-                }
-            }
-            b'.' if digits > 0 => (points, part, digits) = (points + 1, 0, 0),
-            _ => return std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok()),
+            b'0'..=b'9' if digits < 3 => (part, digits) = (part * 10 + u32::from(byte - b'0'), digits + 1),
+            b'.' if digits > 0 && part <= 255 => (points, part, digits) = (points + 1, 0, 0),
+            _ => return false,
         }
     }
-    points == 3 && digits > 0
+    points == 3 && digits > 0 && part <= 255
 }
