@@ -57,6 +57,12 @@ pub(crate) fn note(line: &[u8], draft: &mut Draft) {
     let body = draft.body;
     let message = draft.text(line, body);
     let (found_address, found_user) = find(&message[..message.len().min(WINDOW)], !address, !user);
+    // Who is spoken to has done nothing.
+    let is_addressed = |(start, end): (usize, usize)| {
+        let told = draft.attributes.iter().find(|one| draft.name_text(line, one.name) == b"dst_ip");
+        told.is_some_and(|told| *draft.text(line, told.value) == message[start..end])
+    };
+    let found_address = found_address.filter(|(_, range)| !is_addressed(*range));
     for (found, known) in [(found_address, Known::ClientIp), (found_user, Known::User)] {
         if let Some((_, (start, end))) = found {
             put(line, draft, known, AttributeKind::Text, body.part(start, end));
