@@ -121,13 +121,22 @@ pub(crate) enum Payload {
     Certain,
 }
 
+/// As what a message is to be read that may be one's own line by chance only; `None`: as none.
+pub(crate) fn certain(text: &[u8], clock: &mut Clock) -> Option<Payload> {
+    if is_dated(text, clock) {
+        return Some(Payload::Any);
+    }
+    let may_be = text.first() == Some(&b'{')
+        || defined::may_begin(text)
+        || logfmt::may_be(text)
+        || access::may_be(text);
+    may_be.then_some(Payload::Certain)
+}
+
 /// Fills `draft` with what the line says that is the message of another one.
 pub(crate) fn parse_payload(text: &[u8], payload: Payload, tools: &mut Tools, draft: &mut Draft) {
-    if payload == Payload::Any || is_dated(text, &mut tools.clock) {
+    let (Payload::Certain, Some(first)) = (payload, text.first()) else {
         return recognise(text, None, tools, draft);
-    }
-    let Some(first) = text.first() else {
-        return;
     };
     let texts = defined::parse(text, *first, Tried::Texts, tools, draft);
     let Tools { clock, members, .. } = tools;

@@ -7,6 +7,7 @@
 //! repository), and `draft` is what they all fill in.
 
 mod byte_list;
+mod byte_mask;
 mod class;
 mod clock;
 mod container;

@@ -54,7 +54,7 @@ pub(crate) struct Pattern {
     timed: bool,
     /// Bytes that lines start with.
     first: Bytes,
-    /// Bytes that follow a timestamp of any shape that the pattern begins with, and the blanks after it.
+    /// Bytes that follow the first step and the blanks after it.
     second: Bytes,
 }
 
@@ -258,7 +258,7 @@ impl Pattern {
         }
     }
 
-    /// Whether `rest` is as the pattern wants it after a timestamp that it begins with.
+    /// Whether `rest` is as the pattern wants it after its first step.
     fn may_go_on(&self, rest: &[u8]) -> bool {
         match self.steps.get(1) {
             Some(Step::Blanks(least)) => {
@@ -287,6 +287,16 @@ impl Pattern {
                 hole.choices.iter().map(Vec::as_slice).collect()
             }
             _ => Vec::new(),
+        }
+    }
+
+    /// Whether a line begins with a text that the pattern begins with, and goes on as the pattern wants it after that.
+    pub(crate) fn begins(&self, line: &[u8]) -> bool {
+        let fits = |text: &Vec<u8>| line.strip_prefix(&text[..]).is_some_and(|rest| self.may_go_on(rest));
+        match self.steps.first() {
+            Some(Step::Literal(literal)) => fits(literal),
+            Some(Step::Hole(hole)) => hole.choices.iter().any(fits),
+            _ => false,
         }
     }
 

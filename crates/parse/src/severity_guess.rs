@@ -2,9 +2,10 @@
 
 use taffrail_record::Severity;
 
+use crate::byte_mask::{BLOCK, Bytes, masks as masks_of};
+
 /// Bytes of a message that are looked at.
-const WINDOW: usize = 64;
-const ONES: u64 = 0x0101_0101_0101_0101;
+const WINDOW: usize = BLOCK;
 
 /// A level word where only the word itself tells that it is one: not `ok`, `note`, `log` and other plain English.
 pub(crate) fn level_word(word: &[u8]) -> Option<Severity> {
@@ -23,7 +24,7 @@ pub(crate) fn guess(text: &[u8], start: usize, end: usize) -> Severity {
     if let Some(severity) = leading(body) {
         return severity;
     }
-    let (upper, marks) = match text[start..].first_chunk::<WINDOW>() {
+    let [upper, marks] = match text[start..].first_chunk::<WINDOW>() {
         Some(window) => masks(window),
         None => {
             let mut padded = [0; WINDOW];
@@ -113,28 +114,15 @@ fn marked(body: &[u8], at: usize) -> Option<Severity> {
     if closed { level_word(&rest[..end]) } else { None }
 }
 
-/// One bit a byte: upper-case letters, and the marks `[`, `<`, `=`.
-fn masks(window: &[u8; WINDOW]) -> (u64, u64) {
-    // A loop without branches, so that the compiler takes many bytes at once.
-    let mut classes = [0u8; WINDOW];
-    for (class, byte) in classes.iter_mut().zip(window) {
-        let upper = byte.wrapping_sub(b'A') < 26;
+/// Upper-case letters, and the marks `[`, `<`, `=`.
+fn masks(window: &[u8; WINDOW]) -> [u64; 2] {
+    let splat = Bytes::splat;
+    masks_of(window, |bytes| {
+        let upper = (bytes - splat(b'A')).simd_le(splat(b'Z' - b'A'));
         // `<` and `=` differ in their last bit only.
-        let mark = (byte | 1 == b'=') | (*byte == b'[');
-        *class = u8::from(upper) | u8::from(mark) << 1;
-    }
-    let (mut upper, mut marks) = (0, 0);
-    for (index, chunk) in classes.as_chunks::<8>().0.iter().enumerate() {
-        let word = u64::from_le_bytes(*chunk);
-        upper |= gather(word) << (index * 8);
-        marks |= gather(word >> 1) << (index * 8);
-    }
-    (upper, marks)
-}
-
-/// The low bit of each byte as the low eight bits.
-fn gather(word: u64) -> u64 {
-    (word & ONES).wrapping_mul(0x0102_0408_1020_4080) >> 56
+        let mark = (bytes | splat(1)).simd_eq(splat(b'=')) | bytes.simd_eq(splat(b'['));
+        [upper, mark]
+    })
 }
 
 #[cfg(test)]
@@ -173,20 +161,6 @@ mod tests {
             let inside = format!("x{body} [error] ERROR {:64}", "");
             let alone = guess(inside.as_bytes(), 1, 1 + body.len());
             assert_eq!(alone.name(), want, "{body}");
-        }
-    }
-
-    #[test]
-    fn masks_are_what_a_loop_would_find() {
-        for seed in 0..16u8 {
-            let window: [u8; WINDOW] = std::array::from_fn(|index| {
-                (index as u8).wrapping_mul(37).wrapping_add(seed.wrapping_mul(16))
-            });
-            let bits = |test: fn(u8) -> bool| {
-                window.iter().enumerate().fold(0u64, |bits, (at, byte)| bits | u64::from(test(*byte)) << at)
-            };
-            let want = (bits(|b| b.is_ascii_uppercase()), bits(|b| matches!(b, b'[' | b'<' | b'=')));
-            assert_eq!(masks(&window), want);
         }
     }
 }

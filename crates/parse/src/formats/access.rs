@@ -68,16 +68,17 @@ pub(crate) fn severity_of_class(class: u8) -> Severity {
 }
 
 /// Whether a line in syslog can be one: after the client, and perhaps a virtual host before it, stands the identity, which
-/// nobody knows.
+/// nobody knows, and after the user the time.
 pub(super) fn may_be(text: &[u8]) -> bool {
     let mut at = 0;
-    (0..2).any(|_| match find(&text[..text.len().min(at + 128)], at, b' ') {
-        Some(blank) => {
-            at = blank + 1;
-            text[at..].starts_with(b"- ")
+    for _ in 0..2 {
+        let Some(blank) = find(&text[..text.len().min(at + 128)], at, b' ') else { return false };
+        at = blank + 1;
+        if text[at..].starts_with(b"- ") {
+            return find(text, at + 2, b' ').is_some_and(|end| text.get(end + 1) == Some(&b'['));
         }
-        None => false,
-    })
+    }
+    false
 }
 
 type Range = (usize, usize);

@@ -29,6 +29,7 @@ mod pairs;
 mod registry;
 mod samples;
 mod starts;
+mod texts;
 
 use std::ops::Range;
 
@@ -39,7 +40,7 @@ use self::definition::{Definition, Lines};
 pub use self::own::{OwnFormat, use_formats, wrong_samples};
 use self::pairs::Pairs;
 pub(super) use self::registry::names;
-use self::registry::{Candidate, registry};
+use self::registry::registry;
 use self::starts::Match;
 use super::access::severity_of_class;
 use crate::draft::{Draft, DraftAttribute, Home, Name, Place};
@@ -220,12 +221,10 @@ pub(super) fn parse(
     let registry = registry();
     match tried {
         Tried::Texts => {
-            let starts = &registry.text_starts[usize::from(first)];
-            if !starts.iter().any(|candidate| candidate.may_be(line)) {
-                return None;
-            }
+            let mut starts = registry.texts.of(line, &registry.formats).peekable();
+            starts.peek()?;
             tools.found.clear();
-            first_fit(line, starts.iter().map(Candidate::place), tools, draft)
+            first_fit(line, starts, tools, draft)
         }
         Tried::Others => {
             let Tools { clock, found, .. } = &mut *tools;
@@ -236,6 +235,11 @@ pub(super) fn parse(
             first_fit(line, starts, tools, draft)
         }
     }
+}
+
+/// Whether a line begins as those of a format do whose patterns begin with a text.
+pub(super) fn may_begin(line: &[u8]) -> bool {
+    registry().texts.of(line, &registry().formats).next().is_some()
 }
 
 /// Takes over what the first of some patterns finds; the name of its format.

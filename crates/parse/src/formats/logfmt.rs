@@ -19,6 +19,11 @@ pub(super) fn parse(line: &[u8], clock: &mut Clock, members: &mut Members, draft
     true
 }
 
+/// Whether a line begins as one.
+pub(super) fn may_be(line: &[u8]) -> bool {
+    line.get(end_of(line, 0, class::KEY)) == Some(&b'=')
+}
+
 fn pairs(line: &[u8], members: &mut Members) -> Option<()> {
     let mut at = 0;
     while at < line.len() {

@@ -37,6 +37,9 @@ const ADDRESS_KEYS: [&[u8]; 13] = [
 /// Names of members that hold a user's name, by their last part.
 const USER_KEYS: [&[u8]; 5] = [b"username", b"user_name", b"principalname", b"login", b"email"];
 
+/// Who is looked for.
+const ROLES: [Known; 2] = [Known::ClientIp, Known::User];
+
 /// What was found for one of the two, and how sure that is.
 type Best = Option<(usize, (usize, usize))>;
 
@@ -46,77 +49,96 @@ pub(crate) fn note(line: &[u8], draft: &mut Draft) {
     if draft.payload.unwrap_or(draft.format) == "web-access" {
         return;
     }
-    let said = [Known::ClientIp, Known::User].map(|known| place_of(line, draft, known));
-    let [mut address, mut user] = said.map(|place| place.is_some());
-    address = address || copy_member(line, draft, &ADDRESS_KEYS, Known::ClientIp);
-    user = user || copy_member(line, draft, &USER_KEYS, Known::User);
+    let mut said = said(line, draft);
+    for (said, known) in said.iter_mut().zip(ROLES) {
+        if let (false, Some((kind, value))) = (said.is_told, said.member) {
+            put(draft, *said, known, kind, value);
+            said.is_told = true;
+        }
+    }
+    let [wants_address, wants_user] = said.map(|said| !said.is_told);
     let is_json = draft.body == Place::line(0, line.len()) && line.starts_with(b"{");
-    if address && user || is_json {
+    if !(wants_address || wants_user) || is_json {
         return;
     }
     let body = draft.body;
     let message = draft.text(line, body);
-    let (found_address, found_user) = find(&message[..message.len().min(WINDOW)], !address, !user);
+    let (address, user) = find(&message[..message.len().min(WINDOW)], wants_address, wants_user);
     // Who is spoken to has done nothing.
     let is_addressed = |(start, end): (usize, usize)| {
         let told = draft.attributes.iter().find(|one| draft.name_text(line, one.name) == b"dst_ip");
         told.is_some_and(|told| *draft.text(line, told.value) == message[start..end])
     };
-    let found_address = found_address.filter(|(_, range)| !is_addressed(*range));
-    for (found, known) in [(found_address, Known::ClientIp), (found_user, Known::User)] {
+    let address = address.filter(|(_, range)| !is_addressed(*range));
+    for ((found, said), known) in [address, user].into_iter().zip(said).zip(ROLES) {
         if let Some((_, (start, end))) = found {
-            put(line, draft, known, AttributeKind::Text, body.part(start, end));
+            put(draft, said, known, AttributeKind::Text, body.part(start, end));
         }
     }
 }
 
-/// The value that the fields of a line give; none where it stands for nobody.
-fn place_of(line: &[u8], draft: &Draft, known: Known) -> Option<Place> {
-    let value = draft.attributes[index_of(line, draft, known)?].value;
-    (!NOBODY.contains(&draft.text(line, value))).then_some(value)
+/// What the fields of a line say about one of the two.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    /// The place among the attributes of the one that has the name that all lines share.
+    place: Option<usize>,
+    /// Whether its value is more than what stands for nobody.
+    is_told: bool,
+    /// The first member with another name that tells it.
+    member: Option<(AttributeKind, Place)>,
 }
 
-fn index_of(line: &[u8], draft: &Draft, known: Known) -> Option<usize> {
-    draft.attributes.iter().position(|one| match one.name {
-        Name::Known(name) => name == known,
-        name => draft.name_text(line, name) == known.name().as_bytes(),
-    })
+fn said(line: &[u8], draft: &Draft) -> [Said; 2] {
+    let mut all = [Said::default(); 2];
+    for (place, DraftAttribute { name, kind, value }) in draft.attributes.iter().enumerate() {
+        let (role, is_shared) = match name {
+            Name::Known(known) => match ROLES.iter().position(|role| role == known) {
+                Some(role) => (role, true),
+                None => continue,
+            },
+            name => match role(draft.name_text(line, *name)) {
+                Some(role) => role,
+                None => continue,
+            },
+        };
+        let said = &mut all[role];
+        let text = draft.text(line, *value);
+        if is_shared && said.place.is_none() {
+            said.place = Some(place);
+            said.is_told = !NOBODY.contains(&text);
+        } else if !is_shared && said.member.is_none() {
+            let range = if role == 0 { address::at(text, 0) } else { Some((0, text.len())) };
+            let told = range.filter(|(start, end)| !NOBODY.contains(&&text[*start..*end]));
+            said.member = told.map(|(start, end)| (*kind, value.part(start, end)));
+        }
+    }
+    all
+}
+
+/// Which of [`ROLES`] a member's name stands for, and whether it is the name that all lines share.
+fn role(name: &[u8]) -> Option<(usize, bool)> {
+    if let Some(role) = ROLES.iter().position(|known| known.name().as_bytes() == name) {
+        return Some((role, true));
+    }
+    let last = memchr::memrchr(b'.', name).map_or(name, |dot| &name[dot + 1..]);
+    let is_one_of = |keys: &[&[u8]]| keys.iter().any(|key| key.eq_ignore_ascii_case(last));
+    match () {
+        () if is_one_of(&ADDRESS_KEYS) => Some((0, false)),
+        () if is_one_of(&USER_KEYS) => Some((1, false)),
+        () => None,
+    }
 }
 
 /// Adds an attribute, or gives it a value in the place of nobody.
-fn put(line: &[u8], draft: &mut Draft, known: Known, kind: AttributeKind, value: Place) {
+fn put(draft: &mut Draft, said: Said, known: Known, kind: AttributeKind, value: Place) {
     let attribute = DraftAttribute { name: Name::Known(known), kind, value };
-    match index_of(line, draft, known) {
-        Some(index) => {
-            draft.attributes[index] = attribute;
+    match said.place {
+        Some(place) => {
+            draft.attributes[place] = attribute;
             draft.keep_whole();
         }
         None => draft.attributes.push(attribute),
     }
-}
-
-/// Gives the value of the first member with one of these names the name that all lines share; whether there is one.
-fn copy_member(line: &[u8], draft: &mut Draft, keys: &[&[u8]], known: Known) -> bool {
-    let copied = draft.attributes.iter().find_map(|attribute| {
-        if matches!(attribute.name, Name::Known(_)) {
-            return None;
-        }
-        let name = draft.name_text(line, attribute.name);
-        let last = memchr::memrchr(b'.', name).map_or(name, |dot| &name[dot + 1..]);
-        if !keys.iter().any(|key| key.eq_ignore_ascii_case(last)) {
-            return None;
-        }
-        let text = draft.text(line, attribute.value);
-        let (start, end) = match known {
-            Known::ClientIp => address::at(text, 0)?,
-            _ => (0, text.len()),
-        };
-        (!NOBODY.contains(&&text[start..end])).then(|| (attribute.kind, attribute.value.part(start, end)))
-    });
-    if let Some((kind, value)) = copied {
-        put(line, draft, known, kind, value);
-    }
-    copied.is_some()
 }
 
 /// The surest address and user of a message, of what is wanted.

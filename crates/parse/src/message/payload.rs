@@ -9,9 +9,11 @@ const MEMBERED: [&str; 2] = ["json", "logfmt"];
 
 /// Reads the message as a line of its own, and adds what it says; whether it is in a format that is known.
 pub(super) fn read(line: &[u8], tools: &mut Tools, draft: &mut Draft) -> bool {
-    let Some(payload) = expected(line, draft) else {
-        return false;
+    let payload = match expected(line, draft) {
+        Some(Payload::Certain) => formats::certain(draft.text(line, draft.body), &mut tools.clock),
+        payload => payload,
     };
+    let Some(payload) = payload else { return false };
     let mut inner = draft.inner.take().unwrap_or_else(|| Box::new(Draft::new()));
     let scratch = std::mem::take(&mut draft.scratch);
     let Place { start, end, home } = draft.body;

@@ -5,6 +5,10 @@ use std::borrow::Cow;
 use crate::class::skip_blanks;
 use crate::quoted;
 
+/// Bytes of a timestamp of RFC 3339: without a fraction at least, with one and an offset at most.
+const STAMP_MIN: usize = 20;
+const STAMP_MAX: usize = 40;
+
 /// A line of a program inside a line of its runtime.
 #[derive(Debug)]
 pub(super) struct Envelope<'a> {
@@ -28,8 +32,8 @@ impl<'a> Envelope<'a> {
 
     /// `2016-10-06T00:17:09.669794202Z stdout F message`; tag `P`: the line goes on.
     fn of_cri(line: &'a [u8]) -> Option<Self> {
-        let stamp = line.get(..40).unwrap_or(line).iter().position(|byte| *byte == b' ')?;
-        let rest = &line[stamp + 1..];
+        let stamps = line.get(..STAMP_MAX).unwrap_or(line).get(STAMP_MIN..)?;
+        let rest = &line[STAMP_MIN + memchr::memchr(b' ', stamps)? + 1..];
         let (stream, rest) =
             rest.split_at_checked(7).filter(|(stream, _)| matches!(*stream, b"stdout " | b"stderr "))?;
         let is_partial = match rest {

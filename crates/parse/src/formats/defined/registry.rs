@@ -2,9 +2,9 @@
 
 use std::sync::OnceLock;
 
-use super::starts::{Match, Starts};
+use super::starts::Starts;
+use super::texts::Texts;
 use super::{Begins, Format};
-use crate::pattern::{Pattern, TEXT_MIN};
 
 /// The built-in files, in the order in which they are tried.
 pub(super) const FILES: &[(&str, &str)] = &include!("files.in");
@@ -32,8 +32,8 @@ pub(super) struct Registry {
     pub(super) formats: Vec<Format>,
     /// How many of them are one's own: the first.
     own: usize,
-    /// By a line's first byte, the patterns that it can match and that begin with a text that says what the line is.
-    pub(super) text_starts: Vec<Vec<Candidate>>,
+    /// The patterns that begin with a text that says what a line is.
+    pub(super) texts: Texts,
     /// All others.
     pub(super) starts: Starts,
     /// Programs by the first byte of their names.
@@ -44,31 +44,6 @@ pub(super) struct Registry {
 
 /// A program's name, and the formats that know its messages.
 type Program = (String, Vec<usize>);
-
-/// A pattern that a line can match.
-#[derive(Debug)]
-pub(super) struct Candidate {
-    /// Its place among the formats.
-    format: usize,
-    /// Its place among the patterns of the format.
-    pattern: usize,
-    /// How many steps it and the candidate before begin with alike.
-    alike: usize,
-    /// The first bytes of the texts that it begins with.
-    begins: Vec<[u8; TEXT_MIN]>,
-}
-
-impl Candidate {
-    /// The pattern that it is.
-    pub(super) fn place(&self) -> Match {
-        Match { format: self.format, pattern: self.pattern, alike: self.alike, shape: 0 }
-    }
-
-    /// A first look at a line, which spares most the rest.
-    pub(super) fn may_be(&self, line: &[u8]) -> bool {
-        self.begins.iter().any(|text| line.first_chunk() == Some(text))
-    }
-}
 
 impl Registry {
     /// One's own formats take the places of built-in ones of the same name.
@@ -83,7 +58,7 @@ impl Registry {
         }
         Self {
             own,
-            text_starts: (0..=u8::MAX).map(|byte| candidates(&formats, own, byte)).collect(),
+            texts: Texts::new(&formats, own),
             starts: Starts::new(&formats, own),
             programs: programs(&formats),
             beginnings: beginnings(&formats),
@@ -102,22 +77,6 @@ impl Registry {
         let known = same_start.iter().find(|(known, _)| known.as_bytes() == program);
         known.map(|(_, formats)| formats.as_slice())
     }
-}
-
-/// The built-in patterns that begin with a text, and that a line with this first byte can match.
-fn candidates(formats: &[Format], own: usize, byte: u8) -> Vec<Candidate> {
-    let mut found: Vec<Candidate> = Vec::new();
-    for (format, Format { patterns, .. }) in formats.iter().enumerate().skip(own) {
-        let fits = |pattern: &Pattern| pattern.begins_with_text() && pattern.may_start_with(byte);
-        for (index, pattern) in patterns.iter().enumerate().filter(|(_, pattern)| fits(pattern)) {
-            let alike = found.last().map_or(0, |before| {
-                formats[before.format].patterns[before.pattern].alike(pattern, before.format == format)
-            });
-            let begins = pattern.texts().iter().filter_map(|text| text.first_chunk().copied()).collect();
-            found.push(Candidate { format, pattern: index, alike, begins });
-        }
-    }
-    found
 }
 
 fn programs(formats: &[Format]) -> Vec<Vec<Program>> {

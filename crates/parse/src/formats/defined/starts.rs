@@ -2,6 +2,7 @@
 //! hundreds of patterns cost a line no more than a few.
 
 use super::Format;
+use crate::byte_mask::Bits;
 use crate::clock::Shape;
 
 /// Keys of what follows a time: each byte, each byte after blanks, and the end of the line.
@@ -127,21 +128,5 @@ fn key(rest: &[u8]) -> usize {
         None => END,
         Some(byte) if blanks > 0 => AFTER_BLANKS + usize::from(*byte),
         Some(byte) => usize::from(*byte),
-    }
-}
-
-/// The numbers of the bits that are set, lowest first.
-struct Bits(u64);
-
-impl Iterator for Bits {
-    type Item = usize;
-
-    fn next(&mut self) -> Option<usize> {
-        if self.0 == 0 {
-            return None;
-        }
-        let bit = self.0.trailing_zeros() as usize;
-        self.0 &= self.0 - 1;
-        Some(bit)
     }
 }

@@ -7,6 +7,7 @@ use aho_corasick::packed::Searcher;
 use memchr::memmem;
 
 use super::Best;
+use crate::byte_mask::{BLOCK, Bits, Bytes, masks};
 
 /// The rank of an address without a phrase before it: less sure than all that have one.
 pub(super) const BESIDE: usize = PHRASES.len();
@@ -59,46 +60,122 @@ static ACCESS: LazyLock<Searcher> = LazyLock::new(|| {
 
 /// Whether a message begins with an address.
 pub(super) fn is_in_front(message: &[u8]) -> bool {
-    let len = message.iter().take(16).take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
-    len > 6 && message.get(len) == Some(&b' ') && is_ip(&message[..len])
+    v4_len(message).is_some_and(|len| message.get(len) == Some(&b' '))
 }
 
 /// The address with the surest phrase before it. A point between digits, or a colon, says where one may be.
 /// Besides, whether there is any address.
 pub(super) fn find(message: &[u8]) -> (Best, bool) {
-    let mut best: Best = None;
-    let mut only = Only::None;
-    let mut passed = 0;
-    for at in memchr::memchr2_iter(b'.', b':', message) {
-        if at < passed || !is_between(message, at) {
-            continue;
+    let mut search = Search { message, passed: 0, best: None, only: Only::None };
+    let mut colons = 0;
+    'blocks: for start in (0..message.len()).step_by(BLOCK) {
+        for at in marks(message, start).map(|bit| start + bit) {
+            if message[at] == b'.' {
+                search.look_at_point(at);
+                continue;
+            }
+            colons += 1;
+            if colons == COLONS_MIN || message.get(at + 1) == Some(&b':') {
+                // Only now it may be one of version 6.
+                search = Search { message, passed: 0, best: None, only: Only::None };
+                search.look_at_all();
+                break 'blocks;
+            }
+        }
+    }
+    search.end()
+}
+
+/// Fewer colons are in no address but those that have two of them side by side.
+const COLONS_MIN: u32 = 6;
+
+/// Points and colons of the block of a message that begins at `start`.
+fn marks(message: &[u8], start: usize) -> Bits {
+    let class = |bytes: Bytes| [bytes.simd_eq(Bytes::splat(b'.')) | bytes.simd_eq(Bytes::splat(b':'))];
+    let rest = &message[start..];
+    let [marks] = match rest.first_chunk() {
+        Some(block) => masks(block, class),
+        None => {
+            let mut padded = [0; BLOCK];
+            padded[..rest.len()].copy_from_slice(rest);
+            masks(&padded, class)
+        }
+    };
+    Bits(marks)
+}
+
+/// A look for the address of who did it.
+struct Search<'a> {
+    message: &'a [u8],
+    /// What is before was looked at.
+    passed: usize,
+    best: Best,
+    only: Only,
+}
+
+impl Search<'_> {
+    /// Looks at what is around a point.
+    fn look_at_point(&mut self, at: usize) {
+        let message = self.message;
+        if at < self.passed || !is_between(message, at) {
+            return;
         }
         let start = at - run_before(message, at);
-        let end = at + 1 + run_after(message, at + 1);
-        if !is_address(&message[start..end], message[at]) {
-            // A clock, or `ipv4:192.0.2.1`: few marks, so no run is looked at often.
-            continue;
+        if let Some(len) = v4_len(&message[start..]) {
+            self.passed = start + len;
+            self.take((start, start + len));
         }
-        passed = end;
-        let Some(range) = exact_address(message, start) else { continue };
-        passed = range.1;
-        only = match only {
+    }
+
+    /// Looks at what is around all points and colons.
+    fn look_at_all(&mut self) {
+        let message = self.message;
+        for at in memchr::memchr2_iter(b'.', b':', message) {
+            if message[at] == b'.' {
+                self.look_at_point(at);
+                continue;
+            }
+            if at < self.passed || !is_between(message, at) {
+                continue;
+            }
+            let start = at - run_before(message, at);
+            let end = at + 1 + run_after(message, at + 1);
+            if !is_v6(&message[start..end]) {
+                // A clock, or `ipv4:192.0.2.1`: few marks, so no run is looked at often.
+                continue;
+            }
+            self.passed = end;
+            let Some(range) = exact_address(message, start) else { continue };
+            self.passed = range.1;
+            self.take(range);
+        }
+    }
+
+    /// Takes the address at a range over, if it is surer than the one before.
+    fn take(&mut self, range: (usize, usize)) {
+        let message = self.message;
+        self.only = match self.only {
             Only::None => Only::One(range),
-            Only::One(one) if message[one.0..one.1] == message[range.0..range.1] => only,
+            Only::One(one) if message[one.0..one.1] == message[range.0..range.1] => self.only,
             _ => Only::Several,
         };
         let rank = if is_flow(&message[range.1..]) { Some(0) } else { rank(&message[..range.0]) };
         if let Some(rank) = rank
-            && best.is_none_or(|(known, _)| rank < known)
+            && self.best.is_none_or(|(known, _)| rank < known)
         {
-            best = Some((rank, range));
+            self.best = Some((rank, range));
         }
     }
-    let found = match only {
-        Only::One(range) if best.is_none() && ACCESS.find(message).is_some() => Some((BESIDE, range)),
-        _ => best,
-    };
-    (found, !matches!(only, Only::None))
+
+    fn end(self) -> (Best, bool) {
+        let found = match self.only {
+            Only::One(range) if self.best.is_none() && ACCESS.find(self.message).is_some() => {
+                Some((BESIDE, range))
+            }
+            _ => self.best,
+        };
+        (found, !matches!(self.only, Only::None))
+    }
 }
 
 /// The addresses of a message, as far as it matters.
@@ -139,19 +216,11 @@ fn run_after(message: &[u8], at: usize) -> usize {
     message[at..].iter().take_while(|byte| is_inside(**byte)).count()
 }
 
-/// A cheap look at what may be an address, and perhaps a port: four numbers, or groups between more colons than a clock
-/// has.
-fn is_address(run: &[u8], first_mark: u8) -> bool {
-    match first_mark {
-        b'.' => {
-            run.len() >= 7 && run.iter().filter(|byte| **byte == b'.').count() >= 3 && !run.contains(&b'a')
-        }
-        _ => {
-            run.starts_with(b"::")
-                || run.iter().filter(|byte| **byte == b':').count() > 2
-                || memmem::find(run, b"::").is_some()
-        }
-    }
+/// A cheap look at what may be an address of version 6, and perhaps a port: groups between more colons than a clock has.
+fn is_v6(run: &[u8]) -> bool {
+    run.starts_with(b"::")
+        || run.iter().filter(|byte| **byte == b':').count() > 2
+        || memmem::find(run, b"::").is_some()
 }
 
 /// How sure it is that an address after `before` is who did it.
@@ -173,14 +242,27 @@ fn rank(before: &[u8]) -> Option<usize> {
 
 /// The surest phrase that a text ends with.
 fn phrase(before: &[u8]) -> Option<usize> {
-    let known = &BY_END[usize::from(*before.last()?)];
+    let known = &BY_END[usize::from(end_key(before))];
     known.iter().copied().find(|rank| before.ends_with(PHRASES[*rank].as_bytes()))
 }
 
-/// The phrases by their last byte.
+/// A number that most endings of phrases do not share.
+fn end_key(text: &[u8]) -> u8 {
+    match text {
+        [.., before, last] => last ^ before.rotate_left(3),
+        [last] => *last,
+        [] => 0,
+    }
+}
+
+/// The phrases by how they end; `[` is after whatever.
 static BY_END: LazyLock<Vec<Vec<usize>>> = LazyLock::new(|| {
-    let ends = |byte: u8| move |rank: &usize| PHRASES[*rank].as_bytes().last() == Some(&byte);
-    (0..=u8::MAX).map(|byte| (0..PHRASES.len()).filter(ends(byte)).collect()).collect()
+    let fits = |phrase: &str, key: u8| match phrase.as_bytes() {
+        [last] => (0..=u8::MAX).any(|before| end_key(&[before, *last]) == key) || *last == key,
+        phrase => end_key(phrase) == key,
+    };
+    let of_key = |key: u8| (0..PHRASES.len()).filter(|rank| fits(PHRASES[*rank], key)).collect();
+    (0..=u8::MAX).map(of_key).collect()
 });
 
 /// The address at a place: after brackets, quotes and what `IPv4 in IPv6` begins with.
@@ -196,27 +278,49 @@ pub(super) fn at(message: &[u8], at: usize) -> Option<(usize, usize)> {
 fn exact_address(message: &[u8], start: usize) -> Option<(usize, usize)> {
     let start = start + if message.get(start..)?.starts_with(b"::ffff:") { 7 } else { 0 };
     let rest = message.get(start..)?;
-    let v4 = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
-    let len = match rest[..v4].contains(&b'.') {
-        true => v4 - usize::from(rest[..v4].ends_with(b".")),
-        false => rest.iter().take_while(|byte| byte.is_ascii_hexdigit() || **byte == b':').count(),
+    let len = match v4_len(rest) {
+        Some(len) => len,
+        None => v6_len(rest)?,
     };
-    is_ip(&rest[..len]).then_some(())?;
-    let ends = rest.get(len).is_none_or(|byte| !byte.is_ascii_alphanumeric() && !matches!(byte, b'-' | b'_'));
-    ends.then_some((start, start + len))
+    Some((start, start + len))
 }
 
-fn is_ip(text: &[u8]) -> bool {
-    if memchr::memchr(b':', text).is_some() {
-        return std::str::from_utf8(text).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
-    }
-    let (mut points, mut part, mut digits) = (0, 0u32, 0);
-    for byte in text {
-        match byte {
-            b'0'..=b'9' if digits < 3 => (part, digits) = (part * 10 + u32::from(byte - b'0'), digits + 1),
-            b'.' if digits > 0 && part <= 255 => (points, part, digits) = (points + 1, 0, 0),
-            _ => return false,
+/// Bytes of the four numbers that a text begins with.
+fn v4_len(text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for part in 0..4 {
+        let (start, mut number) = (at, 0u32);
+        while let Some(digit @ b'0'..=b'9') = text.get(at) {
+            number = number * 10 + u32::from(digit - b'0');
+            at += 1;
+            if at > start + 3 {
+                return None;
+            }
         }
+        if at == start || number > 255 || part < 3 && text.get(at) != Some(&b'.') {
+            return None;
+        }
+        at += usize::from(part < 3);
     }
-    points == 3 && digits > 0 && part <= 255
+    let goes_on = match text.get(at) {
+        Some(b'.') => matches!(text.get(at + 1), Some(b'0'..=b'9' | b'.')),
+        Some(byte) => is_of_name(*byte),
+        None => false,
+    };
+    (!goes_on).then_some(at)
+}
+
+/// Bytes of the groups between colons that a text begins with.
+fn v6_len(text: &[u8]) -> Option<usize> {
+    let len = text.iter().take_while(|byte| byte.is_ascii_hexdigit() || **byte == b':').count();
+    let (address, rest) = text.split_at(len);
+    let is_address = address.contains(&b':')
+        && !rest.first().is_some_and(|byte| is_of_name(*byte))
+        && std::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok());
+    is_address.then_some(len)
+}
+
+/// Whether a byte after an address says that it was the start of a name only.
+const fn is_of_name(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')
 }

@@ -74,17 +74,15 @@ pub(super) fn find(message: &[u8]) -> Best {
     let mut best: Best = None;
     let mut plain: Best = None;
     for found in STEMS.searcher.find_iter(message) {
-        let at = found.start();
-        for (rank, before, after) in &STEMS.phrases[found.pattern().as_usize()] {
-            let fits = best.is_none_or(|(known, _)| *rank < known)
-                && message[..at].ends_with(before)
-                && message[at..].starts_with(after);
-            if fits {
-                best = user_at(message, at + after.len()).map(|range| (*rank, range)).or(best);
+        let (before, after) = (&message[..found.start()], &message[found.end()..]);
+        for phrase in &STEMS.phrases[found.pattern().as_usize()] {
+            if best.is_none_or(|(known, _)| phrase.rank < known) && phrase.is_around(before, after) {
+                let name = user_at(message, found.end() + phrase.after.len());
+                best = name.map(|range| (phrase.rank, range)).or(best);
             }
         }
         if best.is_none() && plain.is_none() {
-            plain = plain_user(message, at);
+            plain = plain_user(message, found.start());
         }
     }
     best.or(plain)
@@ -99,8 +97,21 @@ fn plain_user(message: &[u8], at: usize) -> Best {
     fits.then_some((PHRASES.len(), (start, end)))
 }
 
-/// A phrase's rank, what is before its stem, and the stem with what follows.
-type Phrase = (usize, &'static [u8], &'static [u8]);
+/// A phrase around its stem.
+struct Phrase {
+    rank: usize,
+    before: &'static [u8],
+    after: &'static [u8],
+}
+
+impl Phrase {
+    /// Whether it stands around a stem. Single bytes tell most.
+    fn is_around(&self, before: &[u8], after: &[u8]) -> bool {
+        let begins = self.after.first().is_none_or(|first| after.first() == Some(first));
+        let ends = self.before.last().is_none_or(|last| before.last() == Some(last));
+        begins && ends && after.starts_with(self.after) && before.ends_with(self.before)
+    }
+}
 
 /// What phrases have in common: the look that spares most messages the rest.
 struct Stems {
@@ -113,8 +124,8 @@ static STEMS: LazyLock<Stems> = LazyLock::new(|| {
     let stems = ["user", "User", " for ", "_id=", "ID=\"", "ogin failed: ", "\"email", "account "];
     let phrases = stems.map(|stem| {
         let parts = PHRASES.iter().enumerate().filter_map(|(rank, phrase)| {
-            let (before, after) = phrase.split_at(phrase.find(stem)?);
-            Some((rank, before.as_bytes(), after.as_bytes()))
+            let (before, after) = phrase.split_once(stem)?;
+            Some(Phrase { rank, before: before.as_bytes(), after: after.as_bytes() })
         });
         parts.collect()
     });
