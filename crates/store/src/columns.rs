@@ -6,10 +6,10 @@ use std::sync::Arc;
 use arrow::array::builder::make_view;
 use arrow::array::{
     Array, ArrayRef, AsArray, BinaryViewArray, Int64Array, RecordBatch, StringViewArray, StringViewBuilder,
-    StructArray, TimestampNanosecondArray, UInt8Array, UInt32Array,
+    StructArray, TimestampNanosecondArray, UInt8Array, UInt16Array, UInt32Array,
 };
 use arrow::buffer::{Buffer, NullBuffer, ScalarBuffer};
-use arrow::compute::take_record_batch;
+use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, TimestampNanosecondType};
 use arrow::error::ArrowError;
 use taffrail_record::layout::keeps_raw;
@@ -25,20 +25,21 @@ pub fn from_batch(batch: LogBatch) -> Result<RecordBatch, ArrowError> {
     let columns = Columns { batch: &batch, plan: &plan };
     let attributes = columns.attributes();
     let rest = columns.rest();
-    let views = columns.views(&names);
+    let views = columns.views();
+    let (sources, layouts) = columns.names(&names)?;
     let mut arrays = columns.numbers();
     let arena = Buffer::from_vec(batch.into_arena());
-    let text = |views: Vec<u128>, nulls: Option<NullBuffer>, buffer: &Buffer| {
-        let array = StringViewArray::try_new(ScalarBuffer::from(views), vec![buffer.clone()], nulls)?;
+    let text = |views: Vec<u128>, nulls: Option<NullBuffer>| {
+        let array = StringViewArray::try_new(ScalarBuffer::from(views), vec![arena.clone()], nulls)?;
         Ok::<ArrayRef, ArrowError>(Arc::new(array))
     };
     let raw =
         BinaryViewArray::try_new(ScalarBuffer::from(views.raw), vec![arena.clone()], Some(views.raw_nulls))?;
-    arrays.insert(3, text(views.node, None, &arena)?);
-    arrays.insert(4, text(views.source, None, &names.buffer)?);
-    arrays.push(text(views.service, None, &arena)?);
-    arrays.push(text(views.body, None, &arena)?);
-    arrays.push(text(views.layout, None, &names.buffer)?);
+    arrays.insert(3, text(views.node, None)?);
+    arrays.insert(4, sources);
+    arrays.push(text(views.service, None)?);
+    arrays.push(text(views.body, None)?);
+    arrays.push(layouts);
     arrays.push(Arc::new(raw));
     arrays.push(Arc::new(rest));
     let fields: Fields = plan.columns.iter().map(|column| column.field.clone()).collect();
@@ -47,7 +48,7 @@ pub fn from_batch(batch: LogBatch) -> Result<RecordBatch, ArrowError> {
             .into_iter()
             .map(|column| match column {
                 AttributeColumn::Integers(values) => Ok(Arc::new(Int64Array::from(values)) as ArrayRef),
-                AttributeColumn::Texts(views, nulls) => text(views, Some(NullBuffer::from(nulls)), &arena),
+                AttributeColumn::Texts(views, nulls) => text(views, Some(NullBuffer::from(nulls))),
             })
             .collect::<Result<Vec<_>, _>>()?;
         arrays.push(Arc::new(StructArray::try_new(fields.clone(), children, None)?));
@@ -122,38 +123,25 @@ enum AttributeColumn {
     Texts(Vec<u128>, Vec<bool>),
 }
 
-/// The batch's sources and layouts in one buffer, with a view each.
+/// The batch's sources and layouts: few, so their texts are checked once and not for each record.
 struct Names {
-    buffer: Buffer,
-    sources: Vec<u128>,
-    layouts: Vec<u128>,
+    sources: StringViewArray,
+    layouts: StringViewArray,
 }
 
 impl Names {
     fn new(batch: &LogBatch) -> Self {
-        let mut bytes = Vec::new();
-        let mut views = |names: &[Arc<str>]| -> Vec<u128> {
-            names
-                .iter()
-                .map(|name| {
-                    let start = bytes.len() as u32;
-                    bytes.extend_from_slice(name.as_bytes());
-                    make_view(name.as_bytes(), 0, start)
-                })
-                .collect()
-        };
-        let sources = views(batch.sources());
-        let layouts = views(batch.layouts());
-        Self { buffer: Buffer::from_vec(bytes), sources, layouts }
+        Self {
+            sources: batch.sources().iter().map(Some).collect(),
+            layouts: batch.layouts().iter().map(Some).collect(),
+        }
     }
 }
 
 struct Views {
     node: Vec<u128>,
-    source: Vec<u128>,
     service: Vec<u128>,
     body: Vec<u128>,
-    layout: Vec<u128>,
     raw: Vec<u128>,
     raw_nulls: NullBuffer,
 }
@@ -181,12 +169,20 @@ impl Columns<'_> {
         vec![
             time(records.iter().map(|record| record.timestamp.0).collect()),
             time(records.iter().map(|record| record.observed.0).collect()),
-            Arc::new(records.iter().map(|record| record.severity.number()).collect::<UInt8Array>()),
-            Arc::new(records.iter().map(|record| record.offset as i64).collect::<Int64Array>()),
+            Arc::new(UInt8Array::from_iter_values(records.iter().map(|record| record.severity.number()))),
+            Arc::new(Int64Array::from_iter_values(records.iter().map(|record| record.offset as i64))),
         ]
     }
 
-    fn views(&self, names: &Names) -> Views {
+    /// source, layout.
+    fn names(&self, names: &Names) -> Result<(ArrayRef, ArrayRef), ArrowError> {
+        let of = |names: &StringViewArray, index: fn(&LogRecord) -> u16| {
+            take(names, &UInt16Array::from_iter_values(self.records().iter().map(index)), None)
+        };
+        Ok((of(&names.sources, |record| record.source)?, of(&names.layouts, |record| record.layout)?))
+    }
+
+    fn views(&self) -> Views {
         let records = self.records();
         let of =
             |span: fn(&LogRecord) -> Span| records.iter().map(|record| self.view(span(record))).collect();
@@ -196,8 +192,6 @@ impl Columns<'_> {
             node: of(|record| record.node),
             service: of(|record| record.service),
             body: of(|record| record.body),
-            source: records.iter().map(|record| names.sources[usize::from(record.source)]).collect(),
-            layout: records.iter().map(|record| names.layouts[usize::from(record.layout)]).collect(),
             raw: records.iter().map(|record| if whole(record) { self.view(record.raw) } else { 0 }).collect(),
             raw_nulls: records.iter().map(whole).collect::<Vec<_>>().into(),
         }
