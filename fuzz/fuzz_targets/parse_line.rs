@@ -26,6 +26,7 @@ fuzz_target!(|bytes: &[u8]| {
         observed: Timestamp(1_795_132_800_000_000_000),
         bytes: bytes.to_vec(),
         lines,
+        header: taffrail_record::header::of_head(bytes),
         gaps: Vec::new(),
         checkpoint: Default::default(),
     };

@@ -78,7 +78,7 @@ fn batch(source: Arc<str>, bytes: Vec<u8>, start: &Checkpoint, observed: Timesta
         lines: start.lines + lines.len() as u64,
         state: "push".to_owned(),
     };
-    RawBatch { source, observed, bytes, lines, gaps: Vec::new(), checkpoint }
+    RawBatch { source, observed, bytes, lines, header: None, gaps: Vec::new(), checkpoint }
 }
 
 #[cfg(test)]

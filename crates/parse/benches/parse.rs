@@ -109,6 +109,7 @@ fn cut(bytes: &[u8]) -> (RawBatch, usize) {
         observed: OBSERVED,
         bytes: bytes[..start].to_vec(),
         lines,
+        header: None,
         gaps: Vec::new(),
         checkpoint: Default::default(),
     };

@@ -40,7 +40,7 @@ pub struct Explanation {
 impl Parser {
     /// Explains one line, or the lines of one record, without the last newline, read at `observed`. The record is the one that [`Parser::parse`] makes.
     pub fn explain(&mut self, line: &[u8], observed: Timestamp) -> Explanation {
-        let batch = self.parse(one(line, observed));
+        let batch = self.parse(RawBatch { header: self.header(), ..one(line, observed) });
         let record = &batch.records()[0];
         let (draft, written) = self.last();
         let written = batch.text(written);
@@ -79,6 +79,7 @@ fn one(line: &[u8], observed: Timestamp) -> RawBatch {
             newline: true,
             joined: line.contains(&b'\n'),
         }],
+        header: None,
         gaps: Vec::new(),
         checkpoint: Checkpoint::default(),
     }

@@ -3,6 +3,7 @@
 
 mod access;
 mod cisco;
+mod columns;
 mod cri;
 mod defined;
 mod delimited;
@@ -16,6 +17,7 @@ mod web_error;
 use taffrail_record::Severity;
 
 pub(crate) use self::access::severity_of_class;
+pub(crate) use self::columns::{Columns, Headed, headed};
 use self::defined::Begins;
 use self::defined::Tried;
 pub(crate) use self::defined::{Follows, begins, follows, has_own, is_own, message};
@@ -32,8 +34,9 @@ const DATED_MIN: usize = 15;
 /// The formats that the parser knows, in the order in which they are tried.
 pub fn format_names() -> impl Iterator<Item = &'static str> {
     let strict = ["json", "cri", "syslog", "web-access", "web-error", "logfmt"];
+    let headed = columns::NAMES;
     let loose = ["delimited", "leveled", "stamped", "timed", PLAIN];
-    strict.into_iter().chain(defined::names()).chain(loose)
+    strict.into_iter().chain(headed).chain(defined::names()).chain(loose)
 }
 
 /// As [`parse`], for a record of several lines whose first one is `text[..first]`: what it says goes for all of them, and
@@ -46,7 +49,10 @@ pub(crate) fn parse_lines(
     draft: &mut Draft,
 ) {
     // Some formats go over lines.
-    let whole = begins(text).map(Begins::format).or((text[0] == b'{').then_some("json"));
+    let whole = begins(text)
+        .map(Begins::format)
+        .or((text[0] == b'{').then_some("json"))
+        .or_else(|| tools.columns.format());
     if let Some(format) = whole {
         parse(text, only, tools, draft);
         if draft.format == format {
@@ -90,6 +96,7 @@ pub(crate) fn recognise(line: &[u8], only: Option<&'static str>, tools: &mut Too
         return recognise_only(name, line, *first, tools, draft);
     }
     draft.format = defined::parse_own(line, *first, tools, draft)
+        .or_else(|| under_header(line, tools, draft))
         .or_else(|| defined::parse(line, *first, Tried::Texts, tools, draft))
         .or_else(|| strict(line, *first, tools, draft))
         .or_else(|| defined::parse(line, *first, Tried::Others, tools, draft))
@@ -98,11 +105,18 @@ pub(crate) fn recognise(line: &[u8], only: Option<&'static str>, tools: &mut Too
         .unwrap_or(PLAIN);
 }
 
+/// As [`recognise`], for lines that stand under a header which names their columns.
+fn under_header(line: &[u8], tools: &mut Tools, draft: &mut Draft) -> Option<&'static str> {
+    let Tools { clock, members, columns, .. } = tools;
+    columns.parse(line, clock, members, draft)
+}
+
 /// The same for lines of which the format is known.
 fn recognise_only(name: &'static str, line: &[u8], first: u8, tools: &mut Tools, draft: &mut Draft) {
     let format = match defined::parse_named(name, line, first, tools, draft) {
         Some(format) => format,
-        None => strict(line, first, tools, draft)
+        None => under_header(line, tools, draft)
+            .or_else(|| strict(line, first, tools, draft))
             .or_else(|| loose(line, first, &mut tools.clock, draft))
             .or_else(|| stamped::inside(line, &mut tools.clock, draft).then_some("timed")),
     };

@@ -79,6 +79,16 @@ enum Role {
     Node,
 }
 
+/// Whether a member of this name says what it is.
+pub(crate) fn has_role(name: &[u8]) -> bool {
+    role(name).is_some()
+}
+
+/// Whether a member of this name is a time.
+pub(crate) fn is_time_name(name: &[u8]) -> bool {
+    matches!(role(name), Some((Role::Time, _)))
+}
+
 fn role(name: &[u8]) -> Option<(Role, u8)> {
     Some(match name {
         b"time" => (Role::Time, 0),

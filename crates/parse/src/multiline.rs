@@ -8,12 +8,14 @@ mod first;
 mod pattern;
 mod trace;
 
+use std::sync::Arc;
+
 use memchr::{memchr, memrchr};
 use taffrail_record::{Multiline, Timestamp};
 
 use crate::draft::Draft;
 use crate::encoding;
-use crate::formats::{self, Follows};
+use crate::formats::{self, Follows, Headed};
 use crate::tools::Tools;
 
 use self::envelope::Envelope;
@@ -28,6 +30,8 @@ const TIMELESS_MAX: u32 = 64;
 /// Joins lines as the programs of the world write them.
 #[derive(Debug, Default)]
 pub struct Joiner {
+    /// Of lines whose columns a header names.
+    headed: Option<Headed>,
     /// The record before, if it was looked at.
     head: Option<Head>,
     /// Length of the record that `head` is of.
@@ -52,7 +56,14 @@ struct Head {
 }
 
 impl Multiline for Joiner {
+    fn under(&mut self, header: Option<&Arc<str>>) {
+        self.headed = header.and_then(|header| formats::headed(header));
+    }
+
     fn goes_on(&mut self, record: &[u8], line: &[u8]) -> bool {
+        if let Some(headed) = self.headed {
+            return headed.goes_on(record);
+        }
         if record.len() != self.length {
             self.head = None;
             self.strays = 0;
@@ -75,6 +86,9 @@ impl Multiline for Joiner {
     }
 
     fn is_open(&mut self, record: &[u8]) -> bool {
+        if let Some(headed) = self.headed {
+            return headed.goes_on(record);
+        }
         // Nothing more is there to be read: many sources are quiet from here on.
         self.recogniser = None;
         let last = last_line(record);

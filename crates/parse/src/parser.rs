@@ -32,8 +32,8 @@ pub struct Context {
     pub offset_minutes: i16,
 }
 
-/// Parses the lines of one source. What a line becomes depends on nothing but its bytes, the context and the
-/// time of reading; the state kept between lines only saves work.
+/// Parses the lines of one source. What a line becomes depends on nothing but its bytes, the header that it stands under,
+/// the context and the time of reading; the state kept between lines only saves work.
 #[derive(Debug)]
 pub struct Parser {
     context: Context,
@@ -129,6 +129,7 @@ impl Parser {
         self.layouts.clear();
         self.defaults = Defaults::default();
         self.labels.begin(&raw.source);
+        self.tools.columns.set(raw.header.as_ref(), self.only);
         for line in &raw.lines {
             let joined = line.joined;
             let line = self.read(line, all_text, raw.observed, source, &mut batch);
@@ -136,6 +137,7 @@ impl Parser {
             self.text = line.text;
             self.draft.reset(text.len());
             let (tools, draft, only) = (&mut self.tools, &mut self.draft, self.only);
+            tools.columns.note(text, only);
             match if joined { memchr::memchr(b'\n', text) } else { None } {
                 None => formats::parse(text, only, tools, draft),
                 Some(first) => formats::parse_lines(text, first, only, tools, draft),
@@ -144,6 +146,15 @@ impl Parser {
             self.commit(&line, &mut batch);
         }
         batch
+    }
+
+    /// The header that the next lines stand under; see [`taffrail_record::header`].
+    pub fn set_header(&mut self, header: Option<&Arc<str>>) {
+        self.tools.columns.set(header, self.only);
+    }
+
+    pub(crate) fn header(&self) -> Option<Arc<str>> {
+        self.tools.columns.header().cloned()
     }
 
     /// The formats of the lines since the last call, and how many were in each.

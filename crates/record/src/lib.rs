@@ -7,6 +7,7 @@ mod attribute;
 mod batch;
 mod civil;
 mod gap;
+pub mod header;
 pub mod layout;
 mod multiline;
 mod raw;

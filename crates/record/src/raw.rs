@@ -55,6 +55,9 @@ pub struct RawBatch {
     pub bytes: Vec<u8>,
     /// The lines, by rising offset.
     pub lines: Vec<RawLine>,
+    /// The line that names their columns, where one does: see [`crate::header`]. One among the lines goes for those after
+    /// it.
+    pub header: Option<Arc<str>>,
     /// What could not be read since the batch before.
     pub gaps: Vec<Gap>,
     /// How far the source is read once this batch is stored.

@@ -1,5 +1,7 @@
 //! Cuts a stream of bytes into lines, however the bytes arrive, and joins the lines that are one record.
 
+use std::sync::Arc;
+
 use memchr::memchr;
 use taffrail_record::{Gap, GapReason, Multiline, RawLine, Span, Timestamp};
 
@@ -27,6 +29,8 @@ pub(crate) struct Cutter {
     max_record_lines: u32,
     /// Says which lines are one record; `None`: each is one.
     multiline: Option<Box<dyn Multiline>>,
+    /// The header that it was told last.
+    header: Option<Arc<str>>,
     /// The record to which the next line may belong.
     open: Option<Open>,
 }
@@ -47,6 +51,16 @@ impl Cutter {
             max_record_lines: limits.max_record_lines,
             multiline: limits.multiline.as_ref().map(|multiline| multiline.fresh()),
             ..Self::default()
+        }
+    }
+
+    /// What is cut next stands under this header.
+    pub(crate) fn under(&mut self, header: Option<&Arc<str>>) {
+        if self.header.as_ref() != header {
+            self.header = header.cloned();
+            if let Some(multiline) = &mut self.multiline {
+                multiline.under(header);
+            }
         }
     }
 

@@ -10,6 +10,7 @@ mod discover;
 mod error;
 mod fault;
 mod follower;
+mod heading;
 mod identity;
 mod journal;
 mod mark;

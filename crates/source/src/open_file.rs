@@ -6,6 +6,7 @@
 mod likeness;
 
 use std::io::{self, Read};
+use std::sync::Arc;
 
 use fs_err::File;
 use rustix::fs::{SeekFrom, seek};
@@ -13,6 +14,7 @@ use rustix::fs::{SeekFrom, seek};
 use taffrail_record::Timestamp;
 
 use crate::fault;
+use crate::heading::Heading;
 use crate::identity::{EDGE_BYTES, Fingerprint, Identity, PREFIX_BYTES, modified};
 use crate::mark::{History, Mark, Past};
 use crate::opened::Opened;
@@ -50,6 +52,9 @@ pub(crate) struct OpenFile {
     /// The first bytes, as far as they were handed over.
     head: Vec<u8>,
     prefix: Fingerprint,
+    heading: Heading,
+    /// The header of the lines that were handed over last.
+    header: Option<Arc<str>>,
 }
 
 /// A compressed file's content, read up to some position.
@@ -94,6 +99,8 @@ impl OpenFile {
             modified,
             head,
             prefix: Fingerprint::EMPTY,
+            heading: Heading::default(),
+            header: None,
         }
     }
 
@@ -135,7 +142,8 @@ impl OpenFile {
 
     fn at(self, position: u64, head: Vec<u8>, held: Vec<u8>) -> Self {
         let prefix = Fingerprint::of(&head);
-        Self { position, read_to: position, head, prefix, held, ..self }
+        let heading = Heading::of_head(&head);
+        Self { position, read_to: position, head, prefix, held, heading, ..self }
     }
 
     /// Reads up to `want` bytes behind what was read. Nothing is lost if it fails.
@@ -204,6 +212,7 @@ impl OpenFile {
             self.head.extend_from_slice(&arena[start..end]);
             self.prefix = self.prefix.extended(&arena[start..end]);
         }
+        self.header = self.heading.pass(&arena[start..rest], self.position == 0);
         self.position += (rest - start) as u64;
         self.held = arena[rest - rest.min(EDGE_BYTES)..].to_vec();
         arena
@@ -276,6 +285,16 @@ impl OpenFile {
         let (file, identity, size, modified) =
             (self.file.try_clone()?, self.identity, self.size, self.modified);
         Ok(Opened { file, identity, size, modified, packing: None })
+    }
+
+    /// The header that the lines stand under which are to be handed over next; `bytes` are the first of theirs.
+    pub(crate) fn next_header(&mut self, bytes: &[u8]) -> Option<&Arc<str>> {
+        self.heading.before(bytes, self.position == 0)
+    }
+
+    /// The header that the first of the lines stands under that were handed over last.
+    pub(crate) fn header(&self) -> Option<Arc<str>> {
+        self.header.clone()
     }
 
     /// Its first bytes, as far as they were handed over; at most [`PREFIX_BYTES`].

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use taffrail_record::{Checkpoint, RawBatch, Timestamp};
 
 use crate::cut::{Cutter, Found};
+use crate::heading::Heading;
 use crate::{Error, Limits, Stopped};
 
 /// When a batch is complete.
@@ -47,6 +48,7 @@ pub fn read_lines(
     let limits = reading.limits.clone().checked();
     let mut cutter = Cutter::new(&limits);
     (cutter.offset, cutter.lines) = (reading.from.offset, reading.from.lines);
+    let (mut heading, mut is_start) = (Heading::default(), true);
     let mut carry = Vec::new();
     loop {
         let scanned = carry.len();
@@ -56,6 +58,7 @@ pub fn read_lines(
         // Whoever waits at a pipe is not to wait for what may never come.
         let more = !ended && reading.fill == Fill::Block;
         let observed = (reading.clock)();
+        cutter.under(heading.before(&arena, is_start));
         let mut found = Found::default();
         let rest = cutter.cut(&arena, 0, scanned, more, observed, &mut found);
         if ended && result.is_ok() {
@@ -73,7 +76,10 @@ pub fn read_lines(
         if !found.lines.is_empty() || !found.gaps.is_empty() {
             let Found { lines, gaps } = found;
             let source = Arc::clone(&reading.source);
-            sink(RawBatch { source, observed, bytes: arena, lines, gaps, checkpoint: checkpoint.clone() })?;
+            let end = lines.last().map_or(0, |line| line.span.end() + usize::from(line.newline));
+            let header = heading.pass(&arena[..end], std::mem::take(&mut is_start));
+            let checkpoint = checkpoint.clone();
+            sink(RawBatch { source, observed, bytes: arena, lines, header, gaps, checkpoint })?;
         }
         match result {
             Ok(0) => return Ok(checkpoint),

@@ -314,6 +314,7 @@ impl Tail {
             if arena.len() > scanned {
                 self.quiet_since = now.uptime;
             }
+            self.cutter.under(file.next_header(&arena[start..]));
             let mut found = Found::default();
             let rest = self.cutter.cut(&arena, start, scanned, more, now.observed, &mut found);
             let arena = file.advance(arena, start, rest);
@@ -404,12 +405,17 @@ impl Tail {
             self.last_read = Some(now.observed);
         }
         let checkpoint = self.checkpoint();
+        let header = match &self.front {
+            Front::Open(file) => file.header(),
+            _ => None,
+        };
         let Found { lines, gaps } = found;
         Some(RawBatch {
             source: Arc::clone(&self.source),
             observed: now.observed,
             bytes,
             lines,
+            header,
             gaps,
             checkpoint,
         })

@@ -74,6 +74,7 @@ fn batches(bytes: &[u8]) -> impl Iterator<Item = RawBatch> + '_ {
             observed: Timestamp(0),
             bytes: bytes[start..at].to_vec(),
             lines,
+            header: None,
             gaps: Vec::new(),
             checkpoint: Checkpoint::default(),
         };

@@ -94,6 +94,7 @@ impl<W: Write> Explainer<W> {
         let reading = Reading { source, from: Checkpoint::default(), limits, fill, clock: now };
         let mut written = Ok(());
         let read = read_lines(&mut input, &reading, &mut |batch| {
+            self.parser.set_header(batch.header.as_ref());
             for line in &batch.lines {
                 let explanation = self.parser.explain(line.span.of(&batch.bytes), self.observed);
                 written = self.write(&explanation).context("cannot write");

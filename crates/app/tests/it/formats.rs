@@ -121,3 +121,39 @@ fn other_encodings_are_readable_and_exported_as_they_were() {
     assert_eq!(site.export(&site.source("logs/wide.log")), utf16[..utf16.len() - 1]);
     assert_eq!(site.export(&site.source("logs/latin.log")), latin);
 }
+
+#[test]
+fn lines_stand_under_the_header_of_their_file() {
+    let site = Site::new();
+    let config = "[[source]]\npath = '{logs}'\n";
+    let daemon = site.daemon_with(config);
+    site.append("logs/csv.log", "time,level,message,user_id\n2026-11-01T00:00:00Z,error,\"slow, again\",7\n");
+    let head = "#Software: Microsoft Internet Information Services 10.0\n#Fields: date time c-ip cs-method sc-status\n";
+    site.append("logs/iis.log", format!("{head}2026-11-01 00:00:01 192.0.2.1 GET 503\n"));
+    eventually("storing five lines", || count(&daemon, "SELECT count(*) FROM logs") == 5);
+    assert_eq!(found(&daemon, "user_id=7").len(), 1);
+    assert_eq!(found(&daemon, "status>=500").len(), 1);
+    // What the write-ahead log gives back stands under the same header.
+    daemon.kill9().unwrap();
+    let daemon = site.daemon_with(config);
+    assert_eq!(found(&daemon, "user_id=7").len(), 1);
+    // And so does what is read on in the middle of a file; until another header comes.
+    site.append("logs/csv.log", "2026-11-01T00:00:02Z,info,done,8\n");
+    let other = "#Fields: date time sc-status time-taken\n2026-11-01 00:00:04 404 15\n";
+    site.append("logs/iis.log", format!("2026-11-01 00:00:03 192.0.2.2 GET 500\n{other}"));
+    eventually("reading on", || found(&daemon, "duration_ms=15").len() == 1);
+    eventually("storing nine lines", || count(&daemon, "SELECT count(*) FROM logs") == 9);
+    assert_eq!(found(&daemon, "user_id=8 done").len(), 1);
+    assert_eq!(found(&daemon, "client_ip=192.0.2.2 status=500").len(), 1);
+    site.append("logs/iis.log", "2026-11-01 00:00:05 500 16\n");
+    eventually("the new columns", || found(&daemon, "duration_ms=16 status=500").len() == 1);
+    let exported = site.run(&[
+        "-c",
+        site.path("taffrail.toml").to_str().unwrap(),
+        "explain",
+        "--json",
+        "--file",
+        site.path("logs/csv.log").to_str().unwrap(),
+    ]);
+    assert!(exported.expect(0).text().contains(r#""user_id":8"#));
+}

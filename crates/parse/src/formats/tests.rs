@@ -29,13 +29,14 @@ pub(crate) fn raw(lines: &[&[u8]]) -> RawBatch {
         observed: OBSERVED,
         bytes,
         lines: raw_lines,
+        header: None,
         gaps: Vec::new(),
         checkpoint: Default::default(),
     }
 }
 
 /// `TIME SEVERITY [SERVICE][@NODE] | BODY [| ATTRIBUTES]`, defaults left out.
-fn shown(batch: &LogBatch, index: usize) -> String {
+pub(crate) fn shown(batch: &LogBatch, index: usize) -> String {
     let record = &batch.records()[index];
     let mut out = if record.timestamp == record.observed {
         "observed".to_owned()

@@ -10,10 +10,18 @@ const MONTHS_AND_DAYS: [&[u8; 3]; 19] = [
     b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat",
 ];
 
-/// Whether a line begins a record, whatever came before: it has a time or the opening of its format, or is a heading.
+/// Whether a line begins a record, whatever came before: it has a time or the opening of its format, or is a heading or a
+/// directive.
 pub(super) fn begins(line: &[u8]) -> bool {
     let opens = matches!(line, [b'<', b'0'..=b'9', ..] | [b'{', b'"' | b'\\', ..]);
-    opens || has_time(line) || is_heading(line)
+    opens || has_time(line) || is_heading(line) || is_directive(line)
+}
+
+/// `#Fields: `, `#close<TAB>`: what says how the lines after it are to be read.
+fn is_directive(line: &[u8]) -> bool {
+    let Some(name) = line.strip_prefix(b"#") else { return false };
+    let end = name.iter().take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'_').count();
+    end > 0 && matches!(name.get(end), Some(b':' | b'\t'))
 }
 
 /// Whether a line begins as those of logs do.

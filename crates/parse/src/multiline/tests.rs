@@ -58,6 +58,28 @@ fn an_indented_line_with_level_and_time_begins_a_record() {
 }
 
 #[test]
+fn directives() {
+    check(
+        "2026-11-01 00:00:00 192.0.2.1 GET 200\n#Software: x\n#Date: y\n#Fields: a b\n2026-11-01 00:00:01 b",
+        &[1; 5],
+    );
+    check("2026-11-01 00:00:00 x\n# y: a comment\n#!/bin/sh", &[3]);
+}
+
+#[test]
+fn lines_under_a_header_are_records_unless_a_value_goes_on() {
+    for (header, text, counts) in [
+        ("time,message", "2026-11-01,x\n y\n2026-11-01,\"a\nb\"\"\nc\"\n\td", &[1, 1, 3, 1][..]),
+        ("#Fields: date time c-ip", "2026-11-01 00:00:00 x\n \"y", &[1, 1]),
+        ("name,size", "2026-11-01 00:00:00 x\n y", &[2]),
+    ] {
+        let mut joiner = Joiner::default();
+        joiner.under(Some(&header.into()));
+        assert_eq!(joined(text, &mut joiner), counts, "{header}");
+    }
+}
+
+#[test]
 fn python() {
     check(
         "\

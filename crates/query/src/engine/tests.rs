@@ -93,6 +93,7 @@ fn world(lines: u64, per_batch: u64, flush_every: u64) -> World {
             observed: Timestamp(1_800_000_000_000_000_000),
             bytes: stream[start..].to_vec(),
             lines: raw_lines,
+            header: None,
             gaps: Vec::new(),
             checkpoint: Checkpoint { offset: stream.len() as u64, lines: number, state: String::new() },
         };

@@ -327,6 +327,7 @@ impl Worker {
                 observed,
                 bytes: taken.bytes,
                 lines: taken.lines,
+                header: None,
                 gaps: taken.gaps,
                 checkpoint,
             };

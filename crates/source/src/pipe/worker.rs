@@ -274,6 +274,7 @@ impl Worker {
             observed,
             bytes,
             lines: found.lines,
+            header: None,
             gaps: found.gaps,
             checkpoint: Checkpoint { offset, lines, state: STATE.to_owned() },
         };

@@ -51,7 +51,7 @@ fn raw_of(source: &str, observed: Timestamp, first: u64, count: u64) -> RawBatch
         lines: first + count,
         state: format!("at {}", first + count),
     };
-    RawBatch { source: source.into(), observed, bytes, lines, gaps: Vec::new(), checkpoint }
+    RawBatch { source: source.into(), observed, bytes, lines, header: None, gaps: Vec::new(), checkpoint }
 }
 
 fn line(number: u64) -> String {

@@ -1,17 +1,18 @@
 //! The payload of a WAL frame: one raw batch. Numbers are LEB128, texts and bytes have their length first.
 //!
 //! ```text
-//! version 1 | source | origin | observed (8 bytes) | checkpoint: offset, lines, state
+//! version | source | origin | header, from version 2 on | observed (8 bytes) | checkpoint: offset, lines, state
 //! gaps: count, then start, end, observed (8 bytes), reason
 //! lines: count, then per line: skipped bytes before it, its length * 2 + newline, offset step
 //! bytes
 //! ```
-//! `origin` is the caller's note on how the lines are to be parsed; it comes back as it was.
+//! Batches without a header are of version 1, all others of version 2. `origin` is the caller's note on how the lines are to be parsed; it comes back as it was.
 //! The offset step of a line is its offset minus what it would be if the bytes were contiguous in the source.
 
 use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, RawLine, Span, Timestamp};
 
-const VERSION: u64 = 1;
+/// Of batches without a header, and of those with one.
+const VERSIONS: [u64; 2] = [1, 2];
 const REASONS: [GapReason; 5] = [
     GapReason::TruncatedBeforeRead,
     GapReason::Oversize,
@@ -46,9 +47,12 @@ impl Frame {
 
 fn head(batch: &RawBatch, origin: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(batch.lines.len() * 4 + 256);
-    number(&mut out, VERSION);
+    number(&mut out, VERSIONS[usize::from(batch.header.is_some())]);
     bytes(&mut out, batch.source.as_bytes());
     bytes(&mut out, origin.as_bytes());
+    if let Some(header) = &batch.header {
+        bytes(&mut out, header.as_bytes());
+    }
     out.extend_from_slice(&batch.observed.0.to_le_bytes());
     number(&mut out, batch.checkpoint.offset);
     number(&mut out, batch.checkpoint.lines);
@@ -77,11 +81,16 @@ fn head(batch: &RawBatch, origin: &str) -> Vec<u8> {
 /// The batch of a payload and its origin; `None` if it is none of this version.
 pub fn decode(payload: &[u8]) -> Option<(RawBatch, String)> {
     let mut input = Input(payload);
-    if input.number()? != VERSION {
+    let version = input.number()?;
+    if !VERSIONS.contains(&version) {
         return None;
     }
     let source = std::str::from_utf8(input.bytes()?).ok()?.into();
     let origin = std::str::from_utf8(input.bytes()?).ok()?.to_owned();
+    let header = match version {
+        1 => None,
+        _ => Some(std::str::from_utf8(input.bytes()?).ok()?.into()),
+    };
     let observed = input.timestamp()?;
     let (offset, lines) = (input.number()?, input.number()?);
     let state = std::str::from_utf8(input.bytes()?).ok()?.to_owned();
@@ -112,7 +121,7 @@ pub fn decode(payload: &[u8]) -> Option<(RawBatch, String)> {
     }
     let checkpoint = Checkpoint { offset, lines, state };
     (inside && input.0.is_empty())
-        .then_some((RawBatch { source, observed, bytes, lines: raw_lines, gaps, checkpoint }, origin))
+        .then_some((RawBatch { source, observed, bytes, lines: raw_lines, header, gaps, checkpoint }, origin))
 }
 
 fn number(out: &mut Vec<u8>, mut value: u64) {
@@ -180,14 +189,15 @@ mod tests {
                 line(10, 14, 5_000, false),
             ],
             bytes,
+            header: Some("#Fields: a b".into()),
             gaps: vec![Gap { start: 110, end: 5_000, observed: Timestamp(9), reason: GapReason::Oversize }],
             checkpoint: Checkpoint { offset: 5_004, lines: 4, state: "v1 x".to_owned() },
         }
     }
 
     fn same(a: &RawBatch, b: &RawBatch) -> bool {
-        (&a.source, a.observed, &a.bytes, &a.lines, &a.gaps, &a.checkpoint)
-            == (&b.source, b.observed, &b.bytes, &b.lines, &b.gaps, &b.checkpoint)
+        (&a.source, a.observed, &a.bytes, &a.lines, &a.header, &a.gaps, &a.checkpoint)
+            == (&b.source, b.observed, &b.bytes, &b.lines, &b.header, &b.gaps, &b.checkpoint)
     }
 
     fn encode(batch: &RawBatch, origin: &str) -> Vec<u8> {
@@ -199,10 +209,11 @@ mod tests {
 
     #[test]
     fn decodes_what_it_encoded() {
-        let batch = sample();
-        let (decoded, origin) = decode(&encode(&batch, "note")).unwrap();
-        assert!(same(&decoded, &batch));
-        assert_eq!(origin, "note");
+        for batch in [sample(), RawBatch { header: None, ..sample() }] {
+            let (decoded, origin) = decode(&encode(&batch, "note")).unwrap();
+            assert!(same(&decoded, &batch));
+            assert_eq!(origin, "note");
+        }
     }
 
     #[test]
