@@ -284,6 +284,14 @@ impl Clock {
             .or(known)
     }
 
+    /// As [`Self::any`], for what is written in UTC without saying so.
+    pub(crate) fn any_in_utc(&mut self, text: &[u8]) -> Option<Stamp> {
+        let offset = std::mem::take(&mut self.offset_minutes);
+        let stamp = self.any(text);
+        self.offset_minutes = offset;
+        stamp.map(|stamp| Stamp { zone_known: true, ..stamp })
+    }
+
     /// An ISO timestamp that is the whole text.
     pub(crate) fn whole_iso(&mut self, text: &[u8]) -> Option<Stamp> {
         self.iso(text).filter(|stamp| stamp.end() == text.len())

@@ -62,7 +62,7 @@ impl Multiline for Joiner {
 
     fn goes_on(&mut self, record: &[u8], line: &[u8]) -> bool {
         if let Some(headed) = self.headed {
-            return headed.goes_on(record);
+            return headed.goes_on(record, line);
         }
         if record.len() != self.length {
             self.head = None;
@@ -87,7 +87,7 @@ impl Multiline for Joiner {
 
     fn is_open(&mut self, record: &[u8]) -> bool {
         if let Some(headed) = self.headed {
-            return headed.goes_on(record);
+            return headed.is_open(record);
         }
         // Nothing more is there to be read: many sources are quiet from here on.
         self.recogniser = None;

@@ -16,17 +16,37 @@ pub fn is_directive(line: &[u8]) -> bool {
 }
 
 /// The header that the first bytes of a file hold: the last directive among the comments that it begins with, or else
-/// the first line, if that looks like names. Lines without their newline are not looked at.
+/// the first line, if that looks like names. Lines without their newline are not looked at. A second line of the header
+/// says the day, where lines have none of their own.
 pub fn of_head(head: &[u8]) -> Option<Arc<str>> {
     let whole = &head[..head.iter().rposition(|byte| *byte == b'\n')?];
-    let mut lines = whole.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let lines = whole.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     let first = lines.clone().next()?;
     if !first.starts_with(b"#") {
         return if is_names(first) { text(first) } else { None };
     }
-    let directives =
-        lines.by_ref().take_while(|line| line.starts_with(b"#")).filter(|line| is_directive(line));
-    text(directives.last()?)
+    let comments = lines.take_while(|line| line.starts_with(b"#") || line.is_empty());
+    let columns = text(comments.clone().filter(|line| is_directive(line)).last()?)?;
+    Some(match comments.filter(|line| is_date(line)).last() {
+        Some(date) => with_date(&columns, date),
+        None => columns,
+    })
+}
+
+/// Whether a line says of which day those after it are: `#Date: 2026-11-01 00:00:00`.
+pub fn is_date(line: &[u8]) -> bool {
+    line.starts_with(b"#Date: ")
+}
+
+/// A header whose lines are of the day that another line says; it stays as it is if its lines have a date of their own.
+pub fn with_date(columns: &Arc<str>, date: &[u8]) -> Arc<str> {
+    let own = columns.lines().next().unwrap_or_default();
+    let is_dated =
+        !own.starts_with("#Fields:") || own.split_ascii_whitespace().any(|name| name.starts_with("date"));
+    match std::str::from_utf8(date) {
+        Ok(date) if !is_dated && own.len() + date.len() < HEADER_MAX => format!("{own}\n{date}").into(),
+        _ => Arc::clone(columns),
+    }
 }
 
 /// A header as text.
@@ -79,6 +99,9 @@ mod tests {
             ("web, app: started\n", None),
             ("a,,c\n", None),
             ("#Software: x\r\n#Fields: date time c-ip\r\n2026", Some("#Fields: date time c-ip")),
+            ("#Version: 1\n\n#Fields: a b\n1 2\n", Some("#Fields: a b")),
+            ("#Date: 2026-11-01\n#Fields: time b\n", Some("#Fields: time b\n#Date: 2026-11-01")),
+            ("#Date: 2026-11-01\n#Fields: date b\n", Some("#Fields: date b")),
             ("#Fields: a b\n#Fields: c d\n#Date: x\n", Some("#Fields: c d")),
             ("#separator \\x09\n#fields\tts\tuid\n#types\ttime\tstring\n1\t2\n", Some("#fields\tts\tuid")),
             ("# a comment\na,b\n", None),

@@ -35,12 +35,24 @@ impl Heading {
             let sign = &before.as_bytes()[..DIRECTIVE_LEN];
             let last = memmem::rfind_iter(lines, sign).find(|at| *at == 0 || lines[at - 1] == b'\n');
             if let Some(at) = last {
-                let end = memchr::memchr(b'\n', &lines[at..]).map_or(lines.len(), |len| at + len);
-                self.0 = header::text(&lines[at..end]).or(self.0.take());
+                self.0 = header::of_head(&lines[comments_before(lines, at)..]).or(self.0.take());
             }
         }
         Some(before)
     }
+}
+
+/// Where the comments begin that the line at `at` is the last of.
+fn comments_before(lines: &[u8], at: usize) -> usize {
+    let mut start = at;
+    while start > 0 {
+        let before = memchr::memrchr(b'\n', &lines[..start - 1]).map_or(0, |newline| newline + 1);
+        if lines[before] != b'#' {
+            break;
+        }
+        start = before;
+    }
+    start
 }
 
 #[cfg(test)]
@@ -55,7 +67,8 @@ mod tests {
         assert_eq!(pass("x\n#Fields: a b\n1 2\n", false), None);
         assert_eq!(pass("#Version: 1\n#Fields: a b\n1 2\n", true).as_deref(), Some("#Fields: a b"));
         assert_eq!(pass("3 4\n#Fields: c d\n5 #Fields: no\n", false).as_deref(), Some("#Fields: a b"));
-        assert_eq!(pass("6 7\n", false).as_deref(), Some("#Fields: c d"));
+        assert_eq!(pass("6 7\n#Date: x\n#Fields: time\n", false).as_deref(), Some("#Fields: c d"));
+        assert_eq!(pass("8\n", false).as_deref(), Some("#Fields: time\n#Date: x"));
 
         let mut csv = Heading::of_head(b"time,level\n1,2\nhalf");
         assert_eq!(csv.pass(b"a,b\n", false).as_deref(), Some("time,level"), "no line but the first is one");

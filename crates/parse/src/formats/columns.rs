@@ -15,6 +15,8 @@ const CSV: &str = "csv";
 const W3C: &str = "w3c";
 const ZEEK: &str = "zeek";
 
+/// Columns that are a time together, or by themselves.
+const TIMES: [&str; 5] = ["date", "time", "date_local", "time_local", "ts"];
 /// Columns of a line at most.
 const COLUMNS_MAX: usize = 256;
 
@@ -70,10 +72,23 @@ pub(crate) enum Headed {
 }
 
 impl Headed {
-    /// Whether a record goes on with the line after it: a value in it is not closed.
-    pub(crate) fn goes_on(self, record: &[u8]) -> bool {
-        self == Self::Quoted && memchr::memchr_iter(b'"', record).count() % 2 == 1
+    /// Whether a record goes on with the line after it: a value in it is not closed, or Zeek closes its file.
+    pub(crate) fn goes_on(self, record: &[u8], line: &[u8]) -> bool {
+        match self {
+            Self::Whole => line.starts_with(b"#close\t"),
+            Self::Quoted => is_open(record),
+        }
     }
+
+    /// Whether a record looks as if it went on.
+    pub(crate) fn is_open(self, record: &[u8]) -> bool {
+        self == Self::Quoted && is_open(record)
+    }
+}
+
+/// Whether a quoted value goes on after the record.
+fn is_open(record: &[u8]) -> bool {
+    memchr::memchr_iter(b'"', record).count() % 2 == 1
 }
 
 /// How lines under this header become records; `None` if it names no columns.
@@ -88,6 +103,8 @@ pub(crate) struct Columns {
     /// The header that this was made of.
     header: Option<Arc<str>>,
     named: Option<Named>,
+    /// The line that said the day last.
+    date: Option<Vec<u8>>,
     /// Where the columns of a line stand.
     ranges: Vec<(usize, usize)>,
 }
@@ -97,6 +114,8 @@ struct Named {
     format: &'static str,
     separator: u8,
     names: Vec<String>,
+    /// The day that all lines are of, as the header says it.
+    date: Option<String>,
 }
 
 impl Columns {
@@ -112,8 +131,18 @@ impl Columns {
 
     /// The same, where the line itself is such a header that may stand anywhere.
     pub(crate) fn note(&mut self, line: &[u8], only: Option<&str>) {
-        if line.first() == Some(&b'#') && header::is_directive(line) {
-            self.set(header::text(line).as_ref(), only);
+        if line.first() != Some(&b'#') {
+            return;
+        }
+        let columns = if header::is_date(line) {
+            self.date = Some(line.to_vec());
+            self.header.clone()
+        } else {
+            header::text(line).filter(|_| header::is_directive(line))
+        };
+        if let Some(columns) = columns {
+            let date = self.date.as_deref().unwrap_or_default();
+            self.set(Some(&header::with_date(&columns, date)), only);
         }
     }
 
@@ -136,8 +165,12 @@ impl Columns {
         draft: &mut Draft,
     ) -> Option<&'static str> {
         let named = self.named.as_ref()?;
-        let is_header = self.header.as_ref().is_some_and(|header| header.as_bytes() == line);
+        let is_header = self
+            .header
+            .as_ref()
+            .is_some_and(|header| header.lines().next().is_some_and(|own| own.as_bytes() == line));
         if is_header || named.format != CSV && line.starts_with(b"#") {
+            take_time_of_directive(line, clock, draft);
             return Some(named.format);
         }
         let separator = match named.separator {
@@ -155,13 +188,15 @@ impl Columns {
 
 impl Named {
     fn of(header: &str, only: Option<&str>) -> Option<Self> {
+        let (header, date) = header.split_once('\n').map_or((header, None), |(own, date)| (own, Some(date)));
         let named = if let Some(fields) = header.strip_prefix("#Fields:") {
             let names =
                 fields.split_ascii_whitespace().map(|name| ours(&name.to_ascii_lowercase(), &W3C_NAMES));
-            Self { format: W3C, separator: b' ', names: names.collect() }
+            let date = date.and_then(|date| date.split_ascii_whitespace().nth(1)).map(str::to_owned);
+            Self { format: W3C, separator: b' ', names: names.collect(), date }
         } else if let Some(fields) = header.strip_prefix("#fields\t") {
             let names = fields.split('\t').map(|name| ours(name, &ZEEK_NAMES));
-            Self { format: ZEEK, separator: b'\t', names: names.collect() }
+            Self { format: ZEEK, separator: b'\t', names: names.collect(), date: None }
         } else {
             let separator = header::separator(header.as_bytes())?;
             let header = header.strip_prefix('\u{feff}').unwrap_or(header);
@@ -177,7 +212,7 @@ impl Named {
                     None => return None,
                 }
             }
-            Self { format: CSV, separator, names }
+            Self { format: CSV, separator, names, date: None }
         };
         ((2..=COLUMNS_MAX).contains(&named.names.len())).then_some(named)
     }
@@ -189,7 +224,7 @@ impl Named {
         }
         for (name, (start, end)) in self.names.iter().zip(ranges.iter().copied()) {
             let text = &line[start..end];
-            let is_time = draft.timestamp.is_some() && matches!(name.as_str(), "date" | "time" | "ts");
+            let is_time = draft.timestamp.is_some() && TIMES.contains(&name.as_str());
             if is_time || matches!(text, b"-" | b"" | b"(empty)") {
                 continue;
             }
@@ -209,18 +244,27 @@ impl Named {
         }
     }
 
-    /// The time of a line, and where it stands: `date` and `time` beside each other, or `ts`.
+    /// The time of a line, and where it stands: `date` and `time` beside each other, or `ts`. W3C wants UTC, but for names
+    /// that say otherwise.
     fn time(&self, line: &[u8], ranges: &[(usize, usize)], clock: &mut Clock) -> Option<(usize, Stamp)> {
         let place = |wanted: &str| self.names.iter().position(|name| name == wanted).map(|at| ranges[at]);
         if let Some((start, end)) = place("ts") {
             return Some((start, clock.epoch(&line[start..end])?));
         }
-        let ((start, date_end), (time, end)) = (place("date")?, place("time")?);
+        if let (Some(date), Some((start, end))) = (&self.date, place("time")) {
+            let text = [date.as_bytes(), b" ", &line[start..end]].concat();
+            let stamp = clock.any_in_utc(&text).filter(|stamp| stamp.end() == text.len())?;
+            return Some((start, Stamp { len: end - start, trailer: 0, ..stamp }));
+        }
+        let names = if place("date").is_some() { ["date", "time"] } else { ["date_local", "time_local"] };
+        let ((start, date_end), (time, end)) = (place(names[0])?, place(names[1])?);
         if time != date_end + 1 || !line[start..end].is_ascii() {
             return None;
         }
         let text = [&line[start..date_end], b" ", &line[time..end]].concat();
-        Some((start, clock.any(&text).filter(|stamp| stamp.end() == text.len())?))
+        let is_utc = self.format == W3C && names[0] == "date";
+        let stamp = if is_utc { clock.any_in_utc(&text) } else { clock.any(&text) };
+        Some((start, stamp.filter(|stamp| stamp.end() == text.len())?))
     }
 
     /// Takes the columns over as members are.
@@ -248,6 +292,15 @@ impl Named {
         if memchr::memmem::find(line, b"\"\"").is_some() {
             unquote(line, draft);
         }
+    }
+}
+
+/// `#Date: 2026-11-01 00:00:00` is of then, not of when it is read.
+fn take_time_of_directive(line: &[u8], clock: &mut Clock, draft: &mut Draft) {
+    let Some(at) = memchr::memchr(b' ', line) else { return };
+    let text = &line[at + 1..];
+    if let Some(stamp) = clock.any_in_utc(text).filter(|stamp| stamp.end() == text.len()) {
+        draft.take_time(at + 1, &stamp);
     }
 }
 
@@ -285,8 +338,9 @@ fn split(line: &[u8], separator: u8, ranges: &mut [(usize, usize)]) -> Option<()
     for (index, range) in ranges.iter_mut().enumerate() {
         let next;
         (*range, next) = if separator != b'\t' && line.get(at) == Some(&b'"') {
-            let end = quoted_end(line, at + 1)?;
-            ((at + 1, end), end + 1)
+            // Some cut long values.
+            let end = quoted_end(line, at + 1).unwrap_or(line.len());
+            ((at + 1, end), line.len().min(end + 1))
         } else {
             let end = memchr::memchr(separator, line.get(at..)?).map_or(line.len(), |len| at + len);
             ((at, end), end)

@@ -71,6 +71,7 @@ fn lines_under_a_header_are_records_unless_a_value_goes_on() {
     for (header, text, counts) in [
         ("time,message", "2026-11-01,x\n y\n2026-11-01,\"a\nb\"\"\nc\"\n\td", &[1, 1, 3, 1][..]),
         ("#Fields: date time c-ip", "2026-11-01 00:00:00 x\n \"y", &[1, 1]),
+        ("#fields\tts\tuid", "1\tb\n2\tc\n#close\t2026-11-01", &[1, 2]),
         ("name,size", "2026-11-01 00:00:00 x\n y", &[2]),
     ] {
         let mut joiner = Joiner::default();

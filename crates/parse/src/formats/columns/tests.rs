@@ -70,6 +70,18 @@ fn lines_under_headers() {
         (&["time,level", "a,b,c"], "observed INFO | a,b,c"),
         (&["name,size", "a,7"], "observed INFO | a,7"),
         (&["time,message", "\"2026,x"], "observed INFO | \"2026,x"),
+        (
+            &["#Fields: date-local time-local sc-status cs(Host)", "2026-11-01 00:00:01.5 404 \"a b"],
+            "2026-11-01T00:00:01.500000000Z WARNING | 2026-11-01 00:00:01.5 404 \"a b | status=404i host=a b",
+        ),
+        (
+            &["#Date: 2026-11-01 00:00:00", "#Fields: time sc-status", "00:00:07 200"],
+            "2026-11-01T00:00:07.000000000Z INFO | 00:00:07 200 | status=200i",
+        ),
+        (
+            &["#Fields: date time x", "#Date: 2026-11-01 00:00:00"],
+            "2026-11-01T00:00:00.000000000Z INFO | #Date: 2026-11-01 00:00:00",
+        ),
     ] {
         assert_eq!(last(&mut parser(), lines), want, "{lines:?}");
     }
