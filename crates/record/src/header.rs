@@ -41,8 +41,8 @@ pub fn is_date(line: &[u8]) -> bool {
 /// A header whose lines are of the day that another line says; it stays as it is if its lines have a date of their own.
 pub fn with_date(columns: &Arc<str>, date: &[u8]) -> Arc<str> {
     let own = columns.lines().next().unwrap_or_default();
-    let is_dated =
-        !own.starts_with("#Fields:") || own.split_ascii_whitespace().any(|name| name.starts_with("date"));
+    let has = |name: &str| own.starts_with("#Fields:") && own.split_ascii_whitespace().any(|own| own == name);
+    let is_dated = has("date") || !has("time");
     match std::str::from_utf8(date) {
         Ok(date) if !is_dated && own.len() + date.len() < HEADER_MAX => format!("{own}\n{date}").into(),
         _ => Arc::clone(columns),
