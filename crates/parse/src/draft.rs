@@ -83,11 +83,13 @@ known_names! {
     Pid "pid",
     Pod "pod",
     Referer "referer",
+    SpanId "span_id",
     Status "status",
     Stream "stream",
     Thread "thread",
     Tid "tid",
     TimeDoubt "time_doubt",
+    TraceId "trace_id",
     User "user",
     UserAgent "user_agent",
     // journald's, see `journal`.

@@ -163,6 +163,14 @@ pub(crate) fn parse_payload(text: &[u8], payload: Payload, tools: &mut Tools, dr
         .unwrap_or(PLAIN);
 }
 
+/// Fills `draft` with what a text says that may be an object of JSON.
+pub(crate) fn parse_json(text: &[u8], tools: &mut Tools, draft: &mut Draft) {
+    let Tools { clock, members, .. } = tools;
+    if json::parse(text, clock, members, draft) {
+        draft.format = "json";
+    }
+}
+
 /// Whether a message begins with a time of its own, with date and year: then it is a line of its program.
 fn is_dated(text: &[u8], clock: &mut Clock) -> bool {
     let text = text.strip_prefix(b"[").unwrap_or(text);

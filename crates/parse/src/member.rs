@@ -1,6 +1,10 @@
 //! Key-value pairs of one line (JSON members, logfmt pairs) and the roles that their names give them.
 
+mod level;
+
 use taffrail_record::{AttributeKind, Severity};
+
+use self::level::{letter_level, level, otel_level, upward_level};
 
 use crate::clock::{Clock, Stamp};
 use crate::draft::{Draft, DraftAttribute, Known, LayoutChoice, Name, Place};
@@ -297,7 +301,8 @@ impl Members {
             draft.cut(line, start, end, hole(b"{node}", b"{node|j}"));
             draft.node = Some(Place::line(start, end));
         } else {
-            let known = journal_field(cast, member, line, &draft.names);
+            let names = &draft.names;
+            let known = journal_field(cast, member, line, names).or_else(|| trace_field(member, line, names));
             attribute(member, known, line, draft);
         }
     }
@@ -382,60 +387,6 @@ fn time(value: Value, text: &[u8], clock: &mut Clock) -> Option<Stamp> {
     }
 }
 
-fn level(value: Value, text: &[u8]) -> Option<Severity> {
-    match value {
-        Value::Number => numeric_level(text),
-        Value::Quoted { escaped: false } | Value::Bare => {
-            Severity::from_text(text).or_else(|| numeric_level(text))
-        }
-        _ => None,
-    }
-}
-
-/// MongoDB's: the first letter, `D1` to `D5` for debugging.
-fn letter_level(text: &[u8]) -> Option<Severity> {
-    Some(match text {
-        b"I" => Severity::INFO,
-        b"W" => Severity::WARNING,
-        b"E" => Severity::ERROR,
-        b"F" => Severity::CRITICAL,
-        b"D" | [b'D', b'1'..=b'5'] => Severity::DEBUG,
-        _ => return None,
-    })
-}
-
-fn otel_level(text: &[u8]) -> Option<Severity> {
-    Some(match std::str::from_utf8(text).ok()?.parse::<u8>().ok()? {
-        1..=4 => Severity::TRACE,
-        5..=8 => Severity::DEBUG,
-        9..=12 => Severity::INFO,
-        13..=16 => Severity::WARNING,
-        17..=20 => Severity::ERROR,
-        21..=24 => Severity::CRITICAL,
-        _ => return None,
-    })
-}
-
-/// Nextcloud's 0 to 4, the worst last.
-fn upward_level(text: &[u8]) -> Option<Severity> {
-    let known = [Severity::DEBUG, Severity::INFO, Severity::WARNING, Severity::ERROR, Severity::CRITICAL];
-    known.get(std::str::from_utf8(text).ok()?.parse::<usize>().ok()?).copied()
-}
-
-/// Syslog's 0 to 7 (GELF, journald), else the tens of bunyan and pino.
-fn numeric_level(text: &[u8]) -> Option<Severity> {
-    match std::str::from_utf8(text).ok()?.parse::<u8>().ok()? {
-        number @ 0..=7 => Some(Severity::from_syslog(number)),
-        10..20 => Some(Severity::TRACE),
-        20..30 => Some(Severity::DEBUG),
-        30..40 => Some(Severity::INFO),
-        40..50 => Some(Severity::WARNING),
-        50..60 => Some(Severity::ERROR),
-        60 => Some(Severity::CRITICAL),
-        _ => None,
-    }
-}
-
 /// A journal entry's field that has a name of ours, and what its value is.
 fn journal_field(cast: &Cast, member: &Member, line: &[u8], names: &[u8]) -> Option<(Known, AttributeKind)> {
     if !cast.journal || !matches!(member.value, Value::Quoted { .. }) {
@@ -447,6 +398,27 @@ fn journal_field(cast: &Cast, member: &Member, line: &[u8], names: &[u8]) -> Opt
         known,
         if number { AttributeKind::of_number(text, AttributeKind::Text) } else { AttributeKind::Text },
     ))
+}
+
+/// A trace's or span's identity under the name that all lines share.
+fn trace_field(member: &Member, line: &[u8], names: &[u8]) -> Option<(Known, AttributeKind)> {
+    let known = match name_of(member, line, names) {
+        b"traceId" | b"trace.id" | b"TraceId" | b"traceID" | b"traceid" | b"dd.trace_id" | b"otelTraceID" => {
+            Known::TraceId
+        }
+        b"spanId" | b"span.id" | b"SpanId" | b"spanID" | b"spanid" | b"dd.span_id" | b"otelSpanID" => {
+            Known::SpanId
+        }
+        _ => return None,
+    };
+    let text = &line[member.start..member.end];
+    let kind = match member.value {
+        Value::Quoted { .. } => AttributeKind::Text,
+        Value::Number => AttributeKind::of_number(text, AttributeKind::Json),
+        Value::Bare => AttributeKind::of_number(text, AttributeKind::Text),
+        Value::Json => return None,
+    };
+    Some((known, kind))
 }
 
 /// Bytes of the ending that every service's unit has.

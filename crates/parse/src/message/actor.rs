@@ -186,6 +186,8 @@ mod tests {
             ("Access denied for user 'root'@'192.0.2.1' (using password: YES)", "192.0.2.1 root"),
             (r#"request for "ann" has been denied (IP: "192.0.2.1")."#, "192.0.2.1 ann"),
             ("IN=a OUT= SRC=192.0.2.1 DST=192.0.2.2", "192.0.2.1 -"),
+            ("to=<a@b>, relay=mx.example.org[192.0.2.1]:25, status=sent", "- -"),
+            ("authentication failed, server=192.0.2.1", "- -"),
             ("nameserver 192.0.2.1 does not answer", "- -"),
             ("Waiting for user input", "- -"),
             ("version 1.2.3.4-rc from 1.2.3", "- -"),

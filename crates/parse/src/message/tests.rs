@@ -45,6 +45,11 @@ fn a_line_inside_an_envelope_is_read() {
             "2026-11-01T00:00:00.000000000Z ERROR | 2026-10-31 23:59:59 ERROR [main] c.Pool - empty | stream=stderr thread=main logger=c.Pool",
             r#"{{"log":"{body|j}\n","stream":"{.stream|j}","time":"{ts:iso-T.0Z}"}}"#,
         ),
+        (
+            r#"2026-11-01T00:00:00Z web-1 app[3]: cannot bind {"port":80,"traceId":"4bf9","spanId":"00f0","note":"a \"b\""}"#,
+            r#"2026-11-01T00:00:00.000000000Z INFO app@web-1 | cannot bind {"port":80,"traceId":"4bf9","spanId":"00f0","note":"a \"b\""} | pid=3i port=80i trace_id=4bf9 span_id=00f0 note=a "b""#,
+            "{ts:iso-T.0Z} {node} {service}[{.pid}]: {body}",
+        ),
     ] {
         check(line, want, layout);
     }
@@ -53,7 +58,15 @@ fn a_line_inside_an_envelope_is_read() {
 #[test]
 fn prose_is_no_line_of_its_own() {
     let prefix = "2026-11-01T00:00:00Z web-1 app: ";
-    for body in ["{not json", "a=b c=d", "started in 3 s", "GET / HTTP/1.1", "[info] - - \"x\""] {
+    for body in [
+        "{not json",
+        "a=b c=d",
+        "started in 3 s",
+        "GET / HTTP/1.1",
+        "[info] - - \"x\"",
+        "a {\"b\": c}",
+        "a{\"b\":1}",
+    ] {
         let want = format!("2026-11-01T00:00:00.000000000Z INFO app@web-1 | {body}");
         check(&format!("{prefix}{body}"), &want, "{ts:iso-T.0Z} {node} {service}: {body}");
     }

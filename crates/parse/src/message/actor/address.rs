@@ -49,6 +49,9 @@ const PHRASES: [&str; 34] = [
     "[",
 ];
 
+/// What stands before the host and the address of who is spoken to.
+const TARGETS: [&[u8]; 5] = [b"relay=", b"server=", b"upstream=", b"nexthop=", b"backend="];
+
 /// What messages about access speak of.
 static ACCESS: LazyLock<Searcher> = LazyLock::new(|| {
     let words = [
@@ -154,6 +157,9 @@ impl Search<'_> {
     /// Takes the address at a range over, if it is surer than the one before.
     fn take(&mut self, range: (usize, usize)) {
         let message = self.message;
+        if is_target(&message[..range.0]) {
+            return;
+        }
         self.only = match self.only {
             Only::None => Only::One(range),
             Only::One(one) if message[one.0..one.1] == message[range.0..range.1] => self.only,
@@ -231,13 +237,20 @@ fn rank(before: &[u8]) -> Option<usize> {
         _ => return phrase(before),
     };
     // `from unknown[192.0.2.1]`, `from localhost (127.0.0.1)`
-    let name = bare.strip_suffix(b" ").unwrap_or(bare);
-    let named = name
-        .iter()
-        .rev()
-        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
-    let name = &name[..name.len() - named.count()];
+    let name = without_host(bare.strip_suffix(b" ").unwrap_or(bare));
     [phrase(before), phrase(bare), phrase(name)].into_iter().flatten().min()
+}
+
+/// Whether an address after `before` is that of who is spoken to: `relay=mx.example.org[192.0.2.1]`.
+fn is_target(before: &[u8]) -> bool {
+    let bare = before.strip_suffix(b"[").unwrap_or(before);
+    bare.contains(&b'=') && TARGETS.iter().any(|target| without_host(bare).ends_with(target))
+}
+
+/// A text without the name of a host that it ends with.
+fn without_host(text: &[u8]) -> &[u8] {
+    let is_host = |byte: &&u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    &text[..text.len() - text.iter().rev().take_while(is_host).count()]
 }
 
 /// The surest phrase that a text ends with.
