@@ -10,6 +10,7 @@ mod key;
 mod listen;
 mod problem;
 mod source;
+mod streams;
 pub(crate) mod unit;
 mod value;
 
@@ -20,11 +21,13 @@ use std::time::Duration;
 
 use fs_err as fs;
 use taffrail_parse::Redactor;
+use taffrail_serve::streams::StreamConfig;
 
 pub(crate) use docs::markdown;
 pub(crate) use formats::FormatText;
 pub(crate) use problem::Problem;
 pub(crate) use source::{MultilineChoice, SourceConfig, SourceKind, StartAt, ZoneChoice};
+pub(crate) use streams::StreamTable;
 use value::Value;
 
 /// What `run` follows where neither config nor flags name files; and the journal where the first of the system's
@@ -33,7 +36,7 @@ pub(crate) const DEFAULT_PATHS: [&str; 4] =
     ["/var/log/**/*.log", "/var/log/syslog", "/var/log/messages", "./logs/*.log"];
 
 /// Everything that can be set, checked.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub(crate) struct Config {
     /// The config file, if one was read.
     pub file: Option<PathBuf>,
@@ -65,6 +68,10 @@ pub(crate) struct Config {
     pub formats_dir: Option<PathBuf>,
     /// Formats of one's own.
     pub formats: Vec<FormatText>,
+    /// LogWisp's streams, as the file has them.
+    pub stream_tables: Vec<StreamTable>,
+    /// The streams that are served.
+    pub streams: Vec<StreamConfig>,
     /// Limits of queries.
     pub query: Query,
     /// Limits of memory.
@@ -261,6 +268,8 @@ impl Config {
             document::apply(file.path, file.text, &mut config, &mut problems);
         }
         config.apply_environment(env, &mut problems);
+        config.streams = streams::read(&config.stream_tables, env, &mut problems);
+        config.sources.extend(streams::source(&config.streams));
         config.apply_flags(overrides, host, &mut problems);
         if problems.is_empty() {
             problems.extend(source::same_name(&config.sources));
@@ -288,6 +297,8 @@ impl Config {
             redact: Redact::default(),
             formats_dir: None,
             formats: Vec::new(),
+            stream_tables: Vec::new(),
+            streams: Vec::new(),
             query: Query { timeout: Duration::ZERO, memory_bytes: 0, concurrent: 0 },
             memory: Memory { memtable_bytes: 0 },
             stall_after: Duration::ZERO,

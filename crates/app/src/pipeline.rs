@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use taffrail_parse::{Context, Parser, Redactor, service_from_path};
 use taffrail_record::{LogBatch, RawBatch};
 use taffrail_serve::LiveHub;
+use taffrail_serve::streams::Feed;
 use taffrail_source::{Sink, Stopped};
 use taffrail_store::{Append, Receipt, Store, wal};
 
@@ -121,6 +122,8 @@ pub(crate) struct Pipeline {
     pub store: Arc<Store>,
     /// Who watches.
     pub live: LiveHub,
+    /// The streams that are served.
+    pub feed: Feed,
     /// What is overwritten before anything is stored.
     pub redactor: Arc<Redactor>,
     /// In which formats the lines of each source were.
@@ -198,6 +201,7 @@ impl Pipeline {
         self.redactor.redact(&mut raw);
         let frame = wal::Frame::new(&raw, &origin.note());
         let (source, checkpoint, gaps) = (Arc::clone(&raw.source), raw.checkpoint.clone(), raw.gaps.clone());
+        let lines = self.feed.lines(&raw);
         let batch = parsers.parse(raw, origin);
         let seen = self.live.has_subscribers().then(|| taffrail_store::from_batch(batch.clone()));
         let mut append = Append { frame: &frame, batch, source: &source, checkpoint, gaps };
@@ -211,6 +215,7 @@ impl Pipeline {
                 }
             }
         };
+        self.feed.show(lines);
         if let Some(seen) = seen {
             self.live.publish(Arc::new(seen?));
         }

@@ -16,6 +16,7 @@ pub mod router;
 mod run;
 mod server;
 pub mod services;
+pub mod streams;
 #[cfg(test)]
 mod tests;
 mod ui;

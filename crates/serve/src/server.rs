@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::limits::Limits;
 use crate::router;
 use crate::run::App;
 use crate::services::Services;
@@ -61,15 +62,19 @@ pub enum Error {
 
 /// Takes the address; connections wait until [`Server::run`].
 pub async fn bind(address: SocketAddr) -> Result<Server, Error> {
-    let refused = |source: io::Error| match source.kind() {
+    let listener = listen(address).await?;
+    let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
+    Ok(Server { listener, address })
+}
+
+/// Takes an address.
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => Error::InUse { address },
         io::ErrorKind::PermissionDenied => Error::Denied { address },
         io::ErrorKind::AddrNotAvailable => Error::NotHere { address },
         _ => Error::Listen { address, source },
-    };
-    let listener = TcpListener::bind(address).await.map_err(refused)?;
-    let address = listener.local_addr().map_err(refused)?;
-    Ok(Server { listener, address })
+    })
 }
 
 /// A listener that has its address.
@@ -90,61 +95,86 @@ impl Server {
     pub async fn run(self, services: Services, shutdown: impl Future<Output = ()>) {
         let app = Arc::new(App::new(services));
         let service = TowerToHyperService::new(router::build(&app));
-        let limits = &app.services.limits;
-        let seats = Arc::new(Semaphore::new(limits.connections));
-        let mut connections = JoinSet::new();
-        let mut shutdown = pin!(shutdown);
-        loop {
-            // Waiting for a seat before accepting leaves the rest in the kernel's bounded queue.
-            let accepted = async {
-                let seat = Arc::clone(&seats).acquire_owned().await;
-                (self.accept().await, seat)
-            };
-            let (stream, seat) = tokio::select! {
-                () = &mut shutdown => break,
-                accepted = accepted => accepted,
-            };
+        let limits = app.services.limits.clone();
+        let until = async {
+            shutdown.await;
+            app.stop();
+        };
+        let connection = |socket| {
             let (app, service) = (Arc::clone(&app), service.clone());
-            connections.spawn(async move {
-                serve(stream, service, &app).await;
-                drop(seat);
-            });
-            while connections.try_join_next().is_some() {}
-        }
-        drop(self.listener);
-        app.stop();
-        let drained = async { while connections.join_next().await.is_some() {} };
-        if timeout(limits.drain_time, drained).await.is_err() {
-            tracing::warn!("requests were still open at shutdown and are broken off");
-        }
+            async move { serve_connection(socket, service, &app.services.limits, app.stopping()).await }
+        };
+        accept_all(self.listener, limits.connections, until, connection, limits.drain_time).await;
     }
+}
 
-    async fn accept(&self) -> TcpStream {
-        loop {
-            match self.listener.accept().await {
-                Ok((stream, _)) => return stream,
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                }
+/// Serves connections, so many at a time, until `shutdown`; then the open ones get `drain_time`.
+pub(crate) async fn accept_all<F>(
+    listener: TcpListener,
+    most: usize,
+    shutdown: impl Future<Output = ()>,
+    connection: impl Fn(TcpStream) -> F,
+    drain_time: Duration,
+) where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let seats = Arc::new(Semaphore::new(most));
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        // Waiting for a seat before accepting leaves the rest in the kernel's bounded queue.
+        let accepted = async {
+            let seat = Arc::clone(&seats).acquire_owned().await;
+            (accept(&listener).await, seat)
+        };
+        let (socket, seat) = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accepted => accepted,
+        };
+        let connection = connection(socket);
+        connections.spawn(async move {
+            connection.await;
+            drop(seat);
+        });
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if timeout(drain_time, drained).await.is_err() {
+        tracing::warn!("requests were still open at shutdown and are broken off");
+    }
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((socket, _)) => return socket,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(ACCEPT_PAUSE).await;
             }
         }
     }
 }
 
-async fn serve(stream: TcpStream, service: TowerToHyperService<axum::Router>, app: &App) {
+/// Answers the requests of one connection; once `stopping` resolves, the open one only.
+pub(crate) async fn serve_connection(
+    socket: TcpStream,
+    service: TowerToHyperService<axum::Router>,
+    limits: &Limits,
+    stopping: impl Future<Output = ()>,
+) {
     // Without it small answers wait for acknowledgements; if it fails they only come later.
-    let _ = stream.set_nodelay(true);
-    let limits = &app.services.limits;
+    let _ = socket.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
         .max_buf_size(HEAD_BYTES + limits.query_bytes)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(socket), service);
     let mut connection = pin!(connection);
     let ended = tokio::select! {
         ended = &mut connection => ended,
-        () = app.stopping() => {
+        () = stopping => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

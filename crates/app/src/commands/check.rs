@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use fs_err as fs;
 use rustix::fs::Access;
 use serde::Serialize;
+use taffrail_serve::streams::StreamConfig;
 use taffrail_source::{JournalConfig, PipePlace};
 
 use crate::cli::{CheckArgs, GlobalArgs};
@@ -31,6 +32,8 @@ struct Report {
     listen: Option<Listen>,
     /// The formats of one's own.
     formats: Vec<String>,
+    /// The streams that would be served.
+    streams: Vec<String>,
     warnings: Vec<String>,
     problems: Vec<String>,
 }
@@ -127,6 +130,11 @@ impl Report {
         }
         report.place(config);
         report.listen(config);
+        report.streams = config.streams.iter().flat_map(StreamConfig::places).collect();
+        if !report.streams.is_empty() {
+            let warning = "everyone who reaches this machine can watch the streams";
+            report.warnings.push(warning.to_owned());
+        }
         report.formats = config.formats.iter().map(|format| format.place.clone()).collect();
         if !report.formats.is_empty() {
             report.problems.extend(taffrail_parse::wrong_samples());
@@ -240,6 +248,7 @@ impl Report {
         }
         lines.extend(self.sources.iter().flat_map(Followed::lines));
         lines.extend(self.formats.iter().map(|place| format!("format    {place}")));
+        lines.extend(self.streams.iter().map(|stream| format!("stream    {stream}")));
         if let Some(place) = &self.data_dir {
             let state = if place.exists { "exists" } else { "will be made" };
             let free = place

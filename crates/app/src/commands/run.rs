@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use fs_err as fs;
 use taffrail_query::StoreEngine;
+use taffrail_serve::streams::{Refused, Streams};
 use taffrail_serve::{Hosts, Info, Limits, LiveHub, Server, Services};
 use taffrail_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
@@ -42,13 +43,21 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let store = Arc::new(store);
     let demo = args.demo.then(|| start_demo(&mut config)).transpose()?;
     let live = LiveHub::new(LIVE_CAPACITY);
+    let (streams, feed, refused) = runtime.block_on(Streams::start(config.streams.clone(), now))?;
     let stopping = Arc::default();
     let redactor = Arc::new(config.redact.redactor().map_err(anyhow::Error::msg)?);
     let seen = SeenFormats::default();
-    let pipeline =
-        Pipeline { store: Arc::clone(&store), live: live.clone(), redactor, seen: seen.clone(), stopping };
+    let pipeline = Pipeline {
+        store: Arc::clone(&store),
+        live: live.clone(),
+        feed,
+        redactor,
+        seen: seen.clone(),
+        stopping,
+    };
     let followers = Arc::new(Followers::spawn(&config, &pipeline, now)?);
     announce(&config, &store, &server, &recovered)?;
+    announce_streams(&config, &refused);
     // Before anyone learns where it answers: who stops it at once is to see it end in order.
     let stop = runtime.block_on(async { stop_signal() })?;
     let daemon_file = store.lend_reserve(|| DaemonFile::write(&config.data_dir, &server))?;
@@ -58,6 +67,7 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let standing = Standing::spawn(Arc::clone(&followers), seen, config.stall_after, now)?;
     let services = services(&config, &pipeline, Arc::clone(&engine), live, standing, &server)?;
     runtime.block_on(server.run(services, stop));
+    runtime.block_on(streams.stop());
     tracing::info!("stopping: what was read is being stored");
     pipeline.stopping.set();
     drop((demo, daemon_file));
@@ -142,6 +152,21 @@ fn announce(
     println!("  answers  http://{}", server.address());
     println!("Stop with Ctrl-C.");
     Ok(())
+}
+
+/// Says where the streams are, and which are not.
+#[expect(clippy::print_stdout, reason = "as `announce`")]
+fn announce_streams(config: &Config, refused: &[Refused]) {
+    for stream in &config.streams {
+        let name = escape(&stream.name);
+        if let Some(Refused { error, .. }) = refused.iter().find(|refused| refused.stream == stream.name) {
+            tracing::error!("the stream `{name}` is not there: {error}");
+            continue;
+        }
+        for place in stream.places() {
+            println!("  streams  {}", escape(&place));
+        }
+    }
 }
 
 /// `daemon.json`: tells commands where the daemon answers; gone when it has ended.

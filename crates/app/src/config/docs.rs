@@ -39,6 +39,12 @@ Durations: a whole number and `ms`, `s`, `m`, `h`, `d` or `w`. Sizes: a whole nu
 `KiB`, `MiB`, `GiB` or `TiB`.
 ";
 
+const TAIL: &str = "
+## `[[streams]]`
+
+LogWisp's tables, read as they are: see [streams.md](streams.md). `[monitor]` is passed over.
+";
+
 /// The page as Markdown.
 pub(crate) fn markdown() -> String {
     let mut page = HEAD.to_owned();
@@ -51,6 +57,7 @@ pub(crate) fn markdown() -> String {
         }
         entry(&mut page, key);
     }
+    page.push_str(TAIL);
     page
 }
 

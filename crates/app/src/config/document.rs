@@ -8,7 +8,7 @@ use toml::{Spanned, de};
 use super::key::{self, Key, Target};
 use super::problem::{Problem, suggestion};
 use super::value::Value;
-use super::{Config, FormatText, SourceConfig};
+use super::{Config, FormatText, SourceConfig, StreamTable};
 
 /// Puts what `text` says into `config`; what is wrong goes to `problems` and changes nothing.
 pub(crate) fn apply(path: &Path, text: &str, config: &mut Config, problems: &mut Vec<Problem>) {
@@ -65,6 +65,12 @@ impl Reader<'_> {
                 _ if self.bad_lines.contains(&line) => {}
                 ("source", DeValue::Array(list)) => self.sources(list, config),
                 ("format", DeValue::Array(list)) => self.formats(list, config),
+                ("streams", DeValue::Array(list)) => self.streams(list, config),
+                ("streams", _) => {
+                    self.report(line, "`streams` is a list of tables; write [[streams]]".to_owned())
+                }
+                // LogWisp's: how often it looked at files, which are watched here.
+                ("monitor", DeValue::Table(_)) => {}
                 ("format", _) => {
                     self.report(line, "`format` is a list of tables; write [[format]]".to_owned())
                 }
@@ -115,6 +121,22 @@ impl Reader<'_> {
                     config.formats.push(FormatText { place, text });
                 }
                 Err(error) => self.report(line, format!("`format`: {error}")),
+            }
+        }
+    }
+
+    /// LogWisp's tables, to be read once the environment is known, too.
+    fn streams(&mut self, list: &de::DeArray<'_>, config: &mut Config) {
+        let again: toml::Table = toml::from_str(self.text).unwrap_or_default();
+        let tables = again.get("streams").and_then(toml::Value::as_array);
+        for (item, table) in list.iter().zip(tables.into_iter().flatten()) {
+            let line = self.line(item.span().start);
+            match table {
+                toml::Value::Table(table) => {
+                    let place = format!("{}:{line}", self.path.display());
+                    config.stream_tables.push(StreamTable { place, table: table.clone() });
+                }
+                _ => self.report(line, "`streams` is a list of tables; write [[streams]]".to_owned()),
             }
         }
     }

@@ -21,3 +21,4 @@ mod program;
 mod refuse;
 mod search;
 mod status;
+mod streams;

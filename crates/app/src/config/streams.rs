@@ -1,0 +1,435 @@
+//! `[[streams]]`: LogWisp's tables as they are, into streams that are served.
+//!
+//! Values are as loosely typed as there (`"8080"` is a number), unknown keys are passed over, and variables
+//! (`LOGWISP_STREAMS_0_HTTPSERVER_PORT`) come before the file. Everything that is wrong is told at once.
+
+use std::path::Path;
+use std::time::Duration;
+
+use taffrail_serve::streams::{BUFFER_DEFAULT, Heartbeat, HttpConfig, StreamConfig, Target, TcpConfig};
+use toml::{Table, Value};
+
+use super::{Problem, SourceConfig, StartAt};
+
+/// What variables begin with.
+const VARIABLE: &str = "LOGWISP_STREAMS";
+
+/// A table of the file, and where it stands.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct StreamTable {
+    /// The file and the line.
+    pub place: String,
+    /// What it says.
+    pub table: Table,
+}
+
+/// The streams of some tables; what is wrong goes to `problems`.
+pub(crate) fn read(
+    tables: &[StreamTable],
+    env: &dyn Fn(&str) -> Option<String>,
+    problems: &mut Vec<Problem>,
+) -> Vec<StreamConfig> {
+    let mut streams = Vec::new();
+    let mut ports: Vec<(u16, String)> = Vec::new();
+    for (index, StreamTable { place, table }) in tables.iter().enumerate() {
+        let mut reader = Reader { index, env, place, stream: String::new(), problems };
+        let Some(stream) = reader.stream(table) else { continue };
+        if streams.iter().any(|other: &StreamConfig| other.name == stream.name) {
+            reader.wrong("name", &format!("stream {index}: duplicate name '{}'", stream.name));
+        }
+        let own = [
+            ("tcpserver", "TCP", stream.tcp.as_ref().map(|tcp| tcp.port)),
+            ("httpserver", "HTTP", stream.http.as_ref().map(|http| http.port)),
+        ];
+        for (key, kind, port) in own {
+            let Some(port) = port else { continue };
+            if let Some((_, other)) = ports.iter().find(|(taken, _)| *taken == port) {
+                reader.wrong(
+                    &format!("{key}.port"),
+                    &format!("{kind} port {port} already used by stream '{other}'"),
+                );
+            }
+            ports.push((port, format!("{}-{}", stream.name, kind.to_ascii_lowercase())));
+        }
+        streams.push(stream);
+    }
+    streams
+}
+
+/// What has to be followed for the streams: files that are there already from their end on, as nobody watched before.
+pub(crate) fn source(streams: &[StreamConfig]) -> Option<SourceConfig> {
+    let mut paths: Vec<String> = Vec::new();
+    for Target { path, pattern, is_file } in streams.iter().flat_map(|stream| &stream.targets) {
+        let path = path.display().to_string();
+        let names = if pattern.is_empty() { "*" } else { pattern };
+        // What a glob means and LogWisp does not stands for any character here: the stream itself looks again.
+        let names: String = names.chars().map(|c| if "[]{}!".contains(c) { '?' } else { c }).collect();
+        let path = if *is_file { path } else { format!("{}/{names}", path.trim_end_matches('/')) };
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    (!paths.is_empty()).then(|| SourceConfig {
+        paths,
+        start_at: StartAt::End,
+        ..SourceConfig::with_defaults()
+    })
+}
+
+/// Reads one table.
+struct Reader<'a> {
+    index: usize,
+    env: &'a dyn Fn(&str) -> Option<String>,
+    place: &'a str,
+    stream: String,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn wrong(&mut self, key: &str, message: &str) {
+        let of = if self.stream.is_empty() { String::new() } else { format!("stream '{}': ", self.stream) };
+        let message = format!("`streams[{}].{key}`: {of}{message}", self.index);
+        self.problems.push(Problem::new(self.place, message));
+    }
+
+    /// The value of a key: that of its variable, else that of the file.
+    fn value(&self, table: &Table, key: &str) -> Option<Value> {
+        let variable = format!("{VARIABLE}_{}_{}", self.index, key.replace('.', "_").to_ascii_uppercase());
+        if let Some(text) = (self.env)(&variable).filter(|text| !text.is_empty()) {
+            return Some(Value::String(text));
+        }
+        let mut parts = key.split('.');
+        let first = table.get(parts.next()?)?;
+        parts.try_fold(first, |value, part| value.get(part)).cloned()
+    }
+
+    fn text(&mut self, table: &Table, key: &str) -> String {
+        match self.value(table, key) {
+            None => String::new(),
+            Some(Value::String(text)) => text,
+            Some(Value::Integer(number)) => number.to_string(),
+            Some(Value::Boolean(switch)) => switch.to_string(),
+            Some(other) => {
+                self.wrong(key, &format!("a text is wanted, not {}", other.type_str()));
+                String::new()
+            }
+        }
+    }
+
+    /// A whole number; 0 where there is none.
+    fn number(&mut self, table: &Table, key: &str) -> i64 {
+        let found = match self.value(table, key) {
+            None => return 0,
+            Some(Value::Integer(number)) => Some(number),
+            Some(Value::Float(number)) if number.fract() == 0.0 => Some(number as i64),
+            Some(Value::String(text)) => text.trim().parse().ok(),
+            Some(_) => None,
+        };
+        found.unwrap_or_else(|| {
+            self.wrong(key, "a whole number is wanted");
+            0
+        })
+    }
+
+    fn switch(&mut self, table: &Table, key: &str) -> bool {
+        match self.value(table, key) {
+            None => false,
+            Some(Value::Boolean(switch)) => switch,
+            Some(Value::Integer(number)) => number != 0,
+            Some(Value::String(text)) if matches!(text.as_str(), "true" | "1" | "yes") => true,
+            Some(Value::String(text)) if matches!(text.as_str(), "false" | "0" | "no" | "") => false,
+            Some(_) => {
+                self.wrong(key, "true or false is wanted");
+                false
+            }
+        }
+    }
+
+    fn stream(&mut self, table: &Table) -> Option<StreamConfig> {
+        let name = self.text(table, "name");
+        if name.is_empty() {
+            let missing = format!("stream {}: missing name", self.index);
+            self.wrong("name", &missing);
+            return None;
+        }
+        self.stream.clone_from(&name);
+        let before = self.problems.len();
+        if self.value(table, "monitor.check_interval_ms").is_some() {
+            let interval = self.number(table, "monitor.check_interval_ms");
+            if interval < 10 {
+                self.wrong("monitor.check_interval_ms", &format!("check interval too small: {interval} ms"));
+            }
+        }
+        let targets = self.targets(table);
+        let http = self.switch(table, "httpserver.enabled").then(|| self.http(table));
+        let tcp = self.switch(table, "tcpserver.enabled").then(|| self.tcp(table));
+        if http.is_none() && tcp.is_none() {
+            self.wrong("httpserver.enabled", "no servers enabled");
+        }
+        self.not_yet(table);
+        (self.problems.len() == before).then_some(StreamConfig { name, targets, http, tcp })
+    }
+
+    fn targets(&mut self, table: &Table) -> Vec<Target> {
+        let list = self.value(table, "monitor.targets");
+        let list = list.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
+        if list.is_empty() {
+            self.wrong("monitor.targets", "no monitor targets specified");
+        }
+        let mut targets = Vec::new();
+        for (number, target) in list.iter().enumerate() {
+            let Some(target) = target.as_table() else {
+                self.wrong(&format!("monitor.targets[{number}]"), "a table is wanted");
+                continue;
+            };
+            let key = format!("monitor.targets[{number}].path");
+            let path = target.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
+            if path.is_empty() {
+                self.wrong(&key, &format!("target {number}: empty path"));
+            } else if path.contains("..") {
+                self.wrong(&key, &format!("target {number}: path contains directory traversal"));
+            }
+            let pattern = target.get("pattern").and_then(Value::as_str).unwrap_or_default().to_owned();
+            let is_file = target.get("is_file").and_then(Value::as_bool).unwrap_or(false);
+            let path = std::path::absolute(Path::new(&path)).unwrap_or_else(|_| path.into());
+            // `./` is the directory itself.
+            targets.push(Target { path: path.components().collect(), pattern, is_file });
+        }
+        targets
+    }
+
+    fn port(&mut self, table: &Table, server: &str, kind: &str) -> u16 {
+        let key = format!("{server}.port");
+        let port = self.number(table, &key);
+        let valid = u16::try_from(port).ok().filter(|port| *port > 0);
+        valid.unwrap_or_else(|| {
+            self.wrong(&key, &format!("invalid {kind} port: {port}"));
+            0
+        })
+    }
+
+    /// Entries that a client may lag by. LogWisp's own sample leaves it out, so that is no mistake.
+    fn buffer(&mut self, table: &Table, server: &str, kind: &str) -> usize {
+        let key = format!("{server}.buffer_size");
+        if self.value(table, &key).is_none() {
+            return BUFFER_DEFAULT;
+        }
+        let buffer = self.number(table, &key);
+        let valid = usize::try_from(buffer).ok().filter(|buffer| *buffer > 0);
+        valid.unwrap_or_else(|| {
+            self.wrong(&key, &format!("{kind} buffer size must be positive: {buffer}"));
+            0
+        })
+    }
+
+    fn heartbeat(&mut self, table: &Table, server: &str, kind: &str) -> Option<Heartbeat> {
+        let key = |member: &str| format!("{server}.heartbeat.{member}");
+        if !self.switch(table, &key("enabled")) {
+            return None;
+        }
+        let seconds = self.number(table, &key("interval_seconds"));
+        if seconds < 1 {
+            let message = format!("{kind}: heartbeat interval must be positive: {seconds}");
+            self.wrong(&key("interval_seconds"), &message);
+        }
+        let format = self.text(table, &key("format"));
+        // Over TCP it is JSON whatever is said.
+        if !(matches!(format.as_str(), "json" | "comment") || kind == "TCP" && format.is_empty()) {
+            self.wrong(
+                &key("format"),
+                &format!("{kind}: heartbeat format must be 'json' or 'comment': {format}"),
+            );
+        }
+        Some(Heartbeat {
+            interval: Duration::from_secs(u64::try_from(seconds).unwrap_or(1).max(1)),
+            with_time: self.switch(table, &key("include_timestamp")),
+            with_stats: self.switch(table, &key("include_stats")),
+            is_comment: format == "comment",
+        })
+    }
+
+    fn path(&mut self, table: &Table, key: &str, kind: &str, default: &str) -> String {
+        let path = self.text(table, key);
+        match path.as_str() {
+            "" => default.to_owned(),
+            path if path.starts_with('/') => path.to_owned(),
+            path => {
+                self.wrong(key, &format!("{kind} path must start with /: {path}"));
+                default.to_owned()
+            }
+        }
+    }
+
+    fn http(&mut self, table: &Table) -> HttpConfig {
+        HttpConfig {
+            port: self.port(table, "httpserver", "HTTP"),
+            buffer: self.buffer(table, "httpserver", "HTTP"),
+            stream_path: self.path(table, "httpserver.stream_path", "stream", "/stream"),
+            status_path: self.path(table, "httpserver.status_path", "status", "/status"),
+            heartbeat: self.heartbeat(table, "httpserver", "HTTP"),
+        }
+    }
+
+    fn tcp(&mut self, table: &Table) -> TcpConfig {
+        TcpConfig {
+            port: self.port(table, "tcpserver", "TCP"),
+            buffer: self.buffer(table, "tcpserver", "TCP"),
+            heartbeat: self.heartbeat(table, "tcpserver", "TCP"),
+        }
+    }
+
+    /// Protection that is wanted and that this version does not have: better no stream than an open one.
+    fn not_yet(&mut self, table: &Table) {
+        for server in ["httpserver", "tcpserver"] {
+            for (part, what) in [("ssl", "TLS"), ("rate_limit", "rate limits")] {
+                let key = format!("{server}.{part}.enabled");
+                if self.switch(table, &key) {
+                    self.wrong(
+                        &key,
+                        &format!("this version has no {what} for streams; put a proxy before it"),
+                    );
+                }
+            }
+        }
+        let kind = self.text(table, "auth.type");
+        if !matches!(kind.as_str(), "" | "none") {
+            self.wrong("auth.type", "this version has no authentication for streams; put a proxy before it");
+        }
+        for key in ["auth.ip_whitelist", "auth.ip_blacklist"] {
+            if self.value(table, key).is_some_and(|list| list.as_array().is_some_and(|list| !list.is_empty()))
+            {
+                self.wrong(key, "this version has no lists of addresses for streams; put a proxy before it");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_text(text: &str, env: &[(&str, &str)]) -> (Vec<StreamConfig>, Vec<String>) {
+        let document: Table = toml::from_str(text).unwrap();
+        let list = document["streams"].as_array().unwrap().iter();
+        let table =
+            |value: &Value| StreamTable { place: "f:1".to_owned(), table: value.as_table().unwrap().clone() };
+        let tables: Vec<StreamTable> = list.map(table).collect();
+        let mut problems = Vec::new();
+        let env =
+            |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
+        let streams = read(&tables, &env, &mut problems);
+        (streams, problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn tables_of_the_original_are_read() {
+        let text = r#"
+            [[streams]]
+            name = "app"
+            [streams.monitor]
+            check_interval_ms = 100
+            targets = [{ path = "/var/log/app", pattern = "*.log" }, { path = "/a/b.log", is_file = true }]
+            [streams.httpserver]
+            enabled = true
+            port = "8080"
+            [streams.httpserver.heartbeat]
+            enabled = true
+            interval_seconds = 30
+            include_stats = true
+            format = "comment"
+            [streams.tcpserver]
+            enabled = true
+            port = 9090
+            buffer_size = 5
+            unknown = 7
+            [streams.tcpserver.heartbeat]
+            enabled = true
+            interval_seconds = 10
+            include_timestamp = true
+        "#;
+        let (streams, problems) = read_text(text, &[("LOGWISP_STREAMS_0_HTTPSERVER_PORT", "8090")]);
+        assert_eq!(problems, [""; 0]);
+        let heartbeat = |seconds, with_time, with_stats, is_comment| {
+            Some(Heartbeat { interval: Duration::from_secs(seconds), with_time, with_stats, is_comment })
+        };
+        let want = StreamConfig {
+            name: "app".to_owned(),
+            targets: vec![
+                Target { path: "/var/log/app".into(), pattern: "*.log".to_owned(), is_file: false },
+                Target { path: "/a/b.log".into(), pattern: String::new(), is_file: true },
+            ],
+            http: Some(HttpConfig {
+                port: 8090,
+                buffer: BUFFER_DEFAULT,
+                stream_path: "/stream".to_owned(),
+                status_path: "/status".to_owned(),
+                heartbeat: heartbeat(30, false, true, true),
+            }),
+            tcp: Some(TcpConfig { port: 9090, buffer: 5, heartbeat: heartbeat(10, true, false, false) }),
+        };
+        assert_eq!(streams, [want]);
+        let source = source(&streams).unwrap();
+        assert_eq!(
+            (source.paths, source.start_at),
+            (vec!["/var/log/app/*.log".into(), "/a/b.log".into()], StartAt::End)
+        );
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let text = r#"
+            [[streams]]
+            name = "a"
+            [streams.monitor]
+            check_interval_ms = 5
+            targets = [{ path = "" }, { path = "/a/../b" }]
+            [streams.httpserver]
+            enabled = true
+            port = 70000
+            buffer_size = 0
+            stream_path = "x"
+            [streams.httpserver.heartbeat]
+            enabled = true
+            interval_seconds = 0
+            format = "xml"
+            [streams.httpserver.ssl]
+            enabled = true
+            [[streams]]
+            name = "b"
+            [streams.auth]
+            type = "basic"
+            [[streams]]
+            [[streams]]
+            name = "c"
+            monitor = { targets = [{ path = "/c" }] }
+            tcpserver = { enabled = true, port = 9000 }
+            [[streams]]
+            name = "c"
+            monitor = { targets = [{ path = "/c" }] }
+            httpserver = { enabled = true, port = 9000 }
+        "#;
+        let (streams, problems) = read_text(text, &[]);
+        assert_eq!(streams.len(), 2);
+        let wanted = [
+            "`streams[0].monitor.check_interval_ms`: stream 'a': check interval too small: 5 ms",
+            "`streams[0].monitor.targets[0].path`: stream 'a': target 0: empty path",
+            "target 1: path contains directory traversal",
+            "`streams[0].httpserver.port`: stream 'a': invalid HTTP port: 70000",
+            "HTTP buffer size must be positive: 0",
+            "stream path must start with /: x",
+            "HTTP: heartbeat interval must be positive: 0",
+            "HTTP: heartbeat format must be 'json' or 'comment': xml",
+            "this version has no TLS for streams",
+            "`streams[1].monitor.targets`: stream 'b': no monitor targets specified",
+            "stream 'b': no servers enabled",
+            "this version has no authentication for streams",
+            "`streams[2].name`: stream 2: missing name",
+            "stream 4: duplicate name 'c'",
+            "HTTP port 9000 already used by stream 'c-tcp'",
+        ];
+        for wanted in wanted {
+            assert!(problems.iter().any(|problem| problem.contains(wanted)), "{wanted}: {problems:#?}");
+        }
+        assert_eq!(problems.len(), wanted.len(), "{problems:#?}");
+    }
+}

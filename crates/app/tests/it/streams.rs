@@ -1,0 +1,174 @@
+//! Streams: what is appended to a file reaches all who watch, over HTTP and TCP, and nobody waits for the slow.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+
+use serde_json::Value;
+use taffrail_testkit::Daemon;
+
+use crate::program::{PATIENCE, Site, count, eventually};
+
+/// A port that is free now.
+fn port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A stream of the site's logs, as a table of the config.
+fn table(site: &Site, name: &str, servers: &str) -> String {
+    let logs = site.path("logs").display().to_string();
+    format!(
+        "[[streams]]\nname = '{name}'\nmonitor = {{ targets = [{{ path = '{logs}', pattern = '*.log' }}] }}\n{servers}\n"
+    )
+}
+
+fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+/// The lines of an event stream, chunk sizes among them.
+fn events(port: u16) -> impl Iterator<Item = String> {
+    let mut stream = connect(port);
+    stream.write_all(b"GET /stream HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "event: connected"));
+    lines
+}
+
+/// Lines of a TCP client, once so many are seated.
+fn seated(stream: TcpStream, clients: usize) -> impl Iterator<Item = String> {
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let wanted = format!(r#""active_connections":{clients},"#);
+    assert!(lines.any(|line| line.contains(&wanted)));
+    lines
+}
+
+/// What the config says of heartbeats that tell who is seated.
+const BEATS: &str = "heartbeat = { enabled = true, interval_seconds = 1, include_stats = true }";
+
+/// The messages of entries, heartbeats left out.
+fn messages(lines: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    let json = lines
+        .filter_map(|line| serde_json::from_str::<Value>(line.strip_prefix("data: ").unwrap_or(&line)).ok());
+    json.filter_map(|entry| entry["message"].as_str().map(str::to_owned))
+}
+
+fn stored(daemon: &Daemon, lines: u64) {
+    eventually("storing", || count(daemon, "SELECT count(*) FROM logs") == lines);
+}
+
+#[test]
+fn every_client_gets_every_entry_and_a_good_bye() {
+    let site = Site::new();
+    let (http, tcp) = (port(), port());
+    let servers = format!(
+        "httpserver = {{ enabled = true, port = {http}, heartbeat = {{ enabled = true, interval_seconds = 1, format = 'comment' }} }}\ntcpserver = {{ enabled = true, port = {tcp}, {BEATS} }}"
+    );
+    site.write("logs/old.log", "before\n");
+    let daemon = site.daemon_with(&table(&site, "app", &servers));
+    let mut watching: Vec<_> = (0..3).map(|_| events(http)).collect();
+    let sockets: Vec<TcpStream> = (0..3).map(|_| connect(tcp)).collect();
+    let listening: Vec<_> = sockets.into_iter().map(|socket| seated(socket, 3)).collect();
+    let status = || -> Value {
+        let mut stream = connect(http);
+        stream.write_all(b"GET /status HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        serde_json::from_str(text.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+    };
+    eventually("three watching", || status()["server"]["active_clients"] == 3);
+    site.append("logs/new.log", "one\n{\"msg\":\"two\",\"level\":\"warn\"}\n");
+    site.append("logs/old.log", "three\n");
+    // The last file of all, so that nothing of the order between files is asked.
+    stored(&daemon, 3);
+    site.append("logs/new.log", "last\n");
+    let until_last = |found: &mut dyn Iterator<Item = String>| {
+        let mut all: Vec<String> = Vec::new();
+        while all.last().is_none_or(|last| last != "last") {
+            all.push(found.next().expect("a message"));
+        }
+        all.sort();
+        all
+    };
+    for client in &mut watching {
+        assert_eq!(until_last(&mut messages(client)), ["last", "one", "three", "two"]);
+    }
+    for client in listening {
+        assert_eq!(until_last(&mut messages(client)), ["last", "one", "three", "two"]);
+    }
+    assert!(watching[0].any(|line| line == ": heartbeat"));
+    assert_eq!(status()["monitor"]["total_entries"], 4);
+    daemon.stop().unwrap();
+    for client in watching {
+        let rest: Vec<String> = client.collect();
+        assert!(rest.iter().any(|line| line == "event: disconnect"), "{rest:?}");
+        assert!(rest.iter().any(|line| line == r#"data: {"reason":"server_shutdown"}"#), "{rest:?}");
+    }
+}
+
+#[test]
+fn who_does_not_read_loses_only_its_own() {
+    const LINES: usize = 200_000;
+    let site = Site::new();
+    let (wide, narrow) = (port(), port());
+    let server = |port: u16, buffer: usize| {
+        format!("tcpserver = {{ enabled = true, port = {port}, buffer_size = {buffer}, {BEATS} }}")
+    };
+    // A file that two streams show is read once; a busy machine may let the live client wait, too.
+    let config =
+        table(&site, "wide", &server(wide, LINES)) + &table(&site, "narrow", &server(narrow, 20_000));
+    let daemon = site.daemon_with(&config);
+    let (stalled, other) = (connect(narrow), connect(narrow));
+    drop(seated(other, 2));
+    let live = seated(connect(wide), 1);
+    let reader = std::thread::spawn(move || messages(live).take(LINES).collect::<Vec<String>>());
+    let line = |number: usize| format!("line {number:07} {}\n", "x".repeat(60));
+    for start in (0..LINES).step_by(2_000) {
+        site.append("logs/a.log", (start..start + 2_000).map(line).collect::<String>());
+        // The pace of a busy writer, which the live one can follow.
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let all = reader.join().unwrap();
+    let number = |message: &String| message.split(' ').nth(1).and_then(|number| number.parse::<usize>().ok());
+    assert!(all.iter().map(number).eq((0..LINES).map(Some)), "the live client gets every line in order");
+    stored(&daemon, LINES as u64);
+    site.append("logs/a.log", "line 9999999 end\n");
+    let mut next = 0;
+    for message in messages(BufReader::new(stalled).lines().map_while(Result::ok)) {
+        if message.ends_with("end") {
+            break;
+        }
+        match message.strip_suffix(" entries were dropped: this client reads too slowly") {
+            Some(dropped) => next += dropped.parse::<usize>().unwrap(),
+            None => {
+                assert_eq!(number(&message), Some(next), "what is missing was told");
+                next += 1;
+            }
+        }
+    }
+    assert_eq!(next, LINES);
+}
+
+#[test]
+fn a_port_that_is_taken_stops_its_stream_only() {
+    let site = Site::new();
+    let taken = TcpListener::bind("0.0.0.0:0").unwrap();
+    let (free, blocked) = (port(), taken.local_addr().unwrap().port());
+    let server = |port: u16| format!("tcpserver = {{ enabled = true, port = {port}, {BEATS} }}");
+    let config = table(&site, "blocked", &server(blocked)) + &table(&site, "free", &server(free));
+    let daemon = site.daemon_with(&config);
+    let client = seated(connect(free), 1);
+    site.append("logs/a.log", "one\n");
+    assert_eq!(messages(client).next().unwrap(), "one");
+    stored(&daemon, 1);
+}
+
+#[test]
+fn mistakes_in_streams_are_told_with_their_keys() {
+    let site = Site::new();
+    let config = site.config(&table(&site, "app", "tcpserver = { enabled = true, port = 0 }"));
+    let checked = site.run(&["check", "-c", config.to_str().unwrap()]).expect(2);
+    let wanted = "`streams[0].tcpserver.port`: stream 'app': invalid TCP port: 0";
+    assert!(checked.text().contains(wanted), "{}", checked.text());
+}

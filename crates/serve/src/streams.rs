@@ -1,0 +1,179 @@
+//! Streams: views of followed files for whoever connects, in LogWisp's forms.
+//!
+//! Lines come from the pipeline that stores them ([`Feed`]), are encoded once, and stand in a ring that every client reads
+//! at a pace of its own ([`ring`]). Each stream listens on ports of its own: events over HTTP ([`http`]), lines of JSON
+//! over TCP ([`tcp`]).
+
+mod config;
+mod entry;
+mod feed;
+mod heartbeat;
+mod http;
+mod ring;
+mod status;
+mod tcp;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use taffrail_record::Timestamp;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+pub use self::config::{BUFFER_DEFAULT, Heartbeat, HttpConfig, StreamConfig, Target, TcpConfig};
+pub use self::feed::{Feed, Lines};
+use self::heartbeat::Standing;
+use self::ring::Ring;
+use crate::server::{self, Error};
+
+/// Clients of one port at a time; more wait to be accepted.
+const CLIENTS_MAX: usize = 8192;
+/// Time that clients get to take what was written to them when the program ends.
+const DRAIN_TIME: Duration = Duration::from_secs(3);
+
+/// One stream, while it is served.
+#[derive(Debug)]
+pub(crate) struct Stream {
+    config: StreamConfig,
+    ring: Arc<Ring>,
+    /// Entries that were stored and that nobody was shown.
+    dropped: AtomicU64,
+    /// Entries that single clients were too slow for.
+    missed: AtomicU64,
+    http_clients: AtomicUsize,
+    tcp_clients: AtomicUsize,
+    started: Instant,
+    clock: fn() -> Timestamp,
+}
+
+/// A client's seat; it is given up by dropping it.
+struct Seat<'a>(&'a AtomicUsize);
+
+impl<'a> Seat<'a> {
+    fn take(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count)
+    }
+}
+
+impl Drop for Seat<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Stream {
+    fn new(config: StreamConfig, clock: fn() -> Timestamp) -> Self {
+        let buffers =
+            [config.http.as_ref().map(|http| http.buffer), config.tcp.as_ref().map(|tcp| tcp.buffer)];
+        let capacity = buffers.into_iter().flatten().max().unwrap_or(1);
+        Self {
+            ring: Ring::new(capacity),
+            config,
+            dropped: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
+            http_clients: AtomicUsize::new(0),
+            tcp_clients: AtomicUsize::new(0),
+            started: Instant::now(),
+            clock,
+        }
+    }
+
+    /// How things stand for clients that are counted by `clients`.
+    fn standing(&self, clients: &AtomicUsize) -> Standing {
+        Standing {
+            now: (self.clock)(),
+            clients: clients.load(Ordering::Relaxed),
+            uptime: self.started.elapsed(),
+        }
+    }
+
+    /// What a client finds in the place of entries that it was too slow for.
+    fn gap(&self, missed: u64) -> entry::Entry {
+        self.missed.fetch_add(missed, Ordering::Relaxed);
+        let message = format!("{missed} entries were dropped: this client reads too slowly");
+        entry::Entry::notice("WARN", &message, &self.config.name, (self.clock)())
+    }
+}
+
+/// The streams that are served.
+pub struct Streams {
+    streams: Vec<Arc<Stream>>,
+    stopping: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+/// A port that a stream could not listen on.
+#[derive(Debug)]
+pub struct Refused {
+    /// The stream's name.
+    pub stream: String,
+    /// Why.
+    pub error: Error,
+}
+
+impl Streams {
+    /// Listens for all of them, on all addresses of the machine; those that cannot are given back, and the others go on.
+    /// Must be called inside of a runtime.
+    ///
+    /// # Errors
+    /// If no thread can be started.
+    pub async fn start(
+        configs: Vec<StreamConfig>,
+        clock: fn() -> Timestamp,
+    ) -> std::io::Result<(Self, Feed, Vec<Refused>)> {
+        let all = configs.into_iter().map(|config| Arc::new(Stream::new(config, clock)));
+        let mut streams =
+            Self { streams: all.collect(), stopping: watch::Sender::new(false), tasks: JoinSet::new() };
+        let mut refused = Vec::new();
+        for stream in streams.streams.clone() {
+            if let Err(error) = streams.listen(&stream).await {
+                refused.push(Refused { stream: stream.config.name.clone(), error });
+            }
+        }
+        let feed = Feed::spawn(streams.streams.clone())?;
+        Ok((streams, feed, refused))
+    }
+
+    async fn listen(&mut self, stream: &Arc<Stream>) -> Result<(), Error> {
+        let bind = |port: u16| server::listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+        // Both or none: half a stream would look like one that works.
+        let http = match &stream.config.http {
+            Some(http) => Some(bind(http.port).await?),
+            None => None,
+        };
+        let tcp = match &stream.config.tcp {
+            Some(tcp) => Some(bind(tcp.port).await?),
+            None => None,
+        };
+        let spawn = |listener: TcpListener, tasks: &mut JoinSet<()>, is_http: bool| {
+            let (stream, stopping) = (Arc::clone(stream), self.stopping.subscribe());
+            match is_http {
+                true => tasks.spawn(http::serve(listener, stream, stopping)),
+                false => tasks.spawn(tcp::serve(listener, stream, stopping)),
+            };
+        };
+        http.into_iter().for_each(|listener| spawn(listener, &mut self.tasks, true));
+        tcp.into_iter().for_each(|listener| spawn(listener, &mut self.tasks, false));
+        Ok(())
+    }
+
+    /// Says good-bye to all clients.
+    pub async fn stop(mut self) {
+        self.stopping.send_replace(true);
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(DRAIN_TIME, ended).await.is_err() {
+            tracing::warn!("clients of streams were still there at shutdown and are broken off");
+        }
+    }
+}
+
+/// Resolves once the program ends.
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that the streams are gone: the same.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}

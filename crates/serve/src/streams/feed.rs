@@ -1,0 +1,114 @@
+//! The way of lines into the streams: from whoever stores them, over a bounded queue, to one thread that encodes them.
+//!
+//! Storing never waits for it. Where the queue is full, the lines are stored and the streams miss them, which is counted.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use taffrail_record::{RawBatch, Timestamp};
+
+use super::Stream;
+use super::entry::Entry;
+
+/// Batches that wait to be encoded.
+const QUEUE: usize = 1024;
+/// Sources whose streams are remembered; beyond, all are looked up anew.
+const SOURCES_MAX: usize = 4096;
+
+/// Takes lines that were stored.
+#[derive(Clone)]
+pub struct Feed {
+    shared: Option<Arc<Shared>>,
+}
+
+struct Shared {
+    streams: Vec<Arc<Stream>>,
+    queue: SyncSender<Lines>,
+    /// Which streams show a source.
+    shown: Mutex<HashMap<Arc<str>, Arc<[usize]>>>,
+}
+
+/// Lines of one source.
+pub struct Lines {
+    source: Arc<str>,
+    observed: Timestamp,
+    bytes: Vec<u8>,
+    streams: Arc<[usize]>,
+}
+
+impl Feed {
+    /// For nobody.
+    pub fn none() -> Self {
+        Self { shared: None }
+    }
+
+    /// For these streams; the thread ends with the last feed.
+    pub(super) fn spawn(streams: Vec<Arc<Stream>>) -> std::io::Result<Self> {
+        if streams.is_empty() {
+            return Ok(Self::none());
+        }
+        let (queue, lines) = sync_channel(QUEUE);
+        let all = streams.clone();
+        std::thread::Builder::new().name("streams".to_owned()).spawn(move || encode(&all, &lines))?;
+        let shared = Shared { streams, queue, shown: Mutex::default() };
+        Ok(Self { shared: Some(Arc::new(shared)) })
+    }
+
+    /// The lines of a batch that is about to be stored, if a stream shows their source.
+    pub fn lines(&self, batch: &RawBatch) -> Option<Lines> {
+        let shared = self.shared.as_ref()?;
+        let streams = shared.shown_by(&batch.source);
+        if streams.is_empty() || batch.lines.is_empty() {
+            return None;
+        }
+        let mut bytes = Vec::with_capacity(batch.bytes.len());
+        for line in &batch.lines {
+            bytes.extend_from_slice(line.span.of(&batch.bytes));
+            bytes.push(b'\n');
+        }
+        Some(Lines { source: Arc::clone(&batch.source), observed: batch.observed, bytes, streams })
+    }
+
+    /// Shows lines that are stored now.
+    pub fn show(&self, lines: Option<Lines>) {
+        let (Some(shared), Some(lines)) = (&self.shared, lines) else { return };
+        if let Err(TrySendError::Full(lines)) = shared.queue.try_send(lines) {
+            let missed = lines.bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+            for index in lines.streams.iter() {
+                shared.streams[*index].dropped.fetch_add(missed, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn shown_by(&self, source: &Arc<str>) -> Arc<[usize]> {
+        let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(streams) = shown.get(source) {
+            return Arc::clone(streams);
+        }
+        if shown.len() >= SOURCES_MAX {
+            shown.clear();
+        }
+        let all = self.streams.iter().enumerate();
+        let streams: Arc<[usize]> =
+            all.filter(|(_, stream)| stream.config.shows(source)).map(|(index, _)| index).collect();
+        shown.insert(Arc::clone(source), Arc::clone(&streams));
+        streams
+    }
+}
+
+/// Encodes each line once, for all streams that show it.
+fn encode(streams: &[Arc<Stream>], queue: &Receiver<Lines>) {
+    while let Ok(Lines { source, observed, bytes, streams: shown }) = queue.recv() {
+        let entries: Vec<Entry> = bytes
+            .split(|byte| *byte == b'\n')
+            .filter_map(|line| Entry::of_line(line, &source, observed))
+            .collect();
+        for index in shown.iter() {
+            streams[*index].ring.publish(entries.iter().cloned());
+        }
+    }
+}

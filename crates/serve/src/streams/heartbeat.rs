@@ -1,0 +1,108 @@
+//! What clients are sent while there is nothing to send: event streams and TCP name the same things differently.
+
+use std::time::Duration;
+
+use taffrail_record::{Timestamp, Zone};
+
+use super::config::Heartbeat;
+use super::entry;
+use crate::api::iso;
+
+/// What a heartbeat may tell.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Standing {
+    pub(super) now: Timestamp,
+    pub(super) clients: usize,
+    pub(super) uptime: Duration,
+}
+
+impl Heartbeat {
+    /// The name of its form.
+    pub(super) fn format(&self) -> &'static str {
+        if self.is_comment { "comment" } else { "json" }
+    }
+
+    /// As an event, or a comment among events.
+    pub(super) fn event(&self, standing: &Standing) -> String {
+        let Standing { now, clients, uptime } = *standing;
+        let time = iso(now, 0, Zone::Zulu);
+        let uptime = uptime.as_secs();
+        if self.is_comment {
+            let time = if self.with_time { format!(" {time}") } else { String::new() };
+            let stats =
+                if self.with_stats { format!(" clients={clients} uptime={uptime}s") } else { String::new() };
+            return format!(": heartbeat{time}{stats}\n\n");
+        }
+        let mut members = Vec::new();
+        if self.with_stats {
+            members.push(format!(r#""active_clients":{clients}"#));
+        }
+        if self.with_time {
+            members.push(format!(r#""timestamp":"{time}""#));
+        }
+        members.push(r#""type":"heartbeat""#.to_owned());
+        if self.with_stats {
+            members.push(format!(r#""uptime_seconds":{uptime}"#));
+        }
+        format!("data: {{{}}}\n\n", members.join(","))
+    }
+
+    /// As a line of JSON.
+    pub(super) fn line(&self, standing: &Standing) -> String {
+        let Standing { now, clients, uptime } = *standing;
+        let mut members = Vec::new();
+        if self.with_stats {
+            members.push(format!(r#""active_connections":{clients}"#));
+        }
+        if self.with_time {
+            members.push(format!(r#""time":"{}""#, entry::time(now)));
+        }
+        members.push(r#""type":"heartbeat""#.to_owned());
+        if self.with_stats {
+            members.push(format!(r#""uptime_seconds":{}"#, uptime.as_secs()));
+        }
+        format!("{{{}}}\n", members.join(","))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heartbeats_are_those_of_the_original() {
+        let standing = Standing {
+            now: Timestamp(1_793_491_200_120_000_000),
+            clients: 3,
+            uptime: Duration::from_secs(61),
+        };
+        for (with_time, with_stats, is_comment, event, line) in [
+            (false, false, true, ": heartbeat\n\n", "{\"type\":\"heartbeat\"}\n"),
+            (
+                true,
+                true,
+                true,
+                ": heartbeat 2026-11-01T00:00:00Z clients=3 uptime=61s\n\n",
+                "{\"active_connections\":3,\"time\":\"2026-11-01T00:00:00.12Z\",\"type\":\"heartbeat\",\"uptime_seconds\":61}\n",
+            ),
+            (
+                true,
+                true,
+                false,
+                "data: {\"active_clients\":3,\"timestamp\":\"2026-11-01T00:00:00Z\",\"type\":\"heartbeat\",\"uptime_seconds\":61}\n\n",
+                "{\"active_connections\":3,\"time\":\"2026-11-01T00:00:00.12Z\",\"type\":\"heartbeat\",\"uptime_seconds\":61}\n",
+            ),
+            (
+                true,
+                false,
+                false,
+                "data: {\"timestamp\":\"2026-11-01T00:00:00Z\",\"type\":\"heartbeat\"}\n\n",
+                "{\"time\":\"2026-11-01T00:00:00.12Z\",\"type\":\"heartbeat\"}\n",
+            ),
+        ] {
+            let heartbeat = Heartbeat { interval: Duration::from_secs(1), with_time, with_stats, is_comment };
+            assert_eq!(heartbeat.event(&standing), event);
+            assert_eq!(heartbeat.line(&standing), line);
+        }
+    }
+}
