@@ -99,6 +99,9 @@ pub(crate) struct RunArgs {
     /// Address of UI and API [default: 127.0.0.1:8062]
     #[arg(long, value_name = "ADDR")]
     pub listen: Option<String>,
+    /// Serve all [[streams]] on each of their HTTP ports, at /NAME/..., and /status of all
+    #[arg(long)]
+    pub router: bool,
     /// Add a source of realistic made-up traffic
     #[arg(long)]
     pub demo: bool,

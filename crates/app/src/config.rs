@@ -215,6 +215,8 @@ pub(crate) struct Overrides {
     pub log_level: Option<LogLevel>,
     /// The paths of `run`; empty: the config's.
     pub paths: Vec<String>,
+    /// `--router`
+    pub router: bool,
 }
 
 impl Overrides {
@@ -268,7 +270,7 @@ impl Config {
             document::apply(file.path, file.text, &mut config, &mut problems);
         }
         config.apply_environment(env, &mut problems);
-        config.streams = streams::read(&config.stream_tables, env, &mut problems);
+        config.streams = streams::read(&config.stream_tables, overrides.router, env, &mut problems);
         config.sources.extend(streams::source(&config.streams));
         config.apply_flags(overrides, host, &mut problems);
         if problems.is_empty() {

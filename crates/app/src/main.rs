@@ -39,6 +39,7 @@ fn main() -> ExitCode {
             taffrail_memory::keep_freed(KEEP_FREED);
             overrides.listen.clone_from(&args.listen);
             overrides.paths.clone_from(&args.paths);
+            overrides.router = args.router;
         }
         _ => {}
     }

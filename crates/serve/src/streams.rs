@@ -10,12 +10,13 @@ mod feed;
 mod heartbeat;
 mod http;
 mod ring;
+mod routed;
 mod status;
 mod tcp;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use taffrail_record::Timestamp;
@@ -28,6 +29,7 @@ pub use self::config::{BUFFER_DEFAULT, Heartbeat, HttpConfig, StreamConfig, Targ
 pub use self::feed::{Feed, Lines};
 use self::heartbeat::Standing;
 use self::ring::Ring;
+use self::routed::Routed;
 use crate::server::{self, Error};
 
 /// Clients of one port at a time; more wait to be accepted.
@@ -44,9 +46,15 @@ pub(crate) struct Stream {
     dropped: AtomicU64,
     /// Entries that single clients were too slow for.
     missed: AtomicU64,
+    /// Files that it shows, of those that lines came from.
+    watched: AtomicUsize,
+    /// When the last entry was read; 0: none was.
+    last_entry: AtomicI64,
     http_clients: AtomicUsize,
     tcp_clients: AtomicUsize,
     started: Instant,
+    /// The same by the clock.
+    since: Timestamp,
     clock: fn() -> Timestamp,
 }
 
@@ -76,9 +84,12 @@ impl Stream {
             config,
             dropped: AtomicU64::new(0),
             missed: AtomicU64::new(0),
+            watched: AtomicUsize::new(0),
+            last_entry: AtomicI64::new(0),
             http_clients: AtomicUsize::new(0),
             tcp_clients: AtomicUsize::new(0),
             started: Instant::now(),
+            since: clock(),
             clock,
         }
     }
@@ -103,6 +114,8 @@ impl Stream {
 /// The streams that are served.
 pub struct Streams {
     streams: Vec<Arc<Stream>>,
+    /// Ports for HTTP that are listened on.
+    ports: Vec<u16>,
     stopping: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
@@ -118,20 +131,27 @@ pub struct Refused {
 
 impl Streams {
     /// Listens for all of them, on all addresses of the machine; those that cannot are given back, and the others go on.
+    /// `is_router`: every port for HTTP answers for all streams, by their names.
     /// Must be called inside of a runtime.
     ///
     /// # Errors
     /// If no thread can be started.
     pub async fn start(
         configs: Vec<StreamConfig>,
+        is_router: bool,
         clock: fn() -> Timestamp,
     ) -> std::io::Result<(Self, Feed, Vec<Refused>)> {
         let all = configs.into_iter().map(|config| Arc::new(Stream::new(config, clock)));
-        let mut streams =
-            Self { streams: all.collect(), stopping: watch::Sender::new(false), tasks: JoinSet::new() };
+        let mut streams = Self {
+            streams: all.collect(),
+            ports: Vec::new(),
+            stopping: watch::Sender::new(false),
+            tasks: JoinSet::new(),
+        };
         let mut refused = Vec::new();
+        let routed = is_router.then(|| Routed::new(streams.streams.clone()));
         for stream in streams.streams.clone() {
-            if let Err(error) = streams.listen(&stream).await {
+            if let Err(error) = streams.listen(&stream, routed.as_ref()).await {
                 refused.push(Refused { stream: stream.config.name.clone(), error });
             }
         }
@@ -139,10 +159,12 @@ impl Streams {
         Ok((streams, feed, refused))
     }
 
-    async fn listen(&mut self, stream: &Arc<Stream>) -> Result<(), Error> {
+    async fn listen(&mut self, stream: &Arc<Stream>, routed: Option<&Arc<Routed>>) -> Result<(), Error> {
         let bind = |port: u16| server::listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
         // Both or none: half a stream would look like one that works.
         let http = match &stream.config.http {
+            // The first stream's port answers for all.
+            Some(http) if routed.is_some() && self.ports.contains(&http.port) => None,
             Some(http) => Some(bind(http.port).await?),
             None => None,
         };
@@ -150,10 +172,11 @@ impl Streams {
             Some(tcp) => Some(bind(tcp.port).await?),
             None => None,
         };
+        self.ports.extend(stream.config.http.as_ref().map(|http| http.port));
         let spawn = |listener: TcpListener, tasks: &mut JoinSet<()>, is_http: bool| {
             let (stream, stopping) = (Arc::clone(stream), self.stopping.subscribe());
             match is_http {
-                true => tasks.spawn(http::serve(listener, stream, stopping)),
+                true => tasks.spawn(http::serve(listener, stream, routed.cloned(), stopping)),
                 false => tasks.spawn(tcp::serve(listener, stream, stopping)),
             };
         };

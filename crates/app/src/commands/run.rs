@@ -43,7 +43,8 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let store = Arc::new(store);
     let demo = args.demo.then(|| start_demo(&mut config)).transpose()?;
     let live = LiveHub::new(LIVE_CAPACITY);
-    let (streams, feed, refused) = runtime.block_on(Streams::start(config.streams.clone(), now))?;
+    let (streams, feed, refused) =
+        runtime.block_on(Streams::start(config.streams.clone(), args.router, now))?;
     let stopping = Arc::default();
     let redactor = Arc::new(config.redact.redactor().map_err(anyhow::Error::msg)?);
     let seen = SeenFormats::default();

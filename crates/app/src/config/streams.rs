@@ -23,14 +23,15 @@ pub(crate) struct StreamTable {
     pub table: Table,
 }
 
-/// The streams of some tables; what is wrong goes to `problems`.
+/// The streams of some tables; what is wrong goes to `problems`. `shared`: streams may have a port for HTTP together.
 pub(crate) fn read(
     tables: &[StreamTable],
+    shared: bool,
     env: &dyn Fn(&str) -> Option<String>,
     problems: &mut Vec<Problem>,
 ) -> Vec<StreamConfig> {
     let mut streams = Vec::new();
-    let mut ports: Vec<(u16, String)> = Vec::new();
+    let mut ports: Vec<(u16, &str, String)> = Vec::new();
     for (index, StreamTable { place, table }) in tables.iter().enumerate() {
         let mut reader = Reader { index, env, place, stream: String::new(), problems };
         let Some(stream) = reader.stream(table) else { continue };
@@ -43,13 +44,16 @@ pub(crate) fn read(
         ];
         for (key, kind, port) in own {
             let Some(port) = port else { continue };
-            if let Some((_, other)) = ports.iter().find(|(taken, _)| *taken == port) {
+            if let Some((_, _, other)) = ports
+                .iter()
+                .find(|(taken, other, _)| *taken == port && !(shared && kind == *other && kind == "HTTP"))
+            {
                 reader.wrong(
                     &format!("{key}.port"),
                     &format!("{kind} port {port} already used by stream '{other}'"),
                 );
             }
-            ports.push((port, format!("{}-{}", stream.name, kind.to_ascii_lowercase())));
+            ports.push((port, kind, format!("{}-{}", stream.name, kind.to_ascii_lowercase())));
         }
         streams.push(stream);
     }
@@ -317,7 +321,7 @@ mod tests {
         let mut problems = Vec::new();
         let env =
             |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
-        let streams = read(&tables, &env, &mut problems);
+        let streams = read(&tables, false, &env, &mut problems);
         (streams, problems.iter().map(ToString::to_string).collect())
     }
 

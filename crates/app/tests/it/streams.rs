@@ -165,6 +165,59 @@ fn a_port_that_is_taken_stops_its_stream_only() {
 }
 
 #[test]
+fn a_router_answers_for_all_streams_on_each_port() {
+    let site = Site::new();
+    let (shared, own, tcp) = (port(), port(), port());
+    let http = |port: u16| format!("httpserver = {{ enabled = true, port = {port}, stream_path = '/logs' }}");
+    let tables = [("app", http(shared)), ("app2", http(shared)), ("system", http(own))];
+    let tables = tables.map(|(name, server)| table(&site, name, &server)).concat();
+    let only_tcp = table(&site, "raw", &format!("tcpserver = {{ enabled = true, port = {tcp} }}"));
+    let config = site.config(&(tables + &only_tcp));
+    let daemon = Daemon::builder(crate::program::BINARY, site.data()).arg("-c").arg(config).arg("--router");
+    let daemon = daemon.start().unwrap();
+    let ask = |port: u16, path: &str| -> (String, Value) {
+        let mut stream = connect(port);
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap();
+        (head.lines().next().unwrap().to_owned(), serde_json::from_str(body).unwrap())
+    };
+    for port in [shared, own] {
+        let mut watching: Vec<BufReader<TcpStream>> = Vec::new();
+        for path in ["/app/logs", "/app2", "/system/logs"] {
+            let mut stream = connect(port);
+            write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+            watching.push(BufReader::new(stream));
+        }
+        let (_, status) = ask(port, "/status");
+        assert_eq!((&status["service"], &status["total_streams"]), (&"LogWisp Router".into(), &4.into()));
+        eventually("three watching", || {
+            let streams = &ask(port, "/status").1["streams"];
+            ["app", "app2", "system"].iter().all(|name| streams[name]["stats"]["http"]["connections"] == 1)
+        });
+        site.append("logs/a.log", format!("for {port}\n"));
+        for client in watching {
+            assert_eq!(messages(client.lines().map_while(Result::ok)).next().unwrap(), format!("for {port}"));
+        }
+        let (_, one) = ask(port, "/app2/status");
+        assert_eq!(one["server"]["mode"], serde_json::json!({"standalone": false, "router": true}));
+        let (code, missing) = ask(port, "/app3/logs");
+        assert!(
+            code.contains("404") && missing["available_routes"][1] == "/app/logs (stream: app)",
+            "{missing}"
+        );
+        let (code, unavailable) = ask(port, "/raw/stream");
+        assert!(code.contains("503") && unavailable["error"] == "Stream HTTP server not available");
+        eventually("they have gone", || {
+            let streams = &ask(port, "/status").1["streams"];
+            ["app", "app2", "system"].iter().all(|name| streams[name]["stats"]["http"]["connections"] == 0)
+        });
+    }
+    drop(daemon);
+}
+
+#[test]
 fn mistakes_in_streams_are_told_with_their_keys() {
     let site = Site::new();
     let config = site.config(&table(&site, "app", "tcpserver = { enabled = true, port = 0 }"));

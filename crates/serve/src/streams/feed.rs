@@ -91,10 +91,14 @@ impl Shared {
         }
         if shown.len() >= SOURCES_MAX {
             shown.clear();
+            self.streams.iter().for_each(|stream| stream.watched.store(0, Ordering::Relaxed));
         }
         let all = self.streams.iter().enumerate();
         let streams: Arc<[usize]> =
             all.filter(|(_, stream)| stream.config.shows(source)).map(|(index, _)| index).collect();
+        for index in streams.iter() {
+            self.streams[*index].watched.fetch_add(1, Ordering::Relaxed);
+        }
         shown.insert(Arc::clone(source), Arc::clone(&streams));
         streams
     }
@@ -108,6 +112,7 @@ fn encode(streams: &[Arc<Stream>], queue: &Receiver<Lines>) {
             .filter_map(|line| Entry::of_line(line, &source, observed))
             .collect();
         for index in shown.iter() {
+            streams[*index].last_entry.store(observed.0, Ordering::Relaxed);
             streams[*index].ring.publish(entries.iter().cloned());
         }
     }

@@ -11,7 +11,6 @@ use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use futures::stream;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -19,21 +18,28 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::config::HttpConfig;
 use super::ring::{Chunk, Reader};
+use super::routed::{GLOBAL_STATUS, Routed};
 use super::{CLIENTS_MAX, Seat, Stream, entry, status, stopped};
 use crate::limits::Limits;
 use crate::server;
 
-/// What the handlers share.
+/// What the handlers of a port share.
 struct Port {
+    /// The stream that has the port.
     stream: Arc<Stream>,
-    config: HttpConfig,
+    /// All streams, where each port answers for all.
+    routed: Option<Arc<Routed>>,
     stopping: watch::Receiver<bool>,
 }
 
 /// Answers until the program ends.
-pub(super) async fn serve(listener: TcpListener, stream: Arc<Stream>, stopping: watch::Receiver<bool>) {
-    let Some(config) = stream.config.http.clone() else { return };
-    let port = Port { stream, config, stopping: stopping.clone() };
+pub(super) async fn serve(
+    listener: TcpListener,
+    stream: Arc<Stream>,
+    routed: Option<Arc<Routed>>,
+    stopping: watch::Receiver<bool>,
+) {
+    let port = Port { stream, routed, stopping: stopping.clone() };
     let router = Router::new().fallback(answer).with_state(Arc::new(port));
     let service = TowerToHyperService::new(router);
     let limits = Limits { connections: CLIENTS_MAX, ..Limits::default() };
@@ -46,12 +52,40 @@ pub(super) async fn serve(listener: TcpListener, stream: Arc<Stream>, stopping: 
 }
 
 async fn answer(State(port): State<Arc<Port>>, uri: Uri) -> Response {
-    match uri.path() {
-        path if path == port.config.stream_path => events(&port),
-        path if path == port.config.status_path => {
-            json(StatusCode::OK, status::of(&port.stream, &port.config))
+    let path = uri.path();
+    if let Some(routed) = &port.routed
+        && let Some(answer) = route(&port, routed, path)
+    {
+        return answer;
+    }
+    let Some(config) = &port.stream.config.http else { return StatusCode::NOT_FOUND.into_response() };
+    match path {
+        path if path == config.stream_path => events(&port.stream, config, &port.stopping),
+        path if path == config.status_path => json(StatusCode::OK, status::of(&port.stream, config, false)),
+        path => {
+            let told = port.routed.as_ref().map(|routed| routed.not_found(path));
+            json(StatusCode::NOT_FOUND, told.unwrap_or_else(|| status::not_found(config)))
         }
-        _ => json(StatusCode::NOT_FOUND, status::not_found(&port.config)),
+    }
+}
+
+/// The answer for all streams, or for one by its name; `None` where the path is none of theirs.
+fn route(port: &Port, routed: &Routed, path: &str) -> Option<Response> {
+    routed.count();
+    if path == GLOBAL_STATUS {
+        let own = port.stream.config.http.as_ref().map_or(0, |http| http.port);
+        return Some(json(StatusCode::OK, routed.status(own)));
+    }
+    let (stream, rest) = routed.find(path)?;
+    let Some(config) = &stream.config.http else {
+        return Some(json(StatusCode::SERVICE_UNAVAILABLE, routed.not_available(stream)));
+    };
+    match rest {
+        // The name alone is its events.
+        "" | "/" => Some(events(stream, config, &port.stopping)),
+        rest if rest == config.stream_path => Some(events(stream, config, &port.stopping)),
+        rest if rest == config.status_path => Some(json(StatusCode::OK, status::of(stream, config, true))),
+        _ => None,
     }
 }
 
@@ -61,7 +95,8 @@ fn json(code: StatusCode, body: String) -> Response {
 
 /// What one client of the events needs.
 struct Client {
-    port: Arc<Port>,
+    stream: Arc<Stream>,
+    config: HttpConfig,
     reader: Reader,
     beats: Option<Interval>,
     stopping: watch::Receiver<bool>,
@@ -76,18 +111,17 @@ enum Stage {
     Over,
 }
 
-fn events(port: &Arc<Port>) -> Response {
-    let reader = port.stream.ring.reader(port.config.buffer);
-    let beats = port.config.heartbeat.map(|heartbeat| beats(heartbeat.interval));
+fn events(stream: &Arc<Stream>, config: &HttpConfig, stopping: &watch::Receiver<bool>) -> Response {
     let client = Client {
-        port: Arc::clone(port),
-        reader,
-        beats,
-        stopping: port.stopping.clone(),
+        stream: Arc::clone(stream),
+        config: config.clone(),
+        reader: stream.ring.reader(config.buffer),
+        beats: config.heartbeat.map(|heartbeat| beats(heartbeat.interval)),
+        stopping: stopping.clone(),
         stage: Stage::Greeting,
     };
-    let seat = OwnedSeat::take(&port.stream);
-    let chunks = stream::unfold((client, seat), |(mut client, seat)| async {
+    let seat = OwnedSeat::take(stream);
+    let chunks = futures::stream::unfold((client, seat), |(mut client, seat)| async {
         let chunk = client.next().await?;
         Some((Ok::<_, Infallible>(chunk), (client, seat)))
     });
@@ -140,7 +174,6 @@ impl Client {
                 Some(self.greeting())
             }
             Stage::Entries => {
-                let Port { stream, config, .. } = &*self.port;
                 tokio::select! {
                     biased;
                     () = stopped(&mut self.stopping) => {
@@ -149,7 +182,8 @@ impl Client {
                     }
                     chunk = self.reader.next() => Some(self.entries(&chunk?)),
                     () = next_beat(&mut self.beats) => {
-                        let beat = config.heartbeat?.event(&stream.standing(&stream.http_clients));
+                        let stream = &self.stream;
+                        let beat = self.config.heartbeat?.event(&stream.standing(&stream.http_clients));
                         Some(Bytes::from(beat))
                     }
                 }
@@ -159,8 +193,8 @@ impl Client {
     }
 
     fn greeting(&self) -> Bytes {
-        let HttpConfig { buffer, stream_path, status_path, .. } = &self.port.config;
-        let id = (self.port.stream.clock)().0;
+        let HttpConfig { buffer, stream_path, status_path, .. } = &self.config;
+        let id = (self.stream.clock)().0;
         let mut text = String::from("event: connected\ndata: ");
         // Writing to a text cannot fail.
         let _ = write!(
@@ -174,7 +208,7 @@ impl Client {
     }
 
     fn entries(&self, chunk: &Chunk) -> Bytes {
-        let gap = (chunk.missed > 0).then(|| self.port.stream.gap(chunk.missed));
+        let gap = (chunk.missed > 0).then(|| self.stream.gap(chunk.missed));
         let all = || gap.iter().chain(&chunk.entries).map(entry::Entry::event);
         let mut bytes = BytesMut::with_capacity(all().map(<[u8]>::len).sum());
         all().for_each(|event| bytes.extend_from_slice(event));

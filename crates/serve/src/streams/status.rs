@@ -4,14 +4,16 @@ use std::sync::atomic::Ordering;
 
 use serde_json::{Value, json};
 
-use super::Stream;
+use taffrail_record::Timestamp;
+
 use super::config::{Heartbeat, HttpConfig};
+use super::{Stream, entry};
 
 /// The version of LogWisp whose bodies these are.
-const VERSION: &str = "3.0.0";
+pub(super) const VERSION: &str = "3.0.0";
 
-/// The status of a stream that has a port of its own.
-pub(super) fn of(stream: &Stream, http: &HttpConfig) -> String {
+/// The status of a stream, asked at its own port or by its name.
+pub(super) fn of(stream: &Stream, http: &HttpConfig, is_routed: bool) -> String {
     let heartbeat = http.heartbeat.as_ref();
     json!({
         "service": "LogWisp",
@@ -22,7 +24,7 @@ pub(super) fn of(stream: &Stream, http: &HttpConfig) -> String {
             "active_clients": stream.http_clients.load(Ordering::Relaxed),
             "buffer_size": http.buffer,
             "uptime_seconds": stream.started.elapsed().as_secs(),
-            "mode": {"standalone": true, "router": false},
+            "mode": {"standalone": !is_routed, "router": is_routed},
         },
         "endpoints": {"stream": http.stream_path, "status": http.status_path},
         "features": {
@@ -41,10 +43,44 @@ pub(super) fn of(stream: &Stream, http: &HttpConfig) -> String {
 
 fn monitor(stream: &Stream) -> Value {
     json!({
+        "active_watchers": stream.watched.load(Ordering::Relaxed),
         "total_entries": stream.ring.published(),
         "dropped_entries": stream.dropped.load(Ordering::Relaxed),
         "missed_entries": stream.missed.load(Ordering::Relaxed),
     })
+}
+
+/// What the original's router tells of a stream; its own names of members among ours.
+pub(super) fn stats(stream: &Stream) -> Value {
+    let last = Timestamp(stream.last_entry.load(Ordering::Relaxed));
+    let last = if last == Timestamp(0) { "0001-01-01T00:00:00Z".to_owned() } else { entry::time(last) };
+    let mut monitor = monitor(stream);
+    for (theirs, ours) in [
+        ("ActiveWatchers", "active_watchers"),
+        ("TotalEntries", "total_entries"),
+        ("DroppedEntries", "dropped_entries"),
+    ] {
+        monitor[theirs] = monitor[ours].clone();
+    }
+    monitor["StartTime"] = entry::time(stream.since).into();
+    monitor["LastEntryTime"] = last.into();
+    let uptime = stream.started.elapsed().as_secs();
+    let mut told = json!({"name": stream.config.name, "uptime_seconds": uptime, "monitor": monitor});
+    if let Some(tcp) = &stream.config.tcp {
+        let connections = stream.tcp_clients.load(Ordering::Relaxed);
+        told["tcp"] = json!({"enabled": true, "port": tcp.port, "connections": connections});
+    }
+    if let Some(http) = &stream.config.http {
+        let connections = stream.http_clients.load(Ordering::Relaxed);
+        told["http"] = json!({
+            "enabled": true,
+            "port": http.port,
+            "connections": connections,
+            "stream_path": http.stream_path,
+            "status_path": http.status_path,
+        });
+    }
+    told
 }
 
 /// The answer at any other path.
