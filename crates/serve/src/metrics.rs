@@ -17,6 +17,7 @@ use crate::error::ApiError;
 use crate::leveredge::Refusal;
 use crate::run::App;
 use crate::services::Info;
+use crate::streams::{Overview, Standing};
 
 /// Sources that have series of their own; the others share one.
 const SOURCES_MAX: usize = 1_000;
@@ -41,6 +42,7 @@ async fn text(app: &App) -> Result<String, ApiError> {
         of_sources(&mut out, &sources, &labels);
         of_gaps(&mut out, &services.engine.gaps()?.totals, &labels);
         store(&mut out, &services.engine.stats()?);
+        of_streams(&mut out, &services.streams);
         Ok(out.finish())
     })
     .await
@@ -59,6 +61,34 @@ fn program(out: &mut Exposition, info: &Info, health: &HealthAnswer, subscribers
         .value(&[], health.warnings.len() as f64);
     out.metric("taffrail_live_subscribers", Kind::Gauge, "Live streams that are open.")
         .value(&[], subscribers as f64);
+}
+
+fn of_streams(out: &mut Exposition, overview: &Overview) {
+    let standings: Vec<Standing> = overview.standings().collect();
+    let of = |standing: &Standing| standing.name.clone();
+    let mut counter = |name: &'static str, help: &'static str, value: fn(&Standing) -> u64| {
+        let mut family = out.metric(name, Kind::Counter, help);
+        for standing in &standings {
+            family.value(&[("stream", &of(standing))], value(standing) as f64);
+        }
+    };
+    counter("taffrail_stream_entries_total", "Entries that a stream has shown.", |one| one.entries);
+    counter(
+        "taffrail_stream_dropped_total",
+        "Entries that were stored and that a stream did not show.",
+        |one| one.dropped,
+    );
+    counter(
+        "taffrail_stream_missed_total",
+        "Entries that single clients of a stream were too slow for.",
+        |one| one.missed,
+    );
+    let mut clients = out.metric("taffrail_stream_clients", Kind::Gauge, "Clients that watch a stream.");
+    for standing in &standings {
+        for (transport, count) in [("http", standing.http_clients), ("tcp", standing.tcp_clients)] {
+            clients.value(&[("stream", &of(standing)), ("transport", transport)], count as f64);
+        }
+    }
 }
 
 /// Which sources have series of their own.

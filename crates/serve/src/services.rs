@@ -10,6 +10,7 @@ use crate::api::{Problem, Source};
 use crate::hosts::Hosts;
 use crate::limits::Limits;
 use crate::live::LiveHub;
+use crate::streams::Overview;
 
 /// Everything that requests are answered from.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct Services {
     pub sources: Arc<dyn Sources>,
     /// New records, as they come.
     pub live: LiveHub,
+    /// The streams that are served.
+    pub streams: Overview,
     /// The time.
     pub clock: fn() -> Timestamp,
     /// Facts that do not change while the program runs.

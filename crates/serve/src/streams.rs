@@ -9,6 +9,7 @@ mod entry;
 mod feed;
 mod heartbeat;
 mod http;
+mod overview;
 mod ring;
 mod routed;
 mod status;
@@ -27,7 +28,9 @@ use tokio::time::timeout;
 
 pub use self::config::{BUFFER_DEFAULT, Heartbeat, HttpConfig, StreamConfig, Target, TcpConfig};
 pub use self::feed::{Feed, Lines};
-use self::heartbeat::Standing;
+use self::heartbeat::Moment;
+pub use self::overview::Overview;
+pub(crate) use self::overview::Standing;
 use self::ring::Ring;
 use self::routed::Routed;
 use crate::server::{self, Error};
@@ -95,8 +98,8 @@ impl Stream {
     }
 
     /// How things stand for clients that are counted by `clients`.
-    fn standing(&self, clients: &AtomicUsize) -> Standing {
-        Standing {
+    fn moment(&self, clients: &AtomicUsize) -> Moment {
+        Moment {
             now: (self.clock)(),
             clients: clients.load(Ordering::Relaxed),
             uptime: self.started.elapsed(),
@@ -183,6 +186,11 @@ impl Streams {
         http.into_iter().for_each(|listener| spawn(listener, &mut self.tasks, true));
         tcp.into_iter().for_each(|listener| spawn(listener, &mut self.tasks, false));
         Ok(())
+    }
+
+    /// To see how they stand.
+    pub fn overview(&self) -> Overview {
+        Overview::of(&self.streams)
     }
 
     /// Says good-bye to all clients.

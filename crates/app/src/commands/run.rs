@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use fs_err as fs;
 use taffrail_query::StoreEngine;
-use taffrail_serve::streams::{Refused, Streams};
+use taffrail_serve::streams::{Overview, Refused, Streams};
 use taffrail_serve::{Hosts, Info, Limits, LiveHub, Server, Services};
 use taffrail_store::Store;
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,10 +24,12 @@ use crate::pushes::Pushes;
 use crate::seen_formats::SeenFormats;
 use crate::standing::Standing;
 use crate::store_access;
-use crate::terminal::escape;
+use crate::terminal::{escape, escape_lines};
 
 /// Batches that a live subscriber may lag behind.
 const LIVE_CAPACITY: usize = 256;
+/// How often the console tells how the streams stand.
+const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// Seed of the demo's traffic: every demo looks the same.
 const DEMO_SEED: u64 = 8062;
 
@@ -66,14 +69,19 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
     let engine = Arc::new(StoreEngine::new(Arc::clone(&store), sql_memory)?);
     let standing = Standing::spawn(Arc::clone(&followers), seen, config.stall_after, now)?;
-    let services = services(&config, &pipeline, Arc::clone(&engine), live, standing, &server)?;
+    let overview = streams.overview();
+    runtime.spawn(report_streams(overview.clone()));
+    let services = Services {
+        streams: overview,
+        ..services(&config, &pipeline, Arc::clone(&engine), live, standing, &server)?
+    };
     runtime.block_on(server.run(services, stop));
     runtime.block_on(streams.stop());
     tracing::info!("stopping: what was read is being stored");
     pipeline.stopping.set();
     drop((demo, daemon_file));
     followers.stop();
-    runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+    runtime.shutdown_timeout(Duration::from_secs(5));
     match store.flush() {
         Err(error) if error.is_retriable() => {
             tracing::warn!("what is in memory stays in the log until the next start: {error}");
@@ -113,6 +121,7 @@ fn services(
         ingest: Arc::new(Pushes::new(pipeline.clone(), &config.node, now)?),
         sources: Arc::new(standing),
         live,
+        streams: Overview::default(),
         clock: now,
         info: Info {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -167,6 +176,22 @@ fn announce_streams(config: &Config, refused: &[Refused]) {
         for place in stream.places() {
             println!("  streams  {}", escape(&place));
         }
+    }
+}
+
+/// Says every half minute how the streams stand, as LogWisp does.
+#[expect(clippy::print_stdout, reason = "as `announce`")]
+async fn report_streams(overview: Overview) {
+    let mut ticks = tokio::time::interval(REPORT_EVERY);
+    // The first comes at once.
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let lines = overview.console();
+        if lines.is_empty() {
+            return;
+        }
+        println!("[{}] {}", jiff::Zoned::now().strftime("%H:%M:%S"), escape_lines(&lines.join("\n")));
     }
 }
 

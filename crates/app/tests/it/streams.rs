@@ -99,6 +99,10 @@ fn every_client_gets_every_entry_and_a_good_bye() {
     }
     assert!(watching[0].any(|line| line == ": heartbeat"));
     assert_eq!(status()["monitor"]["total_entries"], 4);
+    let metrics = daemon.get("/metrics").unwrap().text();
+    for line in ["taffrail_stream_entries_total{stream=\"app\"} 4", "{stream=\"app\",transport=\"http\"} 3"] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
     daemon.stop().unwrap();
     for client in watching {
         let rest: Vec<String> = client.collect();

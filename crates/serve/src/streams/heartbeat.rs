@@ -10,7 +10,7 @@ use crate::api::iso;
 
 /// What a heartbeat may tell.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Standing {
+pub(super) struct Moment {
     pub(super) now: Timestamp,
     pub(super) clients: usize,
     pub(super) uptime: Duration,
@@ -23,8 +23,8 @@ impl Heartbeat {
     }
 
     /// As an event, or a comment among events.
-    pub(super) fn event(&self, standing: &Standing) -> String {
-        let Standing { now, clients, uptime } = *standing;
+    pub(super) fn event(&self, moment: &Moment) -> String {
+        let Moment { now, clients, uptime } = *moment;
         let time = iso(now, 0, Zone::Zulu);
         let uptime = uptime.as_secs();
         if self.is_comment {
@@ -48,8 +48,8 @@ impl Heartbeat {
     }
 
     /// As a line of JSON.
-    pub(super) fn line(&self, standing: &Standing) -> String {
-        let Standing { now, clients, uptime } = *standing;
+    pub(super) fn line(&self, moment: &Moment) -> String {
+        let Moment { now, clients, uptime } = *moment;
         let mut members = Vec::new();
         if self.with_stats {
             members.push(format!(r#""active_connections":{clients}"#));
@@ -71,11 +71,8 @@ mod tests {
 
     #[test]
     fn heartbeats_are_those_of_the_original() {
-        let standing = Standing {
-            now: Timestamp(1_793_491_200_120_000_000),
-            clients: 3,
-            uptime: Duration::from_secs(61),
-        };
+        let moment =
+            Moment { now: Timestamp(1_793_491_200_120_000_000), clients: 3, uptime: Duration::from_secs(61) };
         for (with_time, with_stats, is_comment, event, line) in [
             (false, false, true, ": heartbeat\n\n", "{\"type\":\"heartbeat\"}\n"),
             (
@@ -101,8 +98,8 @@ mod tests {
             ),
         ] {
             let heartbeat = Heartbeat { interval: Duration::from_secs(1), with_time, with_stats, is_comment };
-            assert_eq!(heartbeat.event(&standing), event);
-            assert_eq!(heartbeat.line(&standing), line);
+            assert_eq!(heartbeat.event(&moment), event);
+            assert_eq!(heartbeat.line(&moment), line);
         }
     }
 }

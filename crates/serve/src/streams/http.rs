@@ -183,7 +183,7 @@ impl Client {
                     chunk = self.reader.next() => Some(self.entries(&chunk?)),
                     () = next_beat(&mut self.beats) => {
                         let stream = &self.stream;
-                        let beat = self.config.heartbeat?.event(&stream.standing(&stream.http_clients));
+                        let beat = self.config.heartbeat?.event(&stream.moment(&stream.http_clients));
                         Some(Bytes::from(beat))
                     }
                 }

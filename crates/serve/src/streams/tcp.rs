@@ -64,7 +64,7 @@ async fn send(mut outgoing: OwnedWriteHalf, stream: &Stream) -> std::io::Result<
             },
             () = next_beat(&mut beats) => {
                 if let Some(heartbeat) = config.heartbeat {
-                    let beat = heartbeat.line(&stream.standing(&stream.tcp_clients));
+                    let beat = heartbeat.line(&stream.moment(&stream.tcp_clients));
                     outgoing.write_all(beat.as_bytes()).await?;
                 }
             }

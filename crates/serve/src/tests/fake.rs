@@ -19,6 +19,7 @@ use taffrail_store::hit::{AttributeValue, Hit};
 use tower::ServiceExt as _;
 
 use crate::api::Source;
+use crate::streams::Overview;
 use crate::{Health, Hosts, Info, Ingest, IngestError, Limits, LiveHub, Push, Receipt, Services, Sources};
 
 /// 2026-11-01T00:00:00.006Z
@@ -64,6 +65,7 @@ impl Fake {
             ingest: Arc::clone(self) as _,
             sources: Arc::clone(self) as _,
             live: LiveHub::new(2),
+            streams: Overview::default(),
             clock: || NOW,
             info: Info {
                 version: "0.1.0".to_owned(),
