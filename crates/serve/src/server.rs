@@ -1,12 +1,16 @@
 //! The listener: accepts connections, bounds their number and patience, and stops them in order.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
@@ -158,12 +162,14 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 /// Answers the requests of one connection; once `stopping` resolves, the open one only.
-pub(crate) async fn serve_connection(
+pub(crate) async fn serve_connection<S>(
     socket: TcpStream,
-    service: TowerToHyperService<axum::Router>,
+    service: S,
     limits: &Limits,
     stopping: impl Future<Output = ()>,
-) {
+) where
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
+{
     // Without it small answers wait for acknowledgements; if it fails they only come later.
     let _ = socket.set_nodelay(true);
     let connection = http1::Builder::new()

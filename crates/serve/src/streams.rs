@@ -7,6 +7,7 @@
 mod config;
 mod entry;
 mod feed;
+mod guard;
 mod heartbeat;
 mod http;
 mod overview;
@@ -26,8 +27,11 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-pub use self::config::{BUFFER_DEFAULT, Heartbeat, HttpConfig, StreamConfig, Target, TcpConfig};
+pub use self::config::{
+    AddressRange, BUFFER_DEFAULT, Heartbeat, HttpConfig, LimitBy, RateLimit, StreamConfig, Target, TcpConfig,
+};
 pub use self::feed::{Feed, Lines};
+use self::guard::Guard;
 use self::heartbeat::Moment;
 pub use self::overview::Overview;
 pub(crate) use self::overview::Standing;
@@ -55,6 +59,8 @@ pub(crate) struct Stream {
     last_entry: AtomicI64,
     http_clients: AtomicUsize,
     tcp_clients: AtomicUsize,
+    http_guard: Arc<Guard>,
+    tcp_guard: Arc<Guard>,
     started: Instant,
     /// The same by the clock.
     since: Timestamp,
@@ -81,6 +87,9 @@ impl Stream {
     fn new(config: StreamConfig, clock: fn() -> Timestamp) -> Self {
         let buffers =
             [config.http.as_ref().map(|http| http.buffer), config.tcp.as_ref().map(|tcp| tcp.buffer)];
+        let guard = |limit| Guard::new(&config.name, &config.allowed, &config.denied, limit);
+        let http_guard = guard(config.http.as_ref().and_then(|http| http.limit.as_ref()));
+        let tcp_guard = guard(config.tcp.as_ref().and_then(|tcp| tcp.limit.as_ref()));
         let capacity = buffers.into_iter().flatten().max().unwrap_or(1);
         Self {
             ring: Ring::new(capacity),
@@ -91,6 +100,8 @@ impl Stream {
             last_entry: AtomicI64::new(0),
             http_clients: AtomicUsize::new(0),
             tcp_clients: AtomicUsize::new(0),
+            http_guard,
+            tcp_guard,
             started: Instant::now(),
             since: clock(),
             clock,

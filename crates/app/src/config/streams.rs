@@ -6,7 +6,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use taffrail_serve::streams::{BUFFER_DEFAULT, Heartbeat, HttpConfig, StreamConfig, Target, TcpConfig};
+use taffrail_serve::streams::{
+    AddressRange, BUFFER_DEFAULT, Heartbeat, HttpConfig, LimitBy, RateLimit, StreamConfig, Target, TcpConfig,
+};
 use toml::{Table, Value};
 
 use super::{Problem, SourceConfig, StartAt};
@@ -170,8 +172,11 @@ impl Reader<'_> {
         if http.is_none() && tcp.is_none() {
             self.wrong("httpserver.enabled", "no servers enabled");
         }
+        let allowed = self.ranges(table, "auth.ip_whitelist");
+        let denied = self.ranges(table, "auth.ip_blacklist");
         self.not_yet(table);
-        (self.problems.len() == before).then_some(StreamConfig { name, targets, http, tcp })
+        let stream = StreamConfig { name, targets, http, tcp, allowed, denied };
+        (self.problems.len() == before).then_some(stream)
     }
 
     fn targets(&mut self, table: &Table) -> Vec<Target> {
@@ -271,6 +276,7 @@ impl Reader<'_> {
             stream_path: self.path(table, "httpserver.stream_path", "stream", "/stream"),
             status_path: self.path(table, "httpserver.status_path", "status", "/status"),
             heartbeat: self.heartbeat(table, "httpserver", "HTTP"),
+            limit: self.limit(table, "httpserver"),
         }
     }
 
@@ -279,31 +285,85 @@ impl Reader<'_> {
             port: self.port(table, "tcpserver", "TCP"),
             buffer: self.buffer(table, "tcpserver", "TCP"),
             heartbeat: self.heartbeat(table, "tcpserver", "TCP"),
+            limit: self.limit(table, "tcpserver"),
         }
+    }
+
+    /// Addresses and networks.
+    fn ranges(&mut self, table: &Table, key: &str) -> Vec<AddressRange> {
+        let list = match self.value(table, key) {
+            None => return Vec::new(),
+            Some(Value::Array(list)) => list,
+            // A variable names them with commas between.
+            Some(Value::String(text)) => {
+                text.split(',').map(|one| Value::String(one.trim().to_owned())).collect()
+            }
+            Some(other) => vec![other],
+        };
+        let mut ranges = Vec::new();
+        for one in &list {
+            match one.as_str().map(str::parse) {
+                Some(Ok(range)) => ranges.push(range),
+                _ => self.wrong(key, &format!("{one} is no address and no network as in 192.0.2.0/24")),
+            }
+        }
+        ranges
+    }
+
+    fn limit(&mut self, table: &Table, server: &str) -> Option<RateLimit> {
+        let key = |member: &str| format!("{server}.rate_limit.{member}");
+        if !self.switch(table, &key("enabled")) {
+            return None;
+        }
+        let per_second = match self.value(table, &key("requests_per_second")) {
+            Some(Value::Float(number)) => number,
+            Some(Value::Integer(number)) => number as f64,
+            Some(Value::String(text)) => text.trim().parse().unwrap_or(f64::NAN),
+            _ => 0.0,
+        };
+        if !(per_second > 0.0 && per_second.is_finite()) {
+            self.wrong(&key("requests_per_second"), &format!("must be positive: {per_second}"));
+        }
+        let burst = self.number(table, &key("burst_size"));
+        if burst < 1 {
+            self.wrong(&key("burst_size"), &format!("must be at least 1: {burst}"));
+        }
+        let by = match self.text(table, &key("limit_by")).as_str() {
+            "" | "ip" => LimitBy::Address,
+            "global" => LimitBy::Everybody,
+            other => {
+                self.wrong(&key("limit_by"), &format!("must be 'ip' or 'global': {other}"));
+                LimitBy::Address
+            }
+        };
+        let code = match self.number(table, &key("response_code")) {
+            0 => 429,
+            code @ 400..600 => code as u16,
+            code => {
+                self.wrong(&key("response_code"), &format!("must be from 400 to 599: {code}"));
+                429
+            }
+        };
+        let message = self.text(table, &key("response_message"));
+        let mut most =
+            |member: &str| usize::try_from(self.number(table, &key(member))).ok().filter(|most| *most > 0);
+        let connections_per_address = most("max_connections_per_ip");
+        let connections = most("max_total_connections");
+        let burst = u32::try_from(burst).unwrap_or(u32::MAX);
+        Some(RateLimit { per_second, burst, by, code, message, connections_per_address, connections })
     }
 
     /// Protection that is wanted and that this version does not have: better no stream than an open one.
     fn not_yet(&mut self, table: &Table) {
         for server in ["httpserver", "tcpserver"] {
-            for (part, what) in [("ssl", "TLS"), ("rate_limit", "rate limits")] {
-                let key = format!("{server}.{part}.enabled");
-                if self.switch(table, &key) {
-                    self.wrong(
-                        &key,
-                        &format!("this version has no {what} for streams; put a proxy before it"),
-                    );
-                }
+            let key = format!("{server}.ssl.enabled");
+            if self.switch(table, &key) {
+                self.wrong(&key, "this version has no TLS for streams; put a proxy before it");
             }
         }
         let kind = self.text(table, "auth.type");
         if !matches!(kind.as_str(), "" | "none") {
             self.wrong("auth.type", "this version has no authentication for streams; put a proxy before it");
-        }
-        for key in ["auth.ip_whitelist", "auth.ip_blacklist"] {
-            if self.value(table, key).is_some_and(|list| list.as_array().is_some_and(|list| !list.is_empty()))
-            {
-                self.wrong(key, "this version has no lists of addresses for streams; put a proxy before it");
-            }
         }
     }
 }
@@ -346,6 +406,14 @@ mod tests {
             port = 9090
             buffer_size = 5
             unknown = 7
+            [streams.auth]
+            ip_whitelist = ["192.0.2.0/24"]
+            ip_blacklist = ["192.0.2.7"]
+            [streams.tcpserver.rate_limit]
+            enabled = true
+            requests_per_second = 0.5
+            burst_size = 4
+            max_connections_per_ip = 2
             [streams.tcpserver.heartbeat]
             enabled = true
             interval_seconds = 10
@@ -368,8 +436,24 @@ mod tests {
                 stream_path: "/stream".to_owned(),
                 status_path: "/status".to_owned(),
                 heartbeat: heartbeat(30, false, true, true),
+                limit: None,
             }),
-            tcp: Some(TcpConfig { port: 9090, buffer: 5, heartbeat: heartbeat(10, true, false, false) }),
+            tcp: Some(TcpConfig {
+                port: 9090,
+                buffer: 5,
+                heartbeat: heartbeat(10, true, false, false),
+                limit: Some(RateLimit {
+                    per_second: 0.5,
+                    burst: 4,
+                    by: LimitBy::Address,
+                    code: 429,
+                    message: String::new(),
+                    connections_per_address: Some(2),
+                    connections: None,
+                }),
+            }),
+            allowed: vec!["192.0.2.0/24".parse().unwrap()],
+            denied: vec!["192.0.2.7".parse().unwrap()],
         };
         assert_eq!(streams, [want]);
         let source = source(&streams).unwrap();
@@ -402,6 +486,11 @@ mod tests {
             name = "b"
             [streams.auth]
             type = "basic"
+            ip_blacklist = ["nobody"]
+            [streams.httpserver]
+            enabled = true
+            port = 9100
+            rate_limit = { enabled = true, burst_size = 0, limit_by = "x", response_code = 200 }
             [[streams]]
             [[streams]]
             name = "c"
@@ -425,7 +514,11 @@ mod tests {
             "HTTP: heartbeat format must be 'json' or 'comment': xml",
             "this version has no TLS for streams",
             "`streams[1].monitor.targets`: stream 'b': no monitor targets specified",
-            "stream 'b': no servers enabled",
+            "`streams[1].auth.ip_blacklist`: stream 'b': \"nobody\" is no address",
+            "rate_limit.requests_per_second`: stream 'b': must be positive: 0",
+            "rate_limit.burst_size`: stream 'b': must be at least 1: 0",
+            "rate_limit.limit_by`: stream 'b': must be 'ip' or 'global': x",
+            "rate_limit.response_code`: stream 'b': must be from 400 to 599: 200",
             "this version has no authentication for streams",
             "`streams[2].name`: stream 2: missing name",
             "stream 4: duplicate name 'c'",

@@ -222,6 +222,55 @@ fn a_router_answers_for_all_streams_on_each_port() {
 }
 
 #[test]
+fn limits_and_lists_are_kept() {
+    let site = Site::new();
+    let (limited, closed, tcp) = (port(), port(), port());
+    let limit = "rate_limit = { enabled = true, requests_per_second = 0.001, burst_size = 2, response_code = 503, response_message = 'slowly', max_connections_per_ip = 2 }";
+    let config = table(
+        &site,
+        "limited",
+        &format!(
+            "httpserver = {{ enabled = true, port = {limited}, {limit} }}\ntcpserver = {{ enabled = true, port = {tcp}, {limit} }}"
+        ),
+    ) + &table(
+        &site,
+        "closed",
+        &format!(
+            "auth = {{ ip_whitelist = ['192.0.2.0/24'] }}\nhttpserver = {{ enabled = true, port = {closed} }}"
+        ),
+    );
+    let _daemon = site.daemon_with(&config);
+    let ask = |port: u16| {
+        let mut stream = connect(port);
+        stream.write_all(b"GET /status HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    };
+    assert!(
+        ask(limited)
+            .contains(r#""rate_limit":{"active_ips":1,"blocked_requests":0,"config":{"burst_size":2,"#)
+    );
+    assert!(ask(limited).starts_with("HTTP/1.0 200"));
+    let refused = ask(limited);
+    assert!(refused.starts_with("HTTP/1.0 503"), "{refused}");
+    assert!(refused.ends_with(r#"{"error":"slowly","retry_after":"60"}"#), "{refused}");
+    // Connections that ask nothing count as well, until they go.
+    let idle: Vec<TcpStream> = (0..2).map(|_| connect(limited)).collect();
+    eventually("too many connections", || ask(limited).contains("Connection limit exceeded"));
+    drop(idle);
+    eventually("room again", || ask(limited).contains("slowly"));
+    let forbidden = ask(closed);
+    assert!(forbidden.starts_with("HTTP/1.0 403"), "{forbidden}");
+    // Over TCP nobody is told anything: the third connection is closed.
+    let _seated: Vec<TcpStream> = (0..2).map(|_| connect(tcp)).collect();
+    eventually("a connection without a word", || {
+        let mut third = connect(tcp);
+        matches!(third.read(&mut [0; 16]), Ok(0))
+    });
+}
+
+#[test]
 fn mistakes_in_streams_are_told_with_their_keys() {
     let site = Site::new();
     let config = site.config(&table(&site, "app", "tcpserver = { enabled = true, port = 0 }"));

@@ -1,13 +1,17 @@
 //! What a `[[streams]]` table says.
 
+use std::net::{AddrParseError, IpAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
+
+use ipnet::IpNet;
 
 /// Entries that a client may lag by where the config says nothing.
 pub const BUFFER_DEFAULT: usize = 1000;
 
 /// A view of some files, served to whoever connects.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct StreamConfig {
     /// Its name.
     pub name: String,
@@ -17,6 +21,57 @@ pub struct StreamConfig {
     pub http: Option<HttpConfig>,
     /// Lines of JSON over TCP.
     pub tcp: Option<TcpConfig>,
+    /// Who may connect; empty: whoever is not in `denied`.
+    pub allowed: Vec<AddressRange>,
+    /// Who may not.
+    pub denied: Vec<AddressRange>,
+}
+
+/// An address, or all of a network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AddressRange(IpNet);
+
+impl FromStr for AddressRange {
+    type Err = AddrParseError;
+
+    fn from_str(text: &str) -> Result<Self, AddrParseError> {
+        let network: Result<IpNet, _> = text.parse();
+        network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map(Self)
+    }
+}
+
+impl AddressRange {
+    pub(super) fn has(self, address: IpAddr) -> bool {
+        self.0.contains(&address)
+    }
+}
+
+/// How often one may ask, and how many may be connected.
+#[derive(Clone, PartialEq, Debug)]
+pub struct RateLimit {
+    /// Requests a second, in the long run.
+    pub per_second: f64,
+    /// Requests at once.
+    pub burst: u32,
+    /// Who shares a limit.
+    pub by: LimitBy,
+    /// The status of the answer to those beyond.
+    pub code: u16,
+    /// What that answer says; empty: the original's words.
+    pub message: String,
+    /// Connections of one address.
+    pub connections_per_address: Option<usize>,
+    /// Connections of all.
+    pub connections: Option<usize>,
+}
+
+/// Who shares a limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LimitBy {
+    /// Each address has its own.
+    Address,
+    /// All have one.
+    Everybody,
 }
 
 /// A file, or the files of a directory.
@@ -31,7 +86,7 @@ pub struct Target {
 }
 
 /// Event streams over HTTP.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct HttpConfig {
     /// On all addresses.
     pub port: u16,
@@ -43,10 +98,12 @@ pub struct HttpConfig {
     pub status_path: String,
     /// What is sent while there is nothing to send.
     pub heartbeat: Option<Heartbeat>,
+    /// How often one may ask.
+    pub limit: Option<RateLimit>,
 }
 
 /// Lines of JSON over TCP.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct TcpConfig {
     /// On all addresses.
     pub port: u16,
@@ -54,6 +111,8 @@ pub struct TcpConfig {
     pub buffer: usize,
     /// What is sent while there is nothing to send.
     pub heartbeat: Option<Heartbeat>,
+    /// How often one may connect.
+    pub limit: Option<RateLimit>,
 }
 
 /// What is sent while there is nothing to send.

@@ -2,21 +2,22 @@
 
 use std::convert::Infallible;
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{Request, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::config::HttpConfig;
+use super::guard::{Admitted, Refusal};
 use super::ring::{Chunk, Reader};
 use super::routed::{GLOBAL_STATUS, Routed};
 use super::{CLIENTS_MAX, Seat, Stream, entry, status, stopped};
@@ -40,21 +41,57 @@ pub(super) async fn serve(
     stopping: watch::Receiver<bool>,
 ) {
     let port = Port { stream, routed, stopping: stopping.clone() };
-    let router = Router::new().fallback(answer).with_state(Arc::new(port));
-    let service = TowerToHyperService::new(router);
+    let port = Arc::new(port);
     let limits = Limits { connections: CLIENTS_MAX, ..Limits::default() };
     let mut until = stopping.clone();
     let connection = |socket| {
-        let (service, limits, mut stopping) = (service.clone(), limits.clone(), stopping.clone());
-        async move { server::serve_connection(socket, service, &limits, stopped(&mut stopping)).await }
+        let (port, limits, mut stopping) = (Arc::clone(&port), limits.clone(), stopping.clone());
+        async move {
+            let client = client(&port, &socket);
+            let service = service_fn(move |request: Request<Incoming>| {
+                let answer = answer(&port, &client, request.uri());
+                async { Ok::<_, Infallible>(answer) }
+            });
+            server::serve_connection(socket, service, &limits, stopped(&mut stopping)).await;
+        }
     };
     server::accept_all(listener, CLIENTS_MAX, stopped(&mut until), connection, limits.drain_time).await;
 }
 
-async fn answer(State(port): State<Arc<Port>>, uri: Uri) -> Response {
+/// Who is connected: its address, if it may stay.
+type Peer = Option<(IpAddr, Result<Admitted, Refusal>)>;
+
+fn client(port: &Port, socket: &TcpStream) -> Peer {
+    let address = socket.peer_addr().ok()?.ip();
+    Some((address, port.stream.http_guard.admit(address, Instant::now())))
+}
+
+/// The refusal of somebody who may not come, or not so often.
+fn refusal(port: &Port, peer: &Peer) -> Option<Response> {
+    let guard = &port.stream.http_guard;
+    let Some((address, admitted)) = peer else { return Some(StatusCode::FORBIDDEN.into_response()) };
+    let refused = match admitted {
+        Ok(_) => guard.ask(*address, Instant::now()).err(),
+        Err(refusal) => Some(*refusal),
+    }?;
+    let limit = guard.limit.as_ref();
+    let code = limit.and_then(|limit| StatusCode::from_u16(limit.code).ok());
+    let code = code.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
+    let message = limit.map(|limit| limit.message.as_str()).filter(|message| !message.is_empty());
+    Some(match refused {
+        Refusal::Address => json(StatusCode::FORBIDDEN, status::refused("Forbidden")),
+        Refusal::Rate => json(code, status::refused(message.unwrap_or("Rate limit exceeded"))),
+        Refusal::Connections => json(code, status::refused("Connection limit exceeded")),
+    })
+}
+
+fn answer(port: &Port, peer: &Peer, uri: &Uri) -> Response {
+    if let Some(refusal) = refusal(port, peer) {
+        return refusal;
+    }
     let path = uri.path();
     if let Some(routed) = &port.routed
-        && let Some(answer) = route(&port, routed, path)
+        && let Some(answer) = route(port, routed, path)
     {
         return answer;
     }

@@ -118,7 +118,14 @@ mod tests {
     #[test]
     fn names_are_whole_parts_of_paths() {
         let stream = |name: &str| {
-            let config = StreamConfig { name: name.to_owned(), targets: Vec::new(), http: None, tcp: None };
+            let config = StreamConfig {
+                name: name.to_owned(),
+                targets: Vec::new(),
+                http: None,
+                tcp: None,
+                allowed: Vec::new(),
+                denied: Vec::new(),
+            };
             Arc::new(Stream::new(config, || Timestamp(0)))
         };
         let routed = Routed::new(vec![stream("app"), stream("app2"), stream("app/db")]);

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use taffrail_record::Timestamp;
 
-use super::config::{Heartbeat, HttpConfig};
+use super::config::{Heartbeat, HttpConfig, LimitBy};
+use super::guard::Guard;
 use super::{Stream, entry};
 
 /// The version of LogWisp whose bodies these are.
@@ -34,7 +35,7 @@ pub(super) fn of(stream: &Stream, http: &HttpConfig, is_routed: bool) -> String 
                 "format": heartbeat.map_or("", Heartbeat::format),
             },
             "ssl": {"enabled": false},
-            "rate_limit": {"enabled": false},
+            "rate_limit": rate_limit(&stream.http_guard),
         },
         "monitor": monitor(stream),
     })
@@ -81,6 +82,25 @@ pub(super) fn stats(stream: &Stream) -> Value {
         });
     }
     told
+}
+
+fn rate_limit(guard: &Guard) -> Value {
+    let Some(limit) = &guard.limit else { return json!({"enabled": false}) };
+    let (addresses, connections) = guard.known();
+    let by = if limit.by == LimitBy::Everybody { "global" } else { "ip" };
+    json!({
+        "enabled": true,
+        "total_requests": guard.requests.load(Ordering::Relaxed),
+        "blocked_requests": guard.refused.load(Ordering::Relaxed),
+        "active_ips": addresses,
+        "total_connections": connections,
+        "config": {"requests_per_second": limit.per_second, "burst_size": limit.burst, "limit_by": by},
+    })
+}
+
+/// The answer to whoever is turned away.
+pub(super) fn refused(error: &str) -> String {
+    json!({"error": error, "retry_after": "60"}).to_string()
 }
 
 /// The answer at any other path.

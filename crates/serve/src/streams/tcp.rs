@@ -1,7 +1,7 @@
 //! A stream's port for TCP: each entry as a line of JSON, to whoever connects. What clients send is not looked at.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -31,6 +31,13 @@ pub(super) async fn serve(listener: TcpListener, stream: Arc<Stream>, stopping: 
 async fn client(socket: TcpStream, stream: &Stream, mut stopping: watch::Receiver<bool>) {
     // Without it single entries wait for acknowledgements; if it fails they only come later.
     let _ = socket.set_nodelay(true);
+    let Ok(peer) = socket.peer_addr() else { return };
+    let (guard, now) = (&stream.tcp_guard, Instant::now());
+    // Whoever may not is turned away without a word, as by the original.
+    let Ok(_admitted) = guard.admit(peer.ip(), now) else { return };
+    if guard.ask(peer.ip(), now).is_err() {
+        return;
+    }
     let _seat = Seat::take(&stream.tcp_clients);
     let (incoming, outgoing) = socket.into_split();
     tokio::select! {
