@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -20,7 +21,7 @@ use super::config::HttpConfig;
 use super::guard::{Admitted, Refusal};
 use super::ring::{Chunk, Reader};
 use super::routed::{GLOBAL_STATUS, Routed};
-use super::{CLIENTS_MAX, Seat, Stream, entry, status, stopped};
+use super::{CLIENTS_MAX, Stream, entry, status, stopped};
 use crate::limits::Limits;
 use crate::server;
 
@@ -177,14 +178,14 @@ struct OwnedSeat(Arc<Stream>);
 
 impl OwnedSeat {
     fn take(stream: &Arc<Stream>) -> Self {
-        std::mem::forget(Seat::take(&stream.http_clients));
+        stream.http_clients.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(stream))
     }
 }
 
 impl Drop for OwnedSeat {
     fn drop(&mut self) {
-        drop(Seat(&self.0.http_clients));
+        self.0.http_clients.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
