@@ -9,6 +9,7 @@ mod cold;
 mod figure;
 mod follow;
 mod import;
+mod parse;
 mod process;
 mod questions;
 mod yardstick;
@@ -161,6 +162,8 @@ fn measure(setting: &Setting, imports: u16, report: &mut Report) -> Result<()> {
     let mut checks = Checks::default();
     say(&format!("import: {imports} times"));
     let data = import::measure(setting, imports, report)?;
+    say("the parser alone");
+    parse::measure(setting, report)?;
     say("questions over HTTP");
     let followed = setting.scratch.write("followed.log", "")?;
     let daemon =

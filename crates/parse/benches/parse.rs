@@ -1,9 +1,12 @@
 //! How long a line takes: `CORPUS=FILE cargo bench -p taffrail-parse`; without a file it makes lines itself.
+//!
+//! `cargo xtask bench` reads the CPU of all lines together from what this prints.
 
 use std::hint::black_box;
 use std::io::Read;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use cpu_time::ThreadTime;
 use fs_err as fs;
 use taffrail_parse::{Context, Parser};
 use taffrail_record::{RawBatch, RawLine, Span, Timestamp};
@@ -72,14 +75,16 @@ fn main() {
 fn measure(name: &str, bytes: &[u8]) {
     let mut parser =
         Parser::new(Context { service: "bench".into(), node: "bench".into(), offset_minutes: 0 });
-    // By batch: the median forgives a busy machine, a sum would not.
+    // By batch: the median forgives a busy machine, the sum does not.
     let (mut spent, mut lines, mut rest) = (Vec::new(), 0usize, bytes);
+    let mut cpu = Duration::ZERO;
     while !rest.is_empty() {
         let (batch, used) = cut(rest);
         rest = &rest[used..];
         let count = batch.lines.len();
-        let start = Instant::now();
+        let (start, used) = (Instant::now(), ThreadTime::now());
         let batch = parser.parse(black_box(batch));
+        cpu += used.elapsed();
         spent.push(start.elapsed().as_nanos() as f64 / count as f64);
         lines += count;
         black_box(batch);
@@ -87,7 +92,11 @@ fn measure(name: &str, bytes: &[u8]) {
     spent.sort_by(f64::total_cmp);
     let (best, median) = (spent[0], spent[spent.len() / 2]);
     let million = 1e3 / median;
-    println!("{name:>10}: {lines:>9} lines, {million:6.2} M lines/s, {median:6.1} ns/line (best {best:6.1})");
+    let all = cpu.as_nanos() as f64 / bytes.len() as f64;
+    println!(
+        "{name:>10}: {lines:>9} lines, {million:6.2} M lines/s, {median:6.1} ns/line (best {best:6.1}), \
+         {all:.4} ns of CPU a byte"
+    );
 }
 
 /// The next lines as a source would hand them over, and the bytes they take.

@@ -7,7 +7,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray};
 use arrow::compute::cast;
 use arrow::datatypes::{Fields, SchemaRef, TimeUnit, TimestampNanosecondType};
 use hashbrown::HashSet;
@@ -142,17 +142,29 @@ fn is_unique(batch: &RecordBatch, name: &str) -> bool {
     let column = batch.column_by_name(schema::ATTRIBUTES);
     let column = column.and_then(|column| column.as_struct().column_by_name(name));
     let Some(texts) = column.and_then(|column| column.as_string_view_opt()) else { return false };
+    // A column of few values is not worth a look at every row.
+    if texts.len() - texts.null_count() < SAMPLED_TEXTS / 8 {
+        return false;
+    }
     let mut seen = HashSet::with_capacity(SAMPLED_TEXTS);
     let mut sampled = 0;
-    for text in texts.iter().flatten().take(SAMPLED_TEXTS) {
-        seen.insert(text);
+    for row in valid_rows(texts).take(SAMPLED_TEXTS) {
+        seen.insert(texts.value(row));
         sampled += 1;
         // Most columns show soon what they are.
         if sampled == SAMPLED_TEXTS / 8 && seen.len() * 2 < sampled {
             return false;
         }
     }
-    sampled >= SAMPLED_TEXTS / 8 && seen.len() * 3 > sampled * 2
+    seen.len() * 3 > sampled * 2
+}
+
+/// The rows that hold a value, found by runs and not one by one: attributes are sparse.
+fn valid_rows(texts: &StringViewArray) -> Box<dyn Iterator<Item = usize> + '_> {
+    match texts.nulls() {
+        Some(nulls) => Box::new(nulls.valid_indices()),
+        None => Box::new(0..texts.len()),
+    }
 }
 
 fn properties(attributes: &Fields, unique: &[String]) -> WriterProperties {

@@ -1,4 +1,7 @@
 //! CPU that a growing file costs, against `import` of the same lines.
+//!
+//! Sustained is: as fast as it goes, as an import does. A file that grows slowly is read in short bursts, for which a core
+//! that slept is slow and cold at first: no import pays that. What it costs at such a pace is told beside it.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -13,58 +16,52 @@ use super::{Following, PATIENCE, Report, read_to, scratch};
 use crate::bench::figure::{Figure, time};
 use crate::bench::process;
 
-/// How fast the file grows: fast, but slow enough to be read in small pieces, as growing files are.
-const LINES_PER_SECOND: u32 = 100_000;
+/// Lines a second, faster than any file can be read.
+const SUSTAINED: u32 = 5_000_000;
+/// A pace that leaves a machine idle most of the time: lines come in small pieces.
+const SLOW: u32 = 100_000;
 /// Lines written at once.
 const STEP_LINES: u32 = 200;
-
 /// Both are measured so often, in turn, and the least CPU counts: what else runs on a machine only adds to it.
-const ROUNDS: usize = 3;
+const ROUNDS: usize = 7;
 
 pub(super) fn measure(following: &Following, report: &mut Report) -> Result<()> {
-    let mut least: Option<Costs> = None;
+    let (mut imports, mut follows, mut lines) = (Vec::new(), Vec::new(), 0);
     for _ in 0..ROUNDS {
-        let costs = round(following)?;
-        report.note("CPU, follow and import", format!("{}, {}", time(costs.followed), time(costs.imported)));
-        least = Some(least.map_or(costs, |least| least.min(costs)));
+        imports.push(import(following)?);
+        let (count, cpu) = follow(following, SUSTAINED)?;
+        follows.push(cpu);
+        lines = count;
     }
-    let Some(Costs { lines, imported, followed }) = least else { return Ok(()) };
+    let least = |all: &[Duration]| all.iter().min().copied().unwrap_or_default();
+    let (imported, followed) = (least(&imports), least(&follows));
     let name = "follow CPU / import CPU, same lines";
     report.figures.push(Figure::times(name, [1.25, 1.0], followed, imported));
+    let times = |all: &[Duration]| all.iter().copied().map(time).collect::<Vec<_>>().join(", ");
+    report.note("CPU of the follows", times(&follows));
+    report.note("CPU of the imports", times(&imports));
+    let (_, slowly) = follow(following, SLOW)?;
+    report.note(&format!("CPU of a follow at {SLOW} lines a second"), time(slowly));
     #[expect(clippy::cast_precision_loss, reason = "no count of lines is so large that it shows")]
     let speed = |cpu: Duration| format!("{:.0}", lines as f64 / cpu.as_secs_f64());
     report.note("lines a CPU second, follow and import", format!("{}, {}", speed(followed), speed(imported)));
     Ok(())
 }
 
-/// CPU of the same lines.
-#[derive(Clone, Copy)]
-struct Costs {
-    lines: u64,
-    imported: Duration,
-    followed: Duration,
-}
-
-impl Costs {
-    fn min(self, other: Self) -> Self {
-        let imported = self.imported.min(other.imported);
-        Self { imported, followed: self.followed.min(other.followed), ..self }
-    }
-}
-
-fn round(following: &Following) -> Result<Costs> {
+/// Lines, and the CPU of a daemon that follows a file which grows by so many lines a second.
+fn follow(following: &Following, lines_per_second: u32) -> Result<(u64, Duration)> {
     let (_scratch, folder) = scratch(following)?;
-    let imported = import(following, &folder)?;
     let log = folder.join("growing.log");
     fs::write(&log, "")?;
     let daemon = Daemon::builder(&following.binary, folder.join("followed")).arg(&log).start()?;
-    let lines = grow(&following.corpus, &log)?;
+    let lines = grow(&following.corpus, &log, lines_per_second)?;
     read_to(&daemon, &log, fs::metadata(&log)?.len())?;
-    Ok(Costs { lines, imported, followed: end(daemon)? })
+    Ok((lines, end(daemon)?))
 }
 
 /// CPU of `taffrail import` of the corpus.
-fn import(following: &Following, folder: &Path) -> Result<Duration> {
+fn import(following: &Following) -> Result<Duration> {
+    let (_scratch, folder) = scratch(following)?;
     let mut command = Command::new(&following.binary);
     command.arg("import").arg("--data").arg(folder.join("imported")).arg(&following.corpus);
     command.stdout(Stdio::null()).stderr(Stdio::null());
@@ -72,7 +69,7 @@ fn import(following: &Following, folder: &Path) -> Result<Duration> {
 }
 
 /// Appends the corpus, and gives its lines.
-fn grow(corpus: &Path, log: &Path) -> Result<u64> {
+fn grow(corpus: &Path, log: &Path, lines_per_second: u32) -> Result<u64> {
     let mut reader = BufReader::with_capacity(1 << 20, fs::File::open(corpus)?);
     let mut file = fs::OpenOptions::new().append(true).open(log)?;
     let (mut step, mut lines) = (Vec::new(), 0);
@@ -88,7 +85,7 @@ fn grow(corpus: &Path, log: &Path) -> Result<u64> {
         }
         file.write_all(&step)?;
         lines += u64::from(count);
-        let due = start + Duration::from_secs_f64(lines as f64 / f64::from(LINES_PER_SECOND));
+        let due = start + Duration::from_secs_f64(lines as f64 / f64::from(lines_per_second));
         std::thread::sleep(due.saturating_duration_since(Instant::now()));
     }
 }
