@@ -130,6 +130,8 @@ pub(crate) struct Pipeline {
     pub seen: SeenFormats,
     /// Ends the waiting for a disk that is full or fails.
     pub stopping: Arc<Stopping>,
+    /// Held from the storing of a batch until whoever watches was handed it: all see the order of arrivals.
+    pub order: Arc<Mutex<()>>,
 }
 
 /// Whether the program ends.
@@ -204,22 +206,26 @@ impl Pipeline {
         let lines = self.feed.lines(&raw);
         let batch = parsers.parse(raw, origin);
         let seen = self.live.has_subscribers().then(|| taffrail_store::from_batch(batch.clone()));
-        let mut append = Append { frame: &frame, batch, source: &source, checkpoint, gaps };
-        let receipt = loop {
+        let mut append = Append { frame, batch, source: &source, checkpoint, gaps };
+        loop {
+            let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
             match self.store.append(append) {
-                Ok(receipt) => break receipt,
+                Ok(receipt) => {
+                    self.feed.show(lines, receipt.arrived());
+                    if let Some(seen) = seen {
+                        let seen = taffrail_store::observe(seen?, receipt.arrived());
+                        self.live.publish(Arc::new(seen.map_err(taffrail_store::Error::from)?));
+                    }
+                    return Ok(receipt);
+                }
                 Err(back) => {
+                    drop(order);
                     let back = *back;
                     refused(back.error)?;
                     append = back.append;
                 }
             }
-        };
-        self.feed.show(lines);
-        if let Some(seen) = seen {
-            self.live.publish(Arc::new(seen?));
         }
-        Ok(receipt)
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use taffrail_search::{ScanMatcher, grammar, store_error};
 use taffrail_store::engine::{
-    Context, ContextRequest, Control, DiskStatus, Engine, Facet, FacetRequest, GAPS_NEWEST, Gaps, Histogram,
-    HistogramRequest, Matcher, QueryError, SearchPage, SearchRequest, SqlSink, Stats,
+    Arrivals, ArrivalsRequest, Context, ContextRequest, Control, DiskStatus, Engine, Facet, FacetRequest,
+    GAPS_NEWEST, Gaps, Histogram, HistogramRequest, Matcher, QueryError, SearchPage, SearchRequest, SqlSink,
+    Stats,
 };
 use taffrail_store::filter::Filter;
 use taffrail_store::{Snapshot, Store};
@@ -42,6 +43,10 @@ impl Engine for StoreEngine {
 
     fn search(&self, request: &SearchRequest, control: &Control) -> Result<SearchPage, QueryError> {
         taffrail_search::search(&self.snapshot()?, request, control)
+    }
+
+    fn arrivals(&self, request: &ArrivalsRequest<'_>, control: &Control) -> Result<Arrivals, QueryError> {
+        taffrail_search::arrivals(&self.snapshot()?, request, control)
     }
 
     fn histogram(&self, request: &HistogramRequest, control: &Control) -> Result<Histogram, QueryError> {

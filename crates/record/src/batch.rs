@@ -171,6 +171,16 @@ impl LogBatch {
         self.attribute_ends.push(self.attributes.len() as u32);
     }
 
+    /// The records were read at `moment`. Those whose lines name no time happened then, too.
+    pub fn observe(&mut self, moment: Timestamp) {
+        for record in &mut self.records {
+            if record.timestamp == record.observed {
+                record.timestamp = moment;
+            }
+            record.observed = moment;
+        }
+    }
+
     /// Copies the records of `other` to the end. On `Err` this batch is unchanged.
     pub fn append(&mut self, other: &LogBatch) -> Result<(), BatchFull> {
         let base = self.arena.len();

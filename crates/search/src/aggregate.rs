@@ -163,7 +163,10 @@ impl Buckets {
                 && segment.meta.max_timestamp < scan.range.until.0;
             by_severity && whole && self.interval % unit == 0 && whole_names(&scan.condition)
         });
-        (summed, Snapshot { segments: std::sync::Arc::new(read), memory: snapshot.memory.clone() })
+        (
+            summed,
+            Snapshot { segments: std::sync::Arc::new(read), memory: snapshot.memory.clone(), ..*snapshot },
+        )
     }
 
     fn add_summary(&self, segment: &Segment, condition: &Condition, counts: &mut [[u64; 6]]) {
@@ -254,7 +257,7 @@ fn split_for_facets(
             && segment.meta.max_timestamp < scan.range.until.0;
         listed && whole
     });
-    (summed, Snapshot { segments: std::sync::Arc::new(read), memory: snapshot.memory.clone() })
+    (summed, Snapshot { segments: std::sync::Arc::new(read), memory: snapshot.memory.clone(), ..*snapshot })
 }
 
 fn add_summary(segment: &Segment, field: &str, counts: &mut BTreeMap<String, u64>) {

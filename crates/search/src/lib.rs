@@ -5,10 +5,12 @@
 //! writes to the store. Start reading at [`search`].
 
 mod aggregate;
+mod arrivals;
 mod attribute;
 mod condition;
 pub mod grammar;
 mod matcher;
+mod place;
 mod prune;
 mod rows;
 mod scan;
@@ -18,6 +20,7 @@ mod text;
 mod value_test;
 
 pub use aggregate::{facets, histogram};
+pub use arrivals::arrivals;
 pub use matcher::ScanMatcher;
 pub use scan::{Part, Scan, store_error};
 pub use search::search;

@@ -3,6 +3,7 @@
 use arrow::array::{Array, AsArray, BinaryViewArray, RecordBatch, StringViewArray, StructArray};
 use arrow::datatypes::{Int64Type, TimestampNanosecondType, UInt8Type};
 use taffrail_record::{Severity, Timestamp};
+use taffrail_store::engine::Arrival;
 use taffrail_store::hit::{AttributeValue, Hit, rest_members};
 use taffrail_store::schema;
 
@@ -52,6 +53,12 @@ impl<'a> Rows<'a> {
 
     pub(crate) fn time(&self, row: usize) -> i64 {
         self.times.map_or(0, |times| times[row])
+    }
+
+    /// Its place in the order in which records arrived.
+    pub(crate) fn arrival(&self, row: usize) -> Arrival {
+        let observed = Timestamp(self.observed.map_or(0, |times| times[row]));
+        Arrival { observed, offset: self.offset(row) }
     }
 
     pub(crate) fn severity(&self, row: usize) -> Severity {

@@ -15,25 +15,15 @@ use taffrail_store::Snapshot;
 use taffrail_store::engine::{
     Control, Cursor, Order, QueryError, SEARCH_LIMIT_MAX, SEARCH_SKIP_MAX, SearchPage, SearchRequest, Work,
 };
-use taffrail_store::hit::Hit;
 use taffrail_store::schema;
-use taffrail_store::segment::Columns;
 
+use crate::place::{self, Place};
 use crate::rows::Rows;
 use crate::scan::{Part, Scan, on_workers, store_error};
 
 /// Granules of the first wave; each wave doubles up to [`WAVE_MAX`].
 const WAVE_MIN: usize = 2;
 const WAVE_MAX: usize = 128;
-
-/// Where a candidate's row is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-enum Place {
-    /// Row of a batch in memory.
-    Memory { batch: usize, row: usize },
-    /// Row of a part's row group.
-    Part { part: usize, row: usize },
-}
 
 #[derive(Clone, Debug)]
 struct Candidate {
@@ -279,36 +269,9 @@ impl<'a> Search<'a> {
         let more = self.found.len() > end;
         let wanted = self.found.get(self.request.skip..end).unwrap_or_default().to_vec();
         let next = wanted.last().filter(|_| more).map(|last| last.cursor.clone());
-        let mut hits = self.hits(&wanted, control)?;
+        let places: Vec<Place> = wanted.iter().map(|candidate| candidate.place).collect();
+        let mut hits = place::hits(self.snapshot, &self.parts, &places, control)?;
         let hits = wanted.iter().filter_map(|candidate| hits.remove(&candidate.place)).collect();
         Ok(SearchPage { hits, next, work: std::mem::take(&mut self.work) })
-    }
-
-    /// All columns of the wanted rows.
-    fn hits(&self, wanted: &[Candidate], control: &Control) -> Result<BTreeMap<Place, Hit>, QueryError> {
-        let mut hits = BTreeMap::new();
-        let mut by_part: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
-        for candidate in wanted {
-            match candidate.place {
-                Place::Memory { batch, row } => {
-                    hits.insert(candidate.place, Rows::new(&self.snapshot.memory[batch]).hit(row));
-                }
-                Place::Part { part, row } => by_part.entry(part).or_default().push(row),
-            }
-        }
-        for (index, mut rows) in by_part {
-            control.check()?;
-            rows.sort_unstable();
-            let part = &self.parts[index];
-            let mut numbers = rows.iter();
-            for batch in part.segment.read_rows(part.row_group, &rows, &Columns::All).map_err(store_error)? {
-                let batch = batch.map_err(store_error)?;
-                let read = Rows::new(&batch);
-                for (row, number) in (0..batch.num_rows()).zip(&mut numbers) {
-                    hits.insert(Place::Part { part: index, row: *number }, read.hit(row));
-                }
-            }
-        }
-        Ok(hits)
     }
 }

@@ -102,6 +102,11 @@ impl Queue {
 }
 
 impl Subscription {
+    /// Forgets what waits.
+    pub(crate) fn clear(&self) {
+        lock(&self.queue.events).clear();
+    }
+
     /// The next event. Cancel-safe: an event that was not returned stays queued.
     pub(crate) async fn next(&mut self) -> Event {
         loop {

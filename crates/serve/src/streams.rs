@@ -11,6 +11,8 @@ mod guard;
 mod heartbeat;
 mod http;
 mod overview;
+mod past;
+mod place;
 mod ring;
 mod routed;
 mod status;
@@ -22,6 +24,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use taffrail_record::Timestamp;
+use taffrail_store::engine::{Engine, QueryError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -35,6 +38,8 @@ use self::guard::Guard;
 use self::heartbeat::Moment;
 pub use self::overview::Overview;
 pub(crate) use self::overview::Standing;
+use self::past::{Page, Past};
+use self::place::Place;
 use self::ring::Ring;
 use self::routed::Routed;
 use crate::server::{self, Error};
@@ -65,6 +70,7 @@ pub(crate) struct Stream {
     /// The same by the clock.
     since: Timestamp,
     clock: fn() -> Timestamp,
+    past: Arc<Past>,
 }
 
 /// A client's seat; it is given up by dropping it.
@@ -84,7 +90,8 @@ impl Drop for Seat<'_> {
 }
 
 impl Stream {
-    fn new(config: StreamConfig, clock: fn() -> Timestamp) -> Self {
+    /// All that it shows comes after `floor`.
+    fn new(config: StreamConfig, clock: fn() -> Timestamp, past: &Arc<Past>, floor: Place) -> Self {
         let buffers =
             [config.http.as_ref().map(|http| http.buffer), config.tcp.as_ref().map(|tcp| tcp.buffer)];
         let guard = |limit| Guard::new(&config.name, &config.allowed, &config.denied, limit);
@@ -92,7 +99,7 @@ impl Stream {
         let tcp_guard = guard(config.tcp.as_ref().and_then(|tcp| tcp.limit.as_ref()));
         let capacity = buffers.into_iter().flatten().max().unwrap_or(1);
         Self {
-            ring: Ring::new(capacity),
+            ring: Ring::new(capacity, floor),
             config,
             dropped: AtomicU64::new(0),
             missed: AtomicU64::new(0),
@@ -105,7 +112,13 @@ impl Stream {
             started: Instant::now(),
             since: clock(),
             clock,
+            past: Arc::clone(past),
         }
+    }
+
+    /// What it showed after a place, the next of it.
+    async fn page(&self, after: Place) -> Result<Page, QueryError> {
+        self.past.page(&self.config, after).await
     }
 
     /// How things stand for clients that are counted by `clients`.
@@ -149,13 +162,16 @@ impl Streams {
     /// Must be called inside of a runtime.
     ///
     /// # Errors
-    /// If no thread can be started.
+    /// If no thread can be started, or the store does not answer.
     pub async fn start(
         configs: Vec<StreamConfig>,
         is_router: bool,
         clock: fn() -> Timestamp,
+        engine: Arc<dyn Engine>,
     ) -> std::io::Result<(Self, Feed, Vec<Refused>)> {
-        let all = configs.into_iter().map(|config| Arc::new(Stream::new(config, clock)));
+        let past = Arc::new(Past::new(engine));
+        let floor = past.end().map_err(std::io::Error::other)?;
+        let all = configs.into_iter().map(|config| Arc::new(Stream::new(config, clock, &past, floor)));
         let mut streams = Self {
             streams: all.collect(),
             ports: Vec::new(),

@@ -1,7 +1,7 @@
 //! The whole router over an engine in memory.
 
 mod compatible;
-mod fake;
+pub(crate) mod fake;
 mod native;
 mod refusals;
 mod standing;

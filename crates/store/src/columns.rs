@@ -13,7 +13,7 @@ use arrow::compute::{take, take_record_batch};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, TimestampNanosecondType};
 use arrow::error::ArrowError;
 use taffrail_record::layout::keeps_raw;
-use taffrail_record::{Attribute, AttributeKind, LogBatch, LogRecord, Span};
+use taffrail_record::{Attribute, AttributeKind, LogBatch, LogRecord, Span, Timestamp};
 
 use crate::json;
 use crate::schema::{self, ATTRIBUTE_COLUMNS_MAX};
@@ -54,6 +54,20 @@ pub fn from_batch(batch: LogBatch) -> Result<RecordBatch, ArrowError> {
         arrays.push(Arc::new(StructArray::try_new(fields.clone(), children, None)?));
     }
     RecordBatch::try_new(schema::with_attributes(&fields), arrays)
+}
+
+/// As [`LogBatch::observe`], for records that are columns already.
+pub fn observe(batch: RecordBatch, moment: Timestamp) -> Result<RecordBatch, ArrowError> {
+    let times = |index: usize| batch.column(index).as_primitive::<TimestampNanosecondType>().values();
+    let array = |times: Vec<i64>| -> ArrayRef {
+        Arc::new(TimestampNanosecondArray::from(times).with_timezone(schema::UTC))
+    };
+    let both = times(0).iter().zip(times(1));
+    let happened = both.map(|(time, observed)| if time == observed { moment.0 } else { *time }).collect();
+    let mut arrays = batch.columns().to_vec();
+    arrays[0] = array(happened);
+    arrays[1] = array(vec![moment.0; batch.num_rows()]);
+    RecordBatch::try_new(batch.schema(), arrays)
 }
 
 /// Sorts records by (timestamp, source, offset) if they are not sorted by time already.

@@ -3,7 +3,9 @@
 //! All calls block; a caller on an async runtime moves them to a blocking thread. Every call takes a
 //! [`Control`] and gives up within a fraction of a second once it is cancelled or past its deadline.
 
+use std::fmt;
 use std::ops::ControlFlow;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -23,6 +25,9 @@ pub trait Engine: Send + Sync {
 
     /// The newest matching records, newest first (or oldest first, see [`SearchRequest::order`]).
     fn search(&self, request: &SearchRequest, control: &Control) -> Result<SearchPage, QueryError>;
+
+    /// Matching records in the order in which they arrived, the first of them first.
+    fn arrivals(&self, request: &ArrivalsRequest<'_>, control: &Control) -> Result<Arrivals, QueryError>;
 
     /// Counts of matching records by time and severity.
     fn histogram(&self, request: &HistogramRequest, control: &Control) -> Result<Histogram, QueryError>;
@@ -59,6 +64,72 @@ pub trait Engine: Send + Sync {
     fn disk(&self) -> DiskStatus {
         DiskStatus::default()
     }
+}
+
+/// A place in the order in which records arrive: records of one batch share the time of reading, and are of one source.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Arrival {
+    /// When the record was read: see [`crate::Receipt::arrived`].
+    pub observed: Timestamp,
+    /// Its first byte's offset in the source.
+    pub offset: u64,
+}
+
+impl Arrival {
+    /// After all records that were read at `observed`.
+    pub const fn end_of(observed: Timestamp) -> Self {
+        Self { observed, offset: u64::MAX }
+    }
+}
+
+impl fmt::Display for Arrival {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.observed.0, self.offset)
+    }
+}
+
+/// A text that stands for no place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NoArrival;
+
+impl FromStr for Arrival {
+    type Err = NoArrival;
+
+    fn from_str(text: &str) -> Result<Self, NoArrival> {
+        // The time may be before 1970 and begin with a minus.
+        let (observed, offset) = text.trim().rsplit_once('-').ok_or(NoArrival)?;
+        let observed = observed.parse().map(Timestamp).map_err(|_| NoArrival)?;
+        Ok(Self { observed, offset: offset.parse().map_err(|_| NoArrival)? })
+    }
+}
+
+/// Asks for records in the order in which they arrived.
+pub struct ArrivalsRequest<'a> {
+    /// The first place that counts.
+    pub from: Arrival,
+    /// What they must match.
+    pub filter: &'a Filter,
+    /// Whether a source's records count.
+    pub wants: &'a (dyn Fn(&str) -> bool + Sync),
+    /// Records in the answer; at least 1.
+    pub limit: usize,
+}
+
+impl ArrivalsRequest<'static> {
+    /// Asks for nothing but where the store stands: all that arrives from now on comes after [`Arrivals::until`].
+    pub fn end() -> Self {
+        let from = Arrival::end_of(Timestamp(i64::MAX));
+        Self { from, filter: &Filter::All, wants: &|_| false, limit: 1 }
+    }
+}
+
+/// Records in the order in which they arrived.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Arrivals {
+    /// The records.
+    pub hits: Vec<Hit>,
+    /// All that match and come before this place are among them, or come before the place that was asked for.
+    pub until: Arrival,
 }
 
 /// Takes the rows of an SQL statement.

@@ -23,7 +23,7 @@ mod store;
 pub mod wal;
 
 pub use catalog::StoredGap;
-pub use columns::from_batch;
+pub use columns::{from_batch, observe};
 pub use error::{Error, Result};
 pub use store::append::{Append, Receipt, Refused};
 pub use store::bulk::{Bulk, Encoded};

@@ -20,6 +20,7 @@ use parquet::arrow::arrow_reader::{
     ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
 };
 use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::statistics::Statistics;
 
 use crate::disk::{Disk, File, Reader, Witness};
 use crate::error::{Error, Result};
@@ -125,6 +126,16 @@ impl Segment {
         let counts = &self.index.footer.row_groups;
         let start: u32 = counts[..row_group].iter().map(|group| group.granules).sum();
         start as usize..(start + counts[row_group].granules) as usize
+    }
+
+    /// The earliest and the latest time of reading in a row group; `None` where the file does not say.
+    pub fn observed_bounds(&self, row_group: usize) -> Option<(i64, i64)> {
+        // The second column: see [`crate::schema`].
+        let column = self.parquet.metadata().row_groups().get(row_group)?.columns().get(1)?;
+        match column.statistics()? {
+            Statistics::Int64(bounds) => Some((*bounds.min_opt()?, *bounds.max_opt()?)),
+            _ => None,
+        }
     }
 
     /// Removes the files once nobody reads them any more.

@@ -19,7 +19,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use taffrail_record::{Checkpoint, Gap, LogBatch, RawBatch};
+use taffrail_record::{Checkpoint, Gap, LogBatch, RawBatch, Timestamp};
 
 pub use recovery::Recovered;
 
@@ -125,6 +125,8 @@ struct Writer {
     dropped: Dropped,
     stopping: bool,
     next_segment: i64,
+    /// The time of reading of the last batch.
+    arrived: Timestamp,
 }
 
 /// What queries see beside the memtable.
@@ -156,6 +158,8 @@ pub struct Snapshot {
     pub segments: Arc<Vec<Arc<Segment>>>,
     /// The records that are in no segment yet; each batch is sorted by time.
     pub memory: Vec<Arc<RecordBatch>>,
+    /// The time of reading of the batch that was stored last: see [`Receipt::arrived`].
+    pub arrived: Timestamp,
 }
 
 impl Store {
@@ -189,7 +193,7 @@ impl Store {
         if let Some(sealing) = &view.sealing {
             memory.extend(sealing.batches.iter().cloned());
         }
-        Ok(Snapshot { segments: view.segments, memory })
+        Ok(Snapshot { segments: view.segments, memory, arrived: writer.arrived })
     }
 
     /// What is stored, in numbers.
@@ -266,12 +270,12 @@ impl Store {
 
 impl Snapshot {
     /// Times of the oldest and the newest record.
-    pub fn time_bounds(&self) -> Option<(taffrail_record::Timestamp, taffrail_record::Timestamp)> {
+    pub fn time_bounds(&self) -> Option<(Timestamp, Timestamp)> {
         let segments =
             self.segments.iter().map(|segment| (segment.meta.min_timestamp, segment.meta.max_timestamp));
         let memory = self.memory.iter().filter_map(|batch| crate::columns::time_bounds(batch));
         let (min, max) = segments.chain(memory).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)))?;
-        Some((taffrail_record::Timestamp(min), taffrail_record::Timestamp(max)))
+        Some((Timestamp(min), Timestamp(max)))
     }
 }
 

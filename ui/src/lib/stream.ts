@@ -19,7 +19,7 @@ export interface StreamListener {
 
 /** Opens the stream of new records that match `q`; the answer closes it. */
 export function openStream(q: string, listener: StreamListener): () => void {
-  const source = new EventSource(address('tail', { q }))
+  const source = new EventSource(address('tail', { q, resume: 'false' }))
   let buffer: StreamItem[] = []
   let overflow = 0
   let timer: ReturnType<typeof setTimeout> | undefined

@@ -1,11 +1,10 @@
 //! The live stream: server-sent events, with a new connection when the old one ends.
 
-use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use taffrail_serve::api::{GapNotice, Record, SearchAnswer};
+use taffrail_serve::api::{GapNotice, Record};
 
 use super::{Client, Refusal};
 
@@ -13,8 +12,6 @@ use super::{Client, Refusal};
 const BACKOFF_FIRST: Duration = Duration::from_millis(250);
 /// The longest pause before connecting again.
 const BACKOFF_MAX: Duration = Duration::from_secs(10);
-/// Records that are searched for at most after a connection was lost.
-const CATCH_UP_MAX: usize = 10_000;
 /// Bytes of one event at most.
 const EVENT_BYTES_MAX: usize = 64 << 20;
 
@@ -29,33 +26,22 @@ pub(crate) enum Event {
     Lost(String),
     /// The connection is there again.
     Back,
-    /// More was stored meanwhile than is caught up with.
-    Skipped,
 }
 
 type Sink<'a> = dyn FnMut(Event) -> anyhow::Result<ControlFlow<()>> + 'a;
 
-/// Where a reader of the stream is.
-#[derive(Default)]
-pub(super) struct Place {
-    /// The cursor of the last record that came through the stream.
-    last_id: Option<String>,
-    /// Records that a search brought since, by source and offset: the stream may bring them again.
-    caught_up: HashSet<(String, u64)>,
-}
-
 impl Client {
     /// Hands the matching new records to `sink` until it breaks. Connects again by itself, after a pause
-    /// that grows; what was stored meanwhile is searched for.
+    /// that grows, and goes on after the last record that came.
     ///
     /// # Errors
     /// The daemon refuses the expression, or `sink` fails.
     pub(crate) fn tail(&self, expression: &str, sink: &mut Sink<'_>) -> anyhow::Result<()> {
         let mut client = self.clone();
-        let mut place = Place::default();
+        let mut last = None;
         let mut pause = None;
         loop {
-            let reason = match client.connect(expression, &mut place, &mut pause, sink) {
+            let reason = match client.connect(expression, &mut last, &mut pause, sink) {
                 Ok(ControlFlow::Break(())) => return Ok(()),
                 Ok(ControlFlow::Continue(reason)) => reason,
                 Err(error) if error.is::<ureq::Error>() => error.root_cause().to_string(),
@@ -80,47 +66,18 @@ impl Client {
     fn connect(
         &self,
         expression: &str,
-        place: &mut Place,
+        last: &mut Option<String>,
         pause: &mut Option<Duration>,
         sink: &mut Sink<'_>,
     ) -> anyhow::Result<ControlFlow<(), String>> {
-        // The stream stands before the search starts, so that nothing falls between them.
-        let response = self.call("/api/v1/tail", &[("q", expression)])?;
-        if pause.take().is_some() {
-            if sink(Event::Back)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
-            if self.catch_up(expression, place, sink)?.is_break() {
-                return Ok(ControlFlow::Break(()));
-            }
+        let mut parameters = vec![("q", expression)];
+        parameters.extend(last.as_deref().map(|last| ("after", last)));
+        let response = self.call("/api/v1/tail", &parameters)?;
+        if pause.take().is_some() && sink(Event::Back)?.is_break() {
+            return Ok(ControlFlow::Break(()));
         }
         let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
-        read(BufReader::new(reader), place, sink)
-    }
-
-    /// Hands over what was stored since the last record.
-    fn catch_up(
-        &self,
-        expression: &str,
-        place: &mut Place,
-        sink: &mut Sink<'_>,
-    ) -> anyhow::Result<ControlFlow<()>> {
-        let Some(mut after) = place.last_id.clone() else { return Ok(ControlFlow::Continue(())) };
-        while place.caught_up.len() < CATCH_UP_MAX {
-            let parameters = [("q", expression), ("order", "asc"), ("after", &after), ("limit", "1000")];
-            let page: SearchAnswer = self.get("/api/v1/search", &parameters)?;
-            for record in page.records {
-                let is_new = place.caught_up.insert((record.source.clone(), record.offset));
-                if is_new && sink(Event::Record(record))?.is_break() {
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            match page.next {
-                Some(next) => after = next,
-                None => return Ok(ControlFlow::Continue(())),
-            }
-        }
-        sink(Event::Skipped)
+        read(BufReader::new(reader), last, sink)
     }
 }
 
@@ -133,7 +90,7 @@ fn is_passing(error: &anyhow::Error) -> bool {
 /// Reads events until the stream ends (`Continue` with the reason) or `sink` breaks.
 pub(super) fn read(
     mut stream: impl BufRead,
-    place: &mut Place,
+    last: &mut Option<String>,
     sink: &mut Sink<'_>,
 ) -> anyhow::Result<ControlFlow<(), String>> {
     let (mut kind, mut data, mut id, mut line) = (String::new(), String::new(), None, Vec::new());
@@ -151,12 +108,12 @@ pub(super) fn read(
         match field {
             "" if text.is_empty() => {
                 let event = event(&std::mem::take(&mut kind), &std::mem::take(&mut data));
-                let event = event.filter(|event| place.is_new(event, id.take()));
                 if let Some(event) = event
                     && sink(event)?.is_break()
                 {
                     return Ok(ControlFlow::Break(()));
                 }
+                *last = id.take().or(last.take());
             }
             "event" => value.clone_into(&mut kind),
             "data" if data.len() < EVENT_BYTES_MAX => {
@@ -168,20 +125,6 @@ pub(super) fn read(
             "id" => id = Some(value.to_owned()),
             _ => {}
         }
-    }
-}
-
-impl Place {
-    /// Whether the event was not handed over by a search already.
-    fn is_new(&mut self, event: &Event, id: Option<String>) -> bool {
-        let Event::Record(record) = event else { return true };
-        let is_new = !self.caught_up.remove(&(record.source.clone(), record.offset));
-        if is_new {
-            // From here on the stream is ahead of what was searched.
-            self.caught_up.clear();
-            self.last_id = id.or(self.last_id.take());
-        }
-        is_new
     }
 }
 

@@ -46,8 +46,12 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let store = Arc::new(store);
     let demo = args.demo.then(|| start_demo(&mut config)).transpose()?;
     let live = LiveHub::new(LIVE_CAPACITY);
-    let (streams, feed, refused) =
-        runtime.block_on(Streams::start(config.streams.clone(), args.router, now))?;
+    // Held here too: its runtime must not end inside of the server's.
+    let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
+    let engine = Arc::new(StoreEngine::new(Arc::clone(&store), sql_memory)?);
+    let streams =
+        Streams::start(config.streams.clone(), args.router, now, Arc::<StoreEngine>::clone(&engine));
+    let (streams, feed, refused) = runtime.block_on(streams)?;
     let stopping = Arc::default();
     let redactor = Arc::new(config.redact.redactor().map_err(anyhow::Error::msg)?);
     let seen = SeenFormats::default();
@@ -58,6 +62,7 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
         redactor,
         seen: seen.clone(),
         stopping,
+        order: Arc::default(),
     };
     let followers = Arc::new(Followers::spawn(&config, &pipeline, now)?);
     announce(&config, &store, &server, &recovered)?;
@@ -65,9 +70,6 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     // Before anyone learns where it answers: who stops it at once is to see it end in order.
     let stop = runtime.block_on(async { stop_signal() })?;
     let daemon_file = store.lend_reserve(|| DaemonFile::write(&config.data_dir, &server))?;
-    // Held here too: its runtime must not end inside of the server's.
-    let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
-    let engine = Arc::new(StoreEngine::new(Arc::clone(&store), sql_memory)?);
     let standing = Standing::spawn(Arc::clone(&followers), seen, config.stall_after, now)?;
     let overview = streams.overview();
     runtime.spawn(report_streams(overview.clone()));

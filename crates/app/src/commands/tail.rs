@@ -34,7 +34,6 @@ pub(crate) fn run(args: &TailArgs, config: &Config, terminal: Terminal) -> anyho
                 ));
             }
             Event::Lost(reason) => terminal.note(&format!("the daemon is gone ({reason}); waiting for it")),
-            Event::Skipped => terminal.note("more was stored meanwhile than is shown; `search` has it all"),
             Event::Back => terminal.note("the daemon is back"),
         }
         Ok(ControlFlow::Continue(()))

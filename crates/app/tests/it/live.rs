@@ -93,6 +93,52 @@ fn the_event_stream_has_followed_and_posted_records() {
 }
 
 #[test]
+fn a_tail_goes_on_where_it_was_also_after_a_restart() {
+    let site = Site::new();
+    let daemon = site.daemon();
+    let ids = |daemon: &Daemon, after: &str, count: usize| -> Vec<(String, String)> {
+        let mut stream = TcpStream::connect(daemon.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let host = daemon.address();
+        write!(stream, "GET /api/v1/tail?q=wanted{after} HTTP/1.0\r\nhost: {host}\r\n\r\n").unwrap();
+        let (mut event, mut all) = ((String::new(), String::new()), Vec::new());
+        for line in BufReader::new(stream).lines() {
+            let line = line.expect("an event in time");
+            if let Some(id) = line.strip_prefix("id:") {
+                id.trim().clone_into(&mut event.0);
+            }
+            if let Some(data) = line.strip_prefix("data:") {
+                let record: Value = serde_json::from_str(data.trim()).unwrap();
+                record["body"].as_str().unwrap().clone_into(&mut event.1);
+            }
+            if line.is_empty() && !event.0.is_empty() {
+                all.push(std::mem::take(&mut event));
+            }
+            if all.len() > count {
+                break;
+            }
+        }
+        all
+    };
+    let bodies = |all: &[(String, String)]| all[1..].iter().map(|(_, body)| body.clone()).collect::<Vec<_>>();
+    // Nothing but where it stands.
+    let start = ids(&daemon, "", 0)[0].0.clone();
+    let lines = |range: std::ops::Range<usize>| -> Vec<String> {
+        range.map(|number| format!("wanted {number}")).collect()
+    };
+    site.append("logs/a.log", format!("{}\nother\n", lines(0..700).join("\nnoise\n")));
+    eventually("storing", || count(&daemon, "SELECT count(*) FROM logs") == 1_400);
+    let first = ids(&daemon, &format!("&after={start}"), 700);
+    assert!(bodies(&first) == lines(0..700), "{:?}", first.get(1));
+    daemon.stop().unwrap();
+    site.append("logs/a.log", lines(700..1_300).join("\n") + "\n");
+    let daemon = site.daemon();
+    let rest = ids(&daemon, &format!("&after={}", first[350].0), 950);
+    assert!(bodies(&rest) == lines(350..1_300), "{:?}", rest.get(1));
+    assert_eq!(daemon.get("/api/v1/tail?after=soon").unwrap().status, 400);
+}
+
+#[test]
 fn an_appended_line_is_found_within_a_second() {
     let site = Site::new();
     site.write("logs/a.log", "");

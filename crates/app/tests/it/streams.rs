@@ -1,5 +1,7 @@
 //! Streams: what is appended to a file reaches all who watch, over HTTP and TCP, and nobody waits for the slow.
 
+mod resume;
+
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 

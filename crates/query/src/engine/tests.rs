@@ -98,9 +98,7 @@ fn world(lines: u64, per_batch: u64, flush_every: u64) -> World {
             checkpoint: Checkpoint { offset: stream.len() as u64, lines: number, state: String::new() },
         };
         let (frame, checkpoint) = (wal::Frame::new(&raw, ""), raw.checkpoint.clone());
-        store
-            .append(Append { frame: &frame, batch: parse(raw, ""), source, checkpoint, gaps: Vec::new() })
-            .unwrap();
+        store.append(Append { frame, batch: parse(raw, ""), source, checkpoint, gaps: Vec::new() }).unwrap();
         if number.is_multiple_of(flush_every) {
             store.flush().unwrap();
         }
@@ -386,4 +384,47 @@ fn a_query_ends_when_it_is_told_to() {
     cancelled.cancel();
     let answer = world.engine.search(&request(Filter::All), &cancelled);
     assert!(matches!(answer, Err(QueryError::Cancelled)), "{answer:?}");
+}
+
+/// All pages from a place on, and where the last one ends.
+fn arrived(world: &World, from: Arrival, filter: &Filter, source: &str, limit: usize) -> (Vec<Hit>, Arrival) {
+    let wants = |name: &str| source.is_empty() || name == source;
+    let (mut all, mut from) = (Vec::new(), from);
+    loop {
+        let request = ArrivalsRequest { from, filter, wants: &wants, limit };
+        let Arrivals { hits, until } = world.engine.arrivals(&request, &control()).unwrap();
+        assert!(hits.len() <= limit && until >= from, "{until:?}");
+        from = until;
+        if hits.len() < limit {
+            all.extend(hits);
+            return (all, from);
+        }
+        all.extend(hits);
+    }
+}
+
+#[test]
+fn arrivals_come_in_the_order_of_the_batches_and_go_on_anywhere() {
+    // In segments, in memory as columns, and in the batch that grows.
+    let world = world(6_000, 40, 2_400);
+    let start = Arrival { observed: Timestamp(i64::MIN), offset: 0 };
+    let (all, end) = arrived(&world, start, &Filter::All, "", 70);
+    assert_eq!(all.len(), 6_000);
+    let place = |hit: &Hit| Arrival { observed: hit.observed, offset: hit.offset };
+    assert!(all.is_sorted_by(|a, b| place(a) < place(b)));
+    for batch in all.chunks(40) {
+        assert!(batch.iter().all(|hit| hit.observed == batch[0].observed && hit.source == batch[0].source));
+    }
+    assert!(end > place(all.last().unwrap()));
+    for at in [0, 39, 40, 2_399, 2_400, 5_999] {
+        let (rest, _) = arrived(&world, place(&all[at]), &Filter::All, "", 1_000);
+        assert_eq!(rest, all[at..], "from {at}");
+    }
+    assert_eq!(arrived(&world, end, &Filter::All, "", 10), (Vec::new(), end));
+    let filter = world.engine.parse("sshd status>=0 OR severity>=error").unwrap();
+    let wanted: Vec<Hit> = world.plain(|_| true).into_iter().filter(|hit| hit.source == SOURCES[1]).collect();
+    let matches = world.engine.search(&request(filter.clone()), &control()).unwrap().hits;
+    let (some, _) = arrived(&world, start, &filter, SOURCES[1], 7);
+    assert_eq!(some.len(), matches.iter().filter(|hit| wanted.contains(hit)).count());
+    assert!(!some.is_empty() && some.iter().all(|hit| matches.contains(hit)));
 }

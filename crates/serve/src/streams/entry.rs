@@ -11,11 +11,13 @@ use serde_json::Serializer;
 use serde_json::ser::Formatter;
 use serde_json::value::RawValue;
 use taffrail_record::{Timestamp, Zone};
+use taffrail_store::engine::Arrival;
 
+use super::place::Place;
 use crate::api::iso;
 
 /// What stands before an entry in an event stream.
-const DATA: &[u8] = b"data: ";
+const DATA: &str = "data: ";
 
 /// The groups of texts in a line that say how bad it is, in the order in which they are looked for.
 const LEVELS: [(&str, &[&str]); 5] = [
@@ -26,56 +28,76 @@ const LEVELS: [(&str, &[&str]); 5] = [
     ("TRACE", &["[TRACE]", "TRACE:", " TRACE "]),
 ];
 
-/// One entry: `data: {...}`, and a blank line.
+/// One entry: `id: ...` and `data: {...}`, a line each, and a blank one.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Entry(Bytes);
+pub(super) struct Entry {
+    event: Bytes,
+    /// Where the JSON begins.
+    json: usize,
+    place: Option<Place>,
+}
 
 impl Entry {
-    /// A line of a source, read at `observed`; `None` for empty ones.
-    pub(super) fn of_line(line: &[u8], source: &str, observed: Timestamp) -> Option<Self> {
+    /// The lines of a record, but for empty ones.
+    pub(super) fn of_record(record: &[u8], source: &str, arrival: Arrival) -> impl Iterator<Item = Self> {
+        let lines = (1..).zip(record.split(|byte| *byte == b'\n'));
+        lines.filter_map(move |(line, text)| Self::of_line(text, source, Place { arrival, line }))
+    }
+
+    fn of_line(line: &[u8], source: &str, place: Place) -> Option<Self> {
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {
             return None;
         }
         let text = String::from_utf8_lossy(line);
         let said = said(&text).unwrap_or_default();
-        Some(Self::encode(&Fields {
-            time: said.time.unwrap_or_else(|| Cow::Owned(time(observed))),
+        let fields = Fields {
+            time: said.time.unwrap_or_else(|| Cow::Owned(time(place.arrival.observed))),
             source: base_name(source),
             level: said.level.unwrap_or_else(|| Cow::Borrowed(guessed_level(&text))),
             message: said.message.unwrap_or(Cow::Borrowed(&text)),
             fields: said.fields,
-        }))
+        };
+        Some(Self::encode(&fields, Some(place)))
     }
 
     /// What the program says itself of a source.
     pub(super) fn notice(level: &str, message: &str, source: &str, now: Timestamp) -> Self {
-        Self::encode(&Fields {
+        let fields = Fields {
             time: Cow::Owned(time(now)),
             source: base_name(source),
             level: Cow::Borrowed(level),
             message: Cow::Borrowed(message),
             fields: None,
-        })
+        };
+        Self::encode(&fields, None)
     }
 
-    fn encode(fields: &Fields<'_>) -> Self {
-        let mut out = Vec::with_capacity(fields.message.len() + 128);
-        out.extend_from_slice(DATA);
+    fn encode(fields: &Fields<'_>, place: Option<Place>) -> Self {
+        let mut out = Vec::with_capacity(fields.message.len() + 192);
+        // Writing to memory cannot fail.
+        let _ = place.map(|place| writeln!(out, "id: {place}"));
+        out.extend_from_slice(DATA.as_bytes());
+        let json = out.len();
         // Texts and JSON that was read: writing them to memory cannot fail.
         let _ = fields.serialize(&mut Serializer::with_formatter(&mut out, HtmlSafe));
         out.extend_from_slice(b"\n\n");
-        Self(Bytes::from(out))
+        Self { event: Bytes::from(out), json, place }
+    }
+
+    /// Its place; `None` for what is no stored line.
+    pub(super) fn place(&self) -> Option<Place> {
+        self.place
     }
 
     /// As an event.
     pub(super) fn event(&self) -> &[u8] {
-        &self.0
+        &self.event
     }
 
     /// As a line of JSON.
     pub(super) fn line(&self) -> &[u8] {
-        &self.0[DATA.len()..self.0.len() - 1]
+        &self.event[self.json..self.event.len() - 1]
     }
 }
 
@@ -169,8 +191,9 @@ mod tests {
     use super::*;
 
     fn entry(line: &str) -> String {
-        let entry = Entry::of_line(line.as_bytes(), "/var/log/app.log", Timestamp(1_793_491_200_120_000_000));
-        entry.map_or_else(String::new, |entry| String::from_utf8(entry.line().to_vec()).unwrap())
+        let arrival = Arrival { observed: Timestamp(1_793_491_200_120_000_000), offset: 7 };
+        let entries = Entry::of_record(line.as_bytes(), "/var/log/app.log", arrival);
+        entries.map(|entry| String::from_utf8(entry.line().to_vec()).unwrap()).collect()
     }
 
     #[test]
@@ -206,6 +229,11 @@ mod tests {
         let event = String::from_utf8(notice.event().to_vec()).unwrap();
         let line = String::from_utf8(notice.line().to_vec()).unwrap();
         assert_eq!(event, format!("data: {line}\n"));
+        let arrival = Arrival { observed: Timestamp(9), offset: 7 };
+        let entries: Vec<Entry> = Entry::of_record(b"one\n\n two", "/a/b.log", arrival).collect();
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        assert_eq!(text(entries[1].event()), format!("id: 9-7-3\ndata: {}\n", text(entries[1].line())));
+        assert_eq!(entries.len(), 2);
         assert!(line.starts_with(
             r#"{"time":"1970-01-01T00:00:00Z","source":"b.log","level":"INFO","message":"Log rot"#
         ));

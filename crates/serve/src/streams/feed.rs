@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use taffrail_record::{RawBatch, Timestamp};
+use taffrail_record::{RawBatch, RawLine, Timestamp};
+use taffrail_store::engine::Arrival;
 
 use super::Stream;
 use super::entry::Entry;
@@ -30,11 +31,13 @@ struct Shared {
     shown: Mutex<HashMap<Arc<str>, Arc<[usize]>>>,
 }
 
-/// Lines of one source.
+/// Records of one source.
 pub struct Lines {
     source: Arc<str>,
     observed: Timestamp,
     bytes: Vec<u8>,
+    /// Where each stands in the source, and where it ends in the bytes.
+    records: Vec<(u64, usize)>,
     streams: Arc<[usize]>,
 }
 
@@ -64,18 +67,21 @@ impl Feed {
             return None;
         }
         let mut bytes = Vec::with_capacity(batch.bytes.len());
-        for line in &batch.lines {
+        let record = |line: &RawLine| {
             bytes.extend_from_slice(line.span.of(&batch.bytes));
-            bytes.push(b'\n');
-        }
-        Some(Lines { source: Arc::clone(&batch.source), observed: batch.observed, bytes, streams })
+            (line.offset, bytes.len())
+        };
+        let records = batch.lines.iter().map(record).collect();
+        let (source, observed) = (Arc::clone(&batch.source), batch.observed);
+        Some(Lines { source, observed, bytes, records, streams })
     }
 
-    /// Shows lines that are stored now.
-    pub fn show(&self, lines: Option<Lines>) {
+    /// Shows lines that are stored now, with the time of reading that they are stored with. To be called in the order of
+    /// these times.
+    pub fn show(&self, lines: Option<Lines>, observed: Timestamp) {
         let (Some(shared), Some(lines)) = (&self.shared, lines) else { return };
-        if let Err(TrySendError::Full(lines)) = shared.queue.try_send(lines) {
-            let missed = lines.bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        if let Err(TrySendError::Full(lines)) = shared.queue.try_send(Lines { observed, ..lines }) {
+            let missed = lines.records.len() as u64;
             for index in lines.streams.iter() {
                 shared.streams[*index].dropped.fetch_add(missed, Ordering::Relaxed);
             }
@@ -106,11 +112,12 @@ impl Shared {
 
 /// Encodes each line once, for all streams that show it.
 fn encode(streams: &[Arc<Stream>], queue: &Receiver<Lines>) {
-    while let Ok(Lines { source, observed, bytes, streams: shown }) = queue.recv() {
-        let entries: Vec<Entry> = bytes
-            .split(|byte| *byte == b'\n')
-            .filter_map(|line| Entry::of_line(line, &source, observed))
-            .collect();
+    while let Ok(Lines { source, observed, bytes, records, streams: shown }) = queue.recv() {
+        let (mut entries, mut start) = (Vec::with_capacity(records.len()), 0);
+        for (offset, end) in records {
+            entries.extend(Entry::of_record(&bytes[start..end], &source, Arrival { observed, offset }));
+            start = end;
+        }
         for index in shown.iter() {
             streams[*index].last_entry.store(observed.0, Ordering::Relaxed);
             streams[*index].ring.publish(entries.iter().cloned());

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::http::{Request, StatusCode, Uri, header};
+use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
@@ -19,6 +19,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::config::HttpConfig;
 use super::guard::{Admitted, Refusal};
+use super::place::Place;
 use super::ring::{Chunk, Reader};
 use super::routed::{GLOBAL_STATUS, Routed};
 use super::{CLIENTS_MAX, Stream, entry, status, stopped};
@@ -50,7 +51,7 @@ pub(super) async fn serve(
         async move {
             let client = client(&port, &socket);
             let service = service_fn(move |request: Request<Incoming>| {
-                let answer = answer(&port, &client, request.uri());
+                let answer = answer(&port, &client, &request);
                 async { Ok::<_, Infallible>(answer) }
             });
             server::serve_connection(socket, service, &limits, stopped(&mut stopping)).await;
@@ -86,19 +87,19 @@ fn refusal(port: &Port, peer: &Peer) -> Option<Response> {
     })
 }
 
-fn answer(port: &Port, peer: &Peer, uri: &Uri) -> Response {
+fn answer<B>(port: &Port, peer: &Peer, request: &Request<B>) -> Response {
     if let Some(refusal) = refusal(port, peer) {
         return refusal;
     }
-    let path = uri.path();
+    let (path, after) = (request.uri().path(), after(request));
     if let Some(routed) = &port.routed
-        && let Some(answer) = route(port, routed, path)
+        && let Some(answer) = route(port, routed, path, after)
     {
         return answer;
     }
     let Some(config) = &port.stream.config.http else { return StatusCode::NOT_FOUND.into_response() };
     match path {
-        path if path == config.stream_path => events(&port.stream, config, &port.stopping),
+        path if path == config.stream_path => events(&port.stream, config, &port.stopping, after),
         path if path == config.status_path => json(StatusCode::OK, status::of(&port.stream, config, false)),
         path => {
             let told = port.routed.as_ref().map(|routed| routed.not_found(path));
@@ -107,8 +108,18 @@ fn answer(port: &Port, peer: &Peer, uri: &Uri) -> Response {
     }
 }
 
+/// The last entry that a client has: browsers say it by themselves when they connect again, others may in the address.
+fn after<B>(request: &Request<B>) -> Option<Place> {
+    let header = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
+    let parameter = || {
+        let pairs = form_urlencoded::parse(request.uri().query()?.as_bytes());
+        pairs.into_iter().find(|(name, _)| name == "last_event_id").map(|(_, value)| value.into_owned())
+    };
+    header.map(str::to_owned).or_else(parameter)?.parse().ok()
+}
+
 /// The answer for all streams, or for one by its name; `None` where the path is none of theirs.
-fn route(port: &Port, routed: &Routed, path: &str) -> Option<Response> {
+fn route(port: &Port, routed: &Routed, path: &str, after: Option<Place>) -> Option<Response> {
     routed.count();
     if path == GLOBAL_STATUS {
         let own = port.stream.config.http.as_ref().map_or(0, |http| http.port);
@@ -120,8 +131,8 @@ fn route(port: &Port, routed: &Routed, path: &str) -> Option<Response> {
     };
     match rest {
         // The name alone is its events.
-        "" | "/" => Some(events(stream, config, &port.stopping)),
-        rest if rest == config.stream_path => Some(events(stream, config, &port.stopping)),
+        "" | "/" => Some(events(stream, config, &port.stopping, after)),
+        rest if rest == config.stream_path => Some(events(stream, config, &port.stopping, after)),
         rest if rest == config.status_path => Some(json(StatusCode::OK, status::of(stream, config, true))),
         _ => None,
     }
@@ -138,6 +149,10 @@ struct Client {
     reader: Reader,
     beats: Option<Interval>,
     stopping: watch::Receiver<bool>,
+    /// Where it goes on if it loses the connection before the first entry.
+    place: Place,
+    /// The last entry that it had before it came.
+    after: Option<Place>,
     stage: Stage,
 }
 
@@ -145,17 +160,26 @@ struct Client {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Greeting,
+    /// What was missed since this place, from the store.
+    Behind(Place),
     Entries,
     Over,
 }
 
-fn events(stream: &Arc<Stream>, config: &HttpConfig, stopping: &watch::Receiver<bool>) -> Response {
+fn events(
+    stream: &Arc<Stream>,
+    config: &HttpConfig,
+    stopping: &watch::Receiver<bool>,
+    after: Option<Place>,
+) -> Response {
     let client = Client {
+        place: after.unwrap_or_else(|| stream.ring.end()),
         stream: Arc::clone(stream),
         config: config.clone(),
         reader: stream.ring.reader(config.buffer),
         beats: config.heartbeat.map(|heartbeat| beats(heartbeat.interval)),
         stopping: stopping.clone(),
+        after,
         stage: Stage::Greeting,
     };
     let seat = OwnedSeat::take(stream);
@@ -206,18 +230,20 @@ pub(super) async fn next_beat(beats: &mut Option<Interval>) {
 
 impl Client {
     async fn next(&mut self) -> Option<Bytes> {
+        if let Stage::Behind(after) = self.stage
+            && let Some(bytes) = self.catch_up(after).await
+        {
+            return Some(bytes);
+        }
         match self.stage {
             Stage::Greeting => {
-                self.stage = Stage::Entries;
+                self.stage = self.after.map_or(Stage::Entries, Stage::Behind);
                 Some(self.greeting())
             }
             Stage::Entries => {
                 tokio::select! {
                     biased;
-                    () = stopped(&mut self.stopping) => {
-                        self.stage = Stage::Over;
-                        Some(Bytes::from_static(b"event: disconnect\ndata: {\"reason\":\"server_shutdown\"}\n\n"))
-                    }
+                    () = stopped(&mut self.stopping) => Some(self.good_bye()),
                     chunk = self.reader.next() => Some(self.entries(&chunk?)),
                     () = next_beat(&mut self.beats) => {
                         let stream = &self.stream;
@@ -226,8 +252,44 @@ impl Client {
                     }
                 }
             }
-            Stage::Over => None,
+            Stage::Behind(_) | Stage::Over => None,
         }
+    }
+
+    /// Entries from the store, until the rest is in the ring; `None` once it is, or if the store cannot be read.
+    async fn catch_up(&mut self, mut after: Place) -> Option<Bytes> {
+        loop {
+            if let Some(reader) = self.stream.ring.reader_after(after, self.config.buffer) {
+                self.reader = reader;
+                self.stage = Stage::Entries;
+                return None;
+            }
+            let page = tokio::select! {
+                biased;
+                () = stopped(&mut self.stopping) => return Some(self.good_bye()),
+                page = self.stream.page(after) => page,
+            };
+            match page {
+                Ok(page) => {
+                    after = page.after;
+                    self.stage = Stage::Behind(after);
+                    if !page.entries.is_empty() {
+                        return Some(self.entries(&Chunk { missed: 0, entries: page.entries }));
+                    }
+                }
+                Err(error) => {
+                    // The client comes again and asks for the same.
+                    tracing::warn!("the stream `{}` cannot be resumed: {error}", self.stream.config.name);
+                    self.stage = Stage::Over;
+                    return None;
+                }
+            }
+        }
+    }
+
+    fn good_bye(&mut self) -> Bytes {
+        self.stage = Stage::Over;
+        Bytes::from_static(b"event: disconnect\ndata: {\"reason\":\"server_shutdown\"}\n\n")
     }
 
     fn greeting(&self) -> Bytes {
@@ -241,7 +303,7 @@ impl Client {
             serde_json::Value::from(status_path.as_str()),
             serde_json::Value::from(stream_path.as_str())
         );
-        text.push_str("\n\n");
+        let _ = write!(text, "\nid: {}\n\n", self.place);
         Bytes::from(text)
     }
 

@@ -4,11 +4,12 @@
 //! the oldest, and learns how many.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use tokio::sync::watch;
 
 use super::entry::Entry;
+use super::place::Place;
 
 /// Entries that a reader takes at once.
 const CHUNK: usize = 512;
@@ -17,24 +18,34 @@ const CHUNK: usize = 512;
 #[derive(Debug)]
 pub(super) struct Ring {
     capacity: usize,
-    entries: RwLock<VecDeque<Entry>>,
+    kept: RwLock<Kept>,
     /// Entries that were ever published.
     head: watch::Sender<u64>,
 }
 
+#[derive(Debug)]
+struct Kept {
+    entries: VecDeque<Entry>,
+    /// Everything that the stream showed after this place is among the entries.
+    floor: Place,
+}
+
 impl Ring {
-    /// For readers that lag by `capacity` entries at most.
-    pub(super) fn new(capacity: usize) -> Arc<Self> {
-        Arc::new(Self { capacity: capacity.max(1), entries: RwLock::default(), head: watch::Sender::new(0) })
+    /// For readers that lag by `capacity` entries at most; all entries will come after `floor`.
+    pub(super) fn new(capacity: usize, floor: Place) -> Arc<Self> {
+        let kept = RwLock::new(Kept { entries: VecDeque::new(), floor });
+        Arc::new(Self { capacity: capacity.max(1), kept, head: watch::Sender::new(0) })
     }
 
-    /// Hands entries to all readers.
+    /// Hands entries to all readers; those with a place in the order of their places.
     pub(super) fn publish(&self, new: impl Iterator<Item = Entry>) {
-        let mut entries = self.entries.write().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        let Kept { entries, floor } = &mut *kept;
         let mut count = 0;
         for entry in new {
             if entries.len() == self.capacity {
-                entries.pop_front();
+                let oldest = entries.pop_front();
+                *floor = oldest.and_then(|oldest| oldest.place()).map_or(*floor, |place| place.max(*floor));
             }
             entries.push_back(entry);
             count += 1;
@@ -54,7 +65,33 @@ impl Ring {
     pub(super) fn reader(self: &Arc<Self>, buffer: usize) -> Reader {
         let head = self.head.subscribe();
         let next = *head.borrow();
-        Reader { ring: Arc::clone(self), head, next, buffer: buffer.clamp(1, self.capacity) as u64 }
+        let buffer = buffer.clamp(1, self.capacity) as u64;
+        Reader { ring: Arc::clone(self), head, next, buffer, after: None }
+    }
+
+    /// A reader of everything after a place; `None` where that is not, or not all, within its buffer any more.
+    pub(super) fn reader_after(self: &Arc<Self>, after: Place, buffer: usize) -> Option<Reader> {
+        let mut reader = self.reader(buffer);
+        let kept = self.read();
+        if after < kept.floor {
+            return None;
+        }
+        let is_known = |entry: &Entry| entry.place().is_some_and(|place| place <= after);
+        let news = kept.entries.iter().rev().take_while(|entry| !is_known(entry)).count() as u64;
+        reader.next = *self.head.borrow() - news;
+        // Entries may be on their way here that the client has from the store.
+        reader.after = Some(after);
+        (news <= reader.buffer).then_some(reader)
+    }
+
+    /// The place after which everything that it shows next comes.
+    pub(super) fn end(&self) -> Place {
+        let kept = self.read();
+        kept.entries.iter().rev().find_map(Entry::place).map_or(kept.floor, |last| last.max(kept.floor))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Kept> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -65,6 +102,8 @@ pub(super) struct Reader {
     head: watch::Receiver<u64>,
     next: u64,
     buffer: u64,
+    /// What comes before is known.
+    after: Option<Place>,
 }
 
 /// Entries in a row.
@@ -79,30 +118,61 @@ pub(super) struct Chunk {
 impl Reader {
     /// What came since the last call, at least one entry; `None` once the stream ends. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Chunk> {
-        let next = self.next;
-        self.head.wait_for(|head| *head > next).await.ok()?;
-        let entries = self.ring.entries.read().unwrap_or_else(PoisonError::into_inner);
+        loop {
+            let next = self.next;
+            self.head.wait_for(|head| *head > next).await.ok()?;
+            let chunk = self.take();
+            if chunk.missed > 0 || !chunk.entries.is_empty() {
+                return Some(chunk);
+            }
+        }
+    }
+
+    fn take(&mut self) -> Chunk {
+        let kept = self.ring.read();
         let head = *self.ring.head.borrow();
-        let oldest = head - (entries.len() as u64).min(self.buffer);
+        let oldest = head - (kept.entries.len() as u64).min(self.buffer);
         let missed = oldest.saturating_sub(self.next);
         let from = self.next.max(oldest);
-        let skipped = entries.len() - (head - from) as usize;
-        let entries: Vec<Entry> = entries.iter().skip(skipped).take(CHUNK).cloned().collect();
+        let skipped = kept.entries.len() - (head - from) as usize;
+        let entries: Vec<Entry> = kept.entries.iter().skip(skipped).take(CHUNK).cloned().collect();
+        drop(kept);
         self.next = from + entries.len() as u64;
-        Some(Chunk { missed, entries })
+        Chunk { missed, entries: self.news(entries) }
+    }
+
+    /// Without what is known.
+    fn news(&mut self, mut entries: Vec<Entry>) -> Vec<Entry> {
+        if let Some(after) = self.after {
+            entries.retain(|entry| entry.place().is_none_or(|place| place > after));
+            let is_over = entries.iter().any(|entry| entry.place().is_some());
+            self.after = self.after.filter(|_| !is_over);
+        }
+        entries
     }
 }
 
 #[cfg(test)]
 mod tests {
     use taffrail_record::Timestamp;
+    use taffrail_store::engine::Arrival;
 
     use super::*;
 
+    const FLOOR: Place = Place::before(Arrival { observed: Timestamp(0), offset: 0 });
+
+    fn arrival(number: u64) -> Arrival {
+        Arrival { observed: Timestamp(number as i64 + 1), offset: number * 10 }
+    }
+
+    fn place(number: u64) -> Place {
+        Place { arrival: arrival(number), line: 1 }
+    }
+
     fn publish(ring: &Ring, numbers: std::ops::Range<u64>) {
-        ring.publish(
-            numbers.filter_map(|number| Entry::of_line(format!("n{number}").as_bytes(), "a", Timestamp(0))),
-        );
+        let entry =
+            |number: u64| Entry::of_record(format!("n{number}").as_bytes(), "a", arrival(number)).next();
+        ring.publish(numbers.filter_map(entry));
     }
 
     fn text(chunk: &Chunk) -> String {
@@ -115,7 +185,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_reader_gets_all_or_is_told_what_it_missed() {
-        let ring = Ring::new(4);
+        let ring = Ring::new(4, FLOOR);
         let (mut fast, mut slow, mut short) = (ring.reader(4), ring.reader(4), ring.reader(2));
         publish(&ring, 0..2);
         assert_eq!(text(&fast.next().await.unwrap()), "-0 n0 n1");
@@ -133,7 +203,7 @@ mod tests {
 
     #[tokio::test]
     async fn many_entries_come_in_chunks() {
-        let ring = Ring::new(2_000);
+        let ring = Ring::new(2_000, FLOOR);
         let mut reader = ring.reader(2_000);
         publish(&ring, 0..1_500);
         let mut count = 0;
@@ -143,5 +213,26 @@ mod tests {
             count += chunk.entries.len();
         }
         assert_eq!(count, 1_500);
+    }
+
+    #[tokio::test]
+    async fn who_comes_back_goes_on_where_it_was() {
+        let ring = Ring::new(4, FLOOR);
+        let mut first = ring.reader_after(FLOOR, 4).unwrap();
+        publish(&ring, 0..3);
+        assert_eq!(text(&first.next().await.unwrap()), "-0 n0 n1 n2");
+        let mut second = ring.reader_after(place(0), 4).unwrap();
+        ring.publish([Entry::notice("INFO", "rotated", "a", Timestamp(0))].into_iter());
+        assert_eq!(text(&second.next().await.unwrap()), "-0 n1 n2 rotated");
+        publish(&ring, 3..5);
+        assert!(ring.reader_after(place(1), 2).is_none(), "its buffer is too small");
+        assert!(ring.reader_after(FLOOR, 4).is_none() && ring.reader_after(place(0), 4).is_none());
+        let mut third = ring.reader_after(place(1), 4).unwrap();
+        assert_eq!(text(&third.next().await.unwrap()), "-0 n2 rotated n3 n4");
+        // The store was ahead: what comes now is known up to there.
+        let mut ahead = ring.reader_after(place(6), 4).unwrap();
+        publish(&ring, 5..7);
+        publish(&ring, 7..8);
+        assert_eq!(text(&ahead.next().await.unwrap()), "-0 n7");
     }
 }

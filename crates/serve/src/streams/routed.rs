@@ -114,6 +114,8 @@ mod tests {
 
     use super::*;
     use crate::streams::StreamConfig;
+    use crate::streams::past::Past;
+    use crate::tests::fake::Fake;
 
     #[test]
     fn names_are_whole_parts_of_paths() {
@@ -126,7 +128,9 @@ mod tests {
                 allowed: Vec::new(),
                 denied: Vec::new(),
             };
-            Arc::new(Stream::new(config, || Timestamp(0)))
+            let past = Arc::new(Past::new(Arc::new(Fake::default())));
+            let floor = past.end().unwrap();
+            Arc::new(Stream::new(config, || Timestamp(0), &past, floor))
         };
         let routed = Routed::new(vec![stream("app"), stream("app2"), stream("app/db")]);
         for (path, want) in [

@@ -26,7 +26,7 @@ use crate::{Health, Hosts, Info, Ingest, IngestError, Limits, LiveHub, Push, Rec
 pub(super) const NOW: Timestamp = Timestamp(1_793_491_200_006_000_000);
 
 #[derive(Default)]
-pub(super) struct Fake {
+pub(crate) struct Fake {
     pub(super) hits: Mutex<Vec<Hit>>,
     pub(super) pushes: Mutex<Vec<Push>>,
     /// What is wrong.
@@ -180,6 +180,16 @@ impl Engine for Fake {
         let next = hits.last().filter(|_| more).map(place);
         let work = Work { records_scanned: hits.len() as u64, ..Work::default() };
         Ok(SearchPage { hits, next, work })
+    }
+
+    fn arrivals(&self, request: &ArrivalsRequest<'_>, _: &Control) -> Result<Arrivals, QueryError> {
+        let place = |hit: &Hit| Arrival { observed: hit.observed, offset: hit.offset };
+        let mut hits = self.matching(request.filter, TimeRange::ALL);
+        hits.retain(|hit| place(hit) >= request.from && (request.wants)(&hit.source));
+        hits.sort_by_key(place);
+        let until = hits.get(request.limit).map_or(Arrival::end_of(NOW), place);
+        hits.truncate(request.limit);
+        Ok(Arrivals { hits, until })
     }
 
     fn histogram(&self, request: &HistogramRequest, _: &Control) -> Result<Histogram, QueryError> {

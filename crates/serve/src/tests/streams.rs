@@ -37,6 +37,8 @@ async fn a_live_stream_gets_what_matches_and_a_gap_where_it_was_too_slow() {
     let fake = Arc::new(Fake::default());
     let services = fake.services();
     let mut stream = open(&services, "/api/v1/tail?q=error").await;
+    // Where it stands.
+    assert_eq!(event(&mut stream).await, (String::new(), String::new()));
     // The hub holds two batches a subscriber; the third and fourth are missed.
     for bodies in [&["error 1", "fine"][..], &["error 2"], &["error 3", "x"], &["error 4"]] {
         services.live.publish(batch(bodies));
@@ -64,6 +66,7 @@ async fn live_streams_are_bounded_in_number_and_show_signs_of_life() {
     let mut stream = open(&services, "/api/v1/tail").await;
     let (status, json) = get(&services, "/api/v1/tail").await;
     assert_eq!((status, json["error"]["code"].as_str()), (503, Some("busy")));
+    assert_eq!(event(&mut stream).await.1, "", "where it stands");
     let beat = stream.next().await.unwrap().unwrap();
     assert!(beat.starts_with(b":"), "{beat:?}");
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, PoisonError};
 
-use taffrail_record::{Checkpoint, Gap, LogBatch};
+use taffrail_record::{Checkpoint, Gap, LogBatch, Timestamp};
 
 use super::trouble::Trouble;
 use super::{Shared, Store, Writer};
@@ -14,7 +14,7 @@ use crate::wal;
 #[derive(Clone, Debug)]
 pub struct Append<'a> {
     /// Its frame for the WAL.
-    pub frame: &'a wal::Frame,
+    pub frame: wal::Frame,
     /// Its records. Their arena begins with the bytes that the frame was made of.
     pub batch: LogBatch,
     /// Its source.
@@ -42,14 +42,25 @@ impl fmt::Display for Refused<'_> {
 
 impl std::error::Error for Refused<'_> {}
 
+/// A clock that is set back further than this is believed, and the order of arrivals begins anew.
+const CLOCK_BACK_NS: i64 = 3_600 * 1_000_000_000;
+
 /// Waits for the disk.
 pub struct Receipt {
     sequence: u64,
     sync: Arc<wal::Sync>,
     shared: Arc<Shared>,
+    /// The moment of the batch: see [`Receipt::arrived`].
+    arrived: Timestamp,
 }
 
 impl Receipt {
+    /// The time of reading that the batch is stored with: later than that of every batch before, so that times of
+    /// reading and offsets together are the order in which records arrived.
+    pub fn arrived(&self) -> Timestamp {
+        self.arrived
+    }
+
     /// Returns once the batch survives a power cut. Many waiters share one sync. After `Err` nobody knows: the
     /// batch is in the store, and may be gone after a power cut.
     pub fn wait(&self) -> Result<()> {
@@ -109,8 +120,10 @@ impl Shared {
     fn store<'a>(
         self: &Arc<Self>,
         writer: &mut Writer,
-        append: Append<'a>,
+        mut append: Append<'a>,
     ) -> std::result::Result<Receipt, Box<Refused<'a>>> {
+        let arrived = writer.next_arrival(&append.batch);
+        append.observe(arrived);
         let Some(wal) = &mut writer.wal else {
             let error = Error::Internal("append to a store that was opened to read");
             return Err(Box::new(Refused { error, append }));
@@ -131,6 +144,7 @@ impl Shared {
             }
         };
         let sync = Arc::clone(wal.sync());
+        writer.arrived = arrived;
         self.clear(writer, Trouble::is_of_log);
         let raw_bytes = append.batch.records().iter().map(|record| u64::from(record.raw.len) + 1).sum();
         if let Err(error) = writer.memtable.insert(append.batch, raw_bytes) {
@@ -139,6 +153,26 @@ impl Shared {
             return Err(Box::new(Refused { error, append }));
         }
         writer.memtable.advance(append.source, append.checkpoint, append.gaps);
-        Ok(Receipt { sequence, sync, shared: Arc::clone(self) })
+        Ok(Receipt { sequence, sync, shared: Arc::clone(self), arrived })
+    }
+}
+
+impl Writer {
+    /// The moment of a batch that is stored next.
+    fn next_arrival(&self, batch: &LogBatch) -> Timestamp {
+        let Some(record) = batch.records().first() else { return self.arrived };
+        let (now, last) = (record.observed.0, self.arrived.0);
+        let is_later = now > last || last.saturating_sub(now) > CLOCK_BACK_NS;
+        Timestamp(if is_later { now } else { last + 1 })
+    }
+}
+
+impl Append<'_> {
+    /// The batch was read at `moment`.
+    fn observe(&mut self, moment: Timestamp) {
+        if self.batch.records().first().is_some_and(|record| record.observed != moment) {
+            self.frame.observe(moment);
+            self.batch.observe(moment);
+        }
     }
 }

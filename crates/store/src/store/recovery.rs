@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, RwLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use taffrail_record::{Checkpoint, RawBatch};
+use taffrail_record::{Checkpoint, RawBatch, Timestamp};
 
 use super::space::Reserve;
 use super::{Access, Decode, Limits, Shared, Store, Tuning, View, Writer, sealer};
@@ -52,7 +52,7 @@ pub(super) fn open(
         // On a full disk the catalog needs a little to be opened at all.
         reserve.give()?;
     }
-    let mut opening = Opening { disk: Arc::clone(&disk), directory, access, recovered: Recovered::default() };
+    let mut opening = Opening::new(Arc::clone(&disk), directory, access);
     let mut catalog = opening.catalog()?;
     let segments = opening.segments(&mut catalog)?;
     let mut memtable = Memtable::new();
@@ -69,6 +69,7 @@ pub(super) fn open(
         dropped: catalog.dropped()?,
         stopping: false,
         next_segment: opening.next_segment(&segments)?,
+        arrived: opening.arrived(&segments),
     };
     let shared = Arc::new(Shared {
         disk,
@@ -126,9 +127,21 @@ struct Opening<'a> {
     directory: &'a Path,
     access: Access,
     recovered: Recovered,
+    /// The time of reading of the last batch in the log.
+    last_in_log: Option<Timestamp>,
 }
 
-impl Opening<'_> {
+impl<'a> Opening<'a> {
+    fn new(disk: Arc<dyn Disk>, directory: &'a Path, access: Access) -> Self {
+        Self { disk, directory, access, recovered: Recovered::default(), last_in_log: None }
+    }
+
+    /// The time of reading of the last batch.
+    fn arrived(&self, segments: &[Arc<Segment>]) -> Timestamp {
+        let in_segments = segments.iter().map(|segment| Timestamp(segment.meta.max_observed)).max();
+        self.last_in_log.or(in_segments).unwrap_or(Timestamp(i64::MIN))
+    }
+
     fn report(&mut self, text: String) {
         tracing::warn!("{text}");
         self.recovered.reports.push(text);
@@ -339,6 +352,7 @@ impl Opening<'_> {
             let path = wal::file_path(&directory, *number);
             let disk = Arc::clone(&self.disk);
             let replayed = wal::replay(&*disk, &path, &mut |mut batch, origin| {
+                self.last_in_log = Some(batch.observed);
                 let stored = reached.entry(batch.source.to_string()).or_default();
                 if batch.checkpoint.offset < *stored {
                     // All of it is in a segment; its checkpoint would lead the source back.

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
-use arrow::datatypes::Int64Type;
+use arrow::datatypes::{Int64Type, TimestampNanosecondType};
 use fs_err as fs;
 use taffrail_record::{
     Attribute, AttributeKind, Checkpoint, Gap, GapReason, LogBatch, LogRecord, RawBatch, RawLine, Severity,
@@ -93,7 +93,7 @@ fn open(directory: &Path, limits: Limits) -> (Store, Recovered) {
 fn append(store: &Store, raw: RawBatch) -> Receipt {
     let frame = wal::Frame::new(&raw, "note");
     let (checkpoint, gaps) = (raw.checkpoint.clone(), raw.gaps.clone());
-    store.append(Append { frame: &frame, batch: parse(raw, ""), source: SOURCE, checkpoint, gaps }).unwrap()
+    store.append(Append { frame, batch: parse(raw, ""), source: SOURCE, checkpoint, gaps }).unwrap()
 }
 
 fn batches(snapshot: &Snapshot) -> Vec<RecordBatch> {
@@ -440,4 +440,35 @@ fn a_bulk_import_commits_with_its_checkpoint() {
     expect(&store, 2_000);
     drop(store);
     expect(&open(directory.path(), Limits::default()).0, 2_000);
+}
+
+#[test]
+fn batches_arrive_one_after_the_other_whatever_the_clock_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let now = 1_800_000_000_000_000_000;
+    let hour = 3_600 * 1_000_000_000;
+    // The clock stands still, goes back a little, goes on, and is set back by ten years.
+    let clock =
+        [now, now, now - 5, now - hour / 2, now + 10, now + 10, now - 87_600 * hour, now - 87_600 * hour];
+    let expected = [0, 1, 2, 3, 10, 11, -87_600 * hour, -87_600 * hour + 1].map(|after| now + after);
+    let mut arrived = Vec::new();
+    for (number, observed) in (0..).zip(clock) {
+        let (store, _) = open(directory.path(), Limits::default());
+        arrived.push(append(&store, raw_of(SOURCE, Timestamp(observed), number, 1)).arrived().0);
+        if number % 3 == 2 {
+            store.flush().unwrap();
+        }
+        assert_eq!(store.snapshot().unwrap().arrived.0, arrived[arrived.len() - 1]);
+    }
+    assert_eq!(arrived, expected);
+    let (store, _) = open(directory.path(), Limits::default());
+    let snapshot = store.snapshot().unwrap();
+    let mut observed = Vec::new();
+    for batch in batches(&snapshot) {
+        let times = |index: usize| batch.column(index).as_primitive::<TimestampNanosecondType>().values();
+        observed.extend(times(1).iter().copied());
+    }
+    observed.sort_unstable();
+    arrived.sort_unstable();
+    assert_eq!(observed, arrived, "from segments and from the log");
 }

@@ -25,13 +25,23 @@ const REASONS: [GapReason; 5] = [
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Frame {
     head: Vec<u8>,
+    /// Where the time of reading stands in the head.
+    observed_at: usize,
     bytes: usize,
 }
 
 impl Frame {
     /// The frame of a batch.
     pub fn new(batch: &RawBatch, origin: &str) -> Self {
-        Self { head: head(batch, origin), bytes: batch.bytes.len() }
+        let (head, observed_at) = head(batch, origin);
+        Self { head, observed_at, bytes: batch.bytes.len() }
+    }
+
+    /// Its lines were read at `moment`.
+    pub(crate) fn observe(&mut self, moment: Timestamp) {
+        if let Some(place) = self.head.get_mut(self.observed_at..self.observed_at + size_of::<i64>()) {
+            place.copy_from_slice(&moment.0.to_le_bytes());
+        }
     }
 
     /// Its length.
@@ -45,7 +55,8 @@ impl Frame {
     }
 }
 
-fn head(batch: &RawBatch, origin: &str) -> Vec<u8> {
+/// The head, and where the time of reading stands in it.
+fn head(batch: &RawBatch, origin: &str) -> (Vec<u8>, usize) {
     let mut out = Vec::with_capacity(batch.lines.len() * 4 + 256);
     number(&mut out, VERSIONS[usize::from(batch.header.is_some())]);
     bytes(&mut out, batch.source.as_bytes());
@@ -53,6 +64,7 @@ fn head(batch: &RawBatch, origin: &str) -> Vec<u8> {
     if let Some(header) = &batch.header {
         bytes(&mut out, header.as_bytes());
     }
+    let observed_at = out.len();
     out.extend_from_slice(&batch.observed.0.to_le_bytes());
     number(&mut out, batch.checkpoint.offset);
     number(&mut out, batch.checkpoint.lines);
@@ -75,7 +87,7 @@ fn head(batch: &RawBatch, origin: &str) -> Vec<u8> {
         expected = line.offset.wrapping_add(u64::from(line.span.len));
     }
     number(&mut out, batch.bytes.len() as u64);
-    out
+    (out, observed_at)
 }
 
 /// The batch of a payload and its origin; `None` if it is none of this version.
@@ -214,6 +226,15 @@ mod tests {
             assert!(same(&decoded, &batch));
             assert_eq!(origin, "note");
         }
+    }
+
+    #[test]
+    fn the_time_of_reading_can_be_set_later() {
+        let batch = sample();
+        let mut frame = Frame::new(&batch, "note");
+        frame.observe(Timestamp(77));
+        let (decoded, _) = decode(&frame.parts(&batch.bytes).unwrap().concat()).unwrap();
+        assert!(same(&decoded, &RawBatch { observed: Timestamp(77), ..batch }));
     }
 
     #[test]

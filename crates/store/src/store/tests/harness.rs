@@ -74,7 +74,7 @@ impl<'a> Sender<'a> {
         let frame = wal::Frame::new(&raw, "note");
         let checkpoint = raw.checkpoint.clone();
         let batch = parse(raw, "");
-        let mut append = Append { frame: &frame, batch, source, checkpoint, gaps: Vec::new() };
+        let mut append = Append { frame, batch, source, checkpoint, gaps: Vec::new() };
         let until = Instant::now() + DEADLINE;
         loop {
             match self.store.append(append) {

@@ -1,0 +1,77 @@
+//! What a stream showed before, read from the store again: for clients that were away.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use taffrail_store::engine::{Arrival, Arrivals, ArrivalsRequest, Control, Engine, QueryError};
+use taffrail_store::filter::Filter;
+use tokio::sync::Semaphore;
+
+use super::config::StreamConfig;
+use super::entry::Entry;
+use super::place::Place;
+
+/// Records that are read at once.
+const PAGE: usize = 1_000;
+/// Pages that are read at the same time, for all streams together.
+const READERS: usize = 2;
+/// The longest that reading a page may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The store, as streams read it.
+pub(super) struct Past {
+    engine: Arc<dyn Engine>,
+    turns: Arc<Semaphore>,
+}
+
+/// Entries in a row.
+pub(super) struct Page {
+    pub(super) entries: Vec<Entry>,
+    /// All that the stream shows up to here was in this page, or in those before.
+    pub(super) after: Place,
+}
+
+impl Past {
+    pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
+        Self { engine, turns: Arc::new(Semaphore::new(READERS)) }
+    }
+
+    /// Where the store stands: all that comes from now on comes after this.
+    pub(super) fn end(&self) -> Result<Place, QueryError> {
+        let end = self.engine.arrivals(&ArrivalsRequest::end(), &Control::with_limit(PATIENCE))?;
+        Ok(Place::before(end.until))
+    }
+
+    /// The next entries of a stream after a place.
+    pub(super) async fn page(&self, config: &StreamConfig, after: Place) -> Result<Page, QueryError> {
+        let gone = |error: &dyn std::fmt::Display| QueryError::Store(error.to_string());
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|error| gone(&error))?;
+        let (engine, config) = (Arc::clone(&self.engine), config.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let _turn = turn;
+            read(&*engine, &config, after)
+        });
+        read.await.map_err(|error| gone(&error))?
+    }
+}
+
+fn read(engine: &dyn Engine, config: &StreamConfig, after: Place) -> Result<Page, QueryError> {
+    let wants = |source: &str| config.shows(source);
+    // The record itself again: some of its lines may be missing.
+    let request = ArrivalsRequest { from: after.arrival, filter: &Filter::All, wants: &wants, limit: PAGE };
+    let Arrivals { hits, until } = engine.arrivals(&request, &Control::with_limit(PATIENCE))?;
+    let mut entries = Vec::new();
+    for hit in hits {
+        let arrival = Arrival { observed: hit.observed, offset: hit.offset };
+        let raw = hit.raw_line().map_err(QueryError::Store)?;
+        entries
+            .extend(Entry::of_record(&raw, &hit.source, arrival).filter(|entry| entry.place() > Some(after)));
+    }
+    Ok(Page { entries, after: after.max(Place::before(until)) })
+}
+
+impl std::fmt::Debug for Past {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Past").finish_non_exhaustive()
+    }
+}
