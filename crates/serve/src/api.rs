@@ -16,6 +16,7 @@ pub(crate) mod sources;
 pub(crate) mod sql;
 pub(crate) mod stats;
 pub(crate) mod tail;
+pub(crate) mod tail_socket;
 mod time;
 
 pub use crate::error::{ErrorAnswer, ErrorBody};

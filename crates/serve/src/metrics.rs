@@ -85,7 +85,11 @@ fn of_streams(out: &mut Exposition, overview: &Overview) {
     );
     let mut clients = out.metric("taffrail_stream_clients", Kind::Gauge, "Clients that watch a stream.");
     for standing in &standings {
-        for (transport, count) in [("http", standing.http_clients), ("tcp", standing.tcp_clients)] {
+        for (transport, count) in [
+            ("http", standing.http_clients),
+            ("websocket", standing.socket_clients),
+            ("tcp", standing.tcp_clients),
+        ] {
             clients.value(&[("stream", &of(standing)), ("transport", transport)], count as f64);
         }
     }

@@ -15,7 +15,7 @@ use axum::routing::{MethodRouter, get, post};
 use futures::FutureExt as _;
 
 use crate::api::{
-    context, export, facets, health, histogram, openapi, push, search, sources, sql, stats, tail,
+    context, export, facets, health, histogram, openapi, push, search, sources, sql, stats, tail, tail_socket,
 };
 use crate::error::ApiError;
 use crate::leveredge::{self, Refusal};
@@ -57,6 +57,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/v1/context", get(context::context)),
         ("/api/v1/sql", get(sql::get).post(sql::post)),
         ("/api/v1/tail", get(tail::tail)),
+        ("/api/v1/tail/ws", get(tail_socket::tail_socket)),
         ("/api/v1/export/raw", get(export::export_raw)),
         ("/api/v1/sources", get(sources::sources)),
         ("/api/v1/stats", get(stats::stats)),

@@ -7,6 +7,7 @@
 mod config;
 mod entry;
 mod feed;
+mod follow;
 mod guard;
 mod heartbeat;
 mod http;
@@ -15,6 +16,7 @@ mod past;
 mod place;
 mod ring;
 mod routed;
+mod socket;
 mod status;
 mod tcp;
 
@@ -48,6 +50,8 @@ use crate::server::{self, Error};
 const CLIENTS_MAX: usize = 8192;
 /// Time that clients get to take what was written to them when the program ends.
 const DRAIN_TIME: Duration = Duration::from_secs(3);
+/// How often it is looked whether they have gone.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// One stream, while it is served.
 #[derive(Debug)]
@@ -62,7 +66,9 @@ pub(crate) struct Stream {
     watched: AtomicUsize,
     /// When the last entry was read; 0: none was.
     last_entry: AtomicI64,
+    /// Of event streams, of WebSockets, of TCP.
     http_clients: AtomicUsize,
+    socket_clients: AtomicUsize,
     tcp_clients: AtomicUsize,
     http_guard: Arc<Guard>,
     tcp_guard: Arc<Guard>,
@@ -73,19 +79,22 @@ pub(crate) struct Stream {
     past: Arc<Past>,
 }
 
-/// A client's seat; it is given up by dropping it.
-struct Seat<'a>(&'a AtomicUsize);
+/// The count of the clients that come one way.
+type Count = fn(&Stream) -> &AtomicUsize;
 
-impl<'a> Seat<'a> {
-    fn take(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(count)
+/// A client's seat; it is given up by dropping it.
+struct Seat(Arc<Stream>, Count);
+
+impl Seat {
+    fn take(stream: &Arc<Stream>, count: Count) -> Self {
+        count(stream).fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(stream), count)
     }
 }
 
-impl Drop for Seat<'_> {
+impl Drop for Seat {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        (self.1)(&self.0).fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -106,6 +115,7 @@ impl Stream {
             watched: AtomicUsize::new(0),
             last_entry: AtomicI64::new(0),
             http_clients: AtomicUsize::new(0),
+            socket_clients: AtomicUsize::new(0),
             tcp_clients: AtomicUsize::new(0),
             http_guard,
             tcp_guard,
@@ -223,7 +233,14 @@ impl Streams {
     /// Says good-bye to all clients.
     pub async fn stop(mut self) {
         self.stopping.send_replace(true);
-        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        let streams = self.streams;
+        let ended = async {
+            while self.tasks.join_next().await.is_some() {}
+            // WebSockets have tasks of their own.
+            while streams.iter().any(|stream| stream.socket_clients.load(Ordering::Relaxed) > 0) {
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
         if timeout(DRAIN_TIME, ended).await.is_err() {
             tracing::warn!("clients of streams were still there at shutdown and are broken off");
         }

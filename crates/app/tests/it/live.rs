@@ -136,6 +136,23 @@ fn a_tail_goes_on_where_it_was_also_after_a_restart() {
     let rest = ids(&daemon, &format!("&after={}", first[350].0), 950);
     assert!(bodies(&rest) == lines(350..1_300), "{:?}", rest.get(1));
     assert_eq!(daemon.get("/api/v1/tail?after=soon").unwrap().status, 400);
+
+    // The same over WebSocket, but for pages of other sites.
+    let url = |path: &str| format!("ws://{}/api/v1/tail/ws?q=wanted{path}", daemon.address());
+    let connect = || TcpStream::connect(daemon.address()).unwrap();
+    let (mut socket, _) =
+        tungstenite::client(url(&format!("&after={}", rest[rest.len() - 2].0)), connect()).unwrap();
+    let mut next =
+        || -> Value { serde_json::from_str(&socket.read().unwrap().into_text().unwrap()).unwrap() };
+    assert_eq!(next()["type"], "start");
+    assert_eq!(next()["record"]["body"], "wanted 1299");
+    site.append("logs/a.log", "other\nwanted now\n");
+    let now = next();
+    assert_eq!((&now["type"], &now["record"]["body"]), (&"record".into(), &"wanted now".into()));
+    let mut foreign = tungstenite::client::IntoClientRequest::into_client_request(url("")).unwrap();
+    foreign.headers_mut().insert("origin", "https://evil.example.com".parse().unwrap());
+    let refused = tungstenite::client(foreign, connect()).unwrap_err().to_string();
+    assert!(refused.contains("403"), "{refused}");
 }
 
 #[test]

@@ -1,18 +1,32 @@
 //! Streams: what is appended to a file reaches all who watch, over HTTP and TCP, and nobody waits for the slow.
 
 mod resume;
+mod socket;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::Value;
 use taffrail_testkit::Daemon;
 
 use crate::program::{PATIENCE, Site, count, eventually};
 
-/// A port that is free now.
+/// Ports that a test may take: tests run at the same time, each in a process of its own.
+const PORTS_OF_A_TEST: u32 = 16;
+/// Below those that the system hands out, to other tests among others.
+const PORTS: std::ops::Range<u32> = 10_000..30_000;
+
+/// A port that is free now, and that no other test takes.
 fn port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let number = std::process::id() * PORTS_OF_A_TEST + TAKEN.fetch_add(1, Ordering::Relaxed);
+        let port = (PORTS.start + number % (PORTS.end - PORTS.start)) as u16;
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// A stream of the site's logs, as a table of the config.

@@ -34,43 +34,60 @@ pub struct GapNotice {
 /// Records that are read from the store at once.
 const PAGE: usize = 500;
 
+/// `GET /api/v1/tail`
 pub(crate) async fn tail(
     State(app): State<Arc<App>>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, ApiError> {
-    let parameters = Parameters::read(query.as_deref(), &["q", "raw", "after", "resume"])?;
-    let expression = parameters.text("q").unwrap_or_default().to_owned();
-    let with_raw = parameters.flag("raw")?;
-    let after = after(&parameters, &headers)?;
-    let limits = app.services.limits.clone();
-    let full = || ApiError::busy(format!("{} live streams are open already; close one", limits.subscribers));
-    // The seat is taken first: whoever sees an answer sees every record after it.
-    let subscription = app.services.live.subscribe(limits.subscribers).ok_or_else(full)?;
-    let parsed = app.query(move |engine, control| {
-        let filter = engine.parse(&expression)?;
-        let end = engine.arrivals(&ArrivalsRequest::end(), control)?.until;
-        Ok((engine.matcher(&filter)?, filter, end))
+    let heartbeat = app.services.limits.heartbeat;
+    let tail = Tail::open(app, query.as_deref(), &headers).await?;
+    let keep_alive = KeepAlive::new().interval(heartbeat).text("heartbeat");
+    let messages = stream::unfold(tail, |mut tail| async {
+        let told = tail.next().await?;
+        Some((Ok(message(&told, tail.with_raw)), tail))
     });
-    let (matcher, filter, end) = parsed.await?;
-    let tail = Tail {
-        subscription,
-        matcher: matcher.into(),
-        filter,
-        progress: after.map_or(Progress::Live { known: None }, |after| Progress::Behind {
+    Ok(Sse::new(messages).keep_alive(keep_alive))
+}
+
+impl Tail {
+    /// For a client that asks for it.
+    pub(super) async fn open(
+        app: Arc<App>,
+        query: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<Self, ApiError> {
+        let parameters = Parameters::read(query, &["q", "raw", "after", "resume"])?;
+        let expression = parameters.text("q").unwrap_or_default().to_owned();
+        let with_raw = parameters.flag("raw")?;
+        let after = after(&parameters, headers)?;
+        let seats = app.services.limits.subscribers;
+        let full = || ApiError::busy(format!("{seats} live streams are open already; close one"));
+        // The seat is taken first: whoever sees an answer sees every record after it.
+        let subscription = app.services.live.subscribe(seats).ok_or_else(full)?;
+        let parsed = app.query(move |engine, control| {
+            let filter = engine.parse(&expression)?;
+            let end = engine.arrivals(&ArrivalsRequest::end(), control)?.until;
+            Ok((engine.matcher(&filter)?, filter, end))
+        });
+        let (matcher, filter, end) = parsed.await?;
+        let behind = |after: Arrival| Progress::Behind {
             from: Arrival { offset: after.offset.saturating_add(1), ..after },
             is_waiting: false,
-        }),
-        // Who loses the connection before the first record goes on from here.
-        greeting: Some(Message::default().id(after.unwrap_or(end).to_string())),
-        pending: VecDeque::new(),
-        with_raw,
-        stopping: Box::pin(app.stopping()),
-        app,
-    };
-    let keep_alive = KeepAlive::new().interval(limits.heartbeat).text("heartbeat");
-    let messages = stream::unfold(tail, |mut tail| async { tail.next().await.map(|one| (Ok(one), tail)) });
-    Ok(Sse::new(messages).keep_alive(keep_alive))
+        };
+        Ok(Self {
+            subscription,
+            matcher: matcher.into(),
+            filter,
+            progress: after.map_or(Progress::Live { known: None }, behind),
+            // Who loses the connection before the first record goes on from here.
+            start: Some(after.unwrap_or(end)),
+            pending: VecDeque::new(),
+            with_raw,
+            stopping: Box::pin(app.stopping()),
+            app,
+        })
+    }
 }
 
 /// Where a client goes on: what it says itself, or what a browser says for it when it connects again.
@@ -101,27 +118,37 @@ enum Progress {
     Live { known: Option<Arrival> },
 }
 
-struct Tail {
+/// What a live stream tells.
+pub(super) enum Told {
+    /// All that comes comes after this.
+    Start(Arrival),
+    Record(Hit),
+    /// So many records were missed.
+    Gap(u64),
+}
+
+/// A reader of new records.
+pub(super) struct Tail {
     subscription: Subscription,
     matcher: Arc<dyn Matcher>,
     filter: Filter,
     progress: Progress,
-    greeting: Option<Message>,
+    start: Option<Arrival>,
     pending: VecDeque<Hit>,
-    with_raw: bool,
+    pub(super) with_raw: bool,
     stopping: Pin<Box<dyn Future<Output = ()> + Send>>,
     app: Arc<App>,
 }
 
 impl Tail {
-    /// The next message; `None` once the server stops.
-    async fn next(&mut self) -> Option<Message> {
-        if let Some(greeting) = self.greeting.take() {
-            return Some(greeting);
+    /// What comes next; `None` once the server stops.
+    pub(super) async fn next(&mut self) -> Option<Told> {
+        if let Some(start) = self.start.take() {
+            return Some(Told::Start(start));
         }
         loop {
             if let Some(hit) = self.pending.pop_front() {
-                return Some(record(&hit, self.with_raw));
+                return Some(Told::Record(hit));
             }
             let known = match self.progress {
                 Progress::Live { known } => known,
@@ -138,7 +165,7 @@ impl Tail {
                 }
             };
             match event {
-                Event::Gap(missed) => return Some(gap(missed)),
+                Event::Gap(missed) => return Some(Told::Gap(missed)),
                 Event::Batch(batch) => {
                     let (rows, matcher) = (batch.num_rows() as u64, Arc::clone(&self.matcher));
                     let job = tokio::task::spawn_blocking(move || matcher.matches(&batch));
@@ -149,7 +176,7 @@ impl Tail {
                         }
                         Err(error) => {
                             tracing::error!(%error, "a batch could not be searched for a live stream");
-                            return Some(gap(rows));
+                            return Some(Told::Gap(rows));
                         }
                     }
                 }
@@ -186,19 +213,22 @@ impl Tail {
 }
 
 /// A record's place in the order in which records arrived.
-fn place(hit: &Hit) -> Arrival {
+pub(super) fn place(hit: &Hit) -> Arrival {
     Arrival { observed: hit.observed, offset: hit.offset }
 }
 
-fn record(hit: &Hit, with_raw: bool) -> Message {
-    message("record", &Record::from_hit(hit, with_raw)).id(place(hit).to_string())
+fn message(told: &Told, with_raw: bool) -> Message {
+    let named = |kind: &str, data: String| Message::default().event(kind).data(data);
+    match told {
+        Told::Start(start) => Message::default().id(start.to_string()),
+        Told::Record(hit) => {
+            named("record", json(&Record::from_hit(hit, with_raw))).id(place(hit).to_string())
+        }
+        Told::Gap(missed) => named("gap", json(&GapNotice { missed: *missed })),
+    }
 }
 
-fn gap(missed: u64) -> Message {
-    message("gap", &GapNotice { missed })
-}
-
-fn message(kind: &str, data: &impl Serialize) -> Message {
-    // Plain structs of text and numbers: their JSON cannot fail.
-    Message::default().event(kind).data(serde_json::to_string(data).unwrap_or_default())
+/// Plain structs of text and numbers: their JSON cannot fail.
+pub(super) fn json(data: &impl Serialize) -> String {
+    serde_json::to_string(data).unwrap_or_default()
 }

@@ -95,6 +95,11 @@ impl Entry {
         &self.event
     }
 
+    /// As JSON.
+    pub(super) fn json(&self) -> Bytes {
+        self.event.slice(self.json..self.event.len() - 2)
+    }
+
     /// As a line of JSON.
     pub(super) fn line(&self) -> &[u8] {
         &self.event[self.json..self.event.len() - 1]

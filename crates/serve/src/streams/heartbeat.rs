@@ -33,18 +33,24 @@ impl Heartbeat {
                 if self.with_stats { format!(" clients={clients} uptime={uptime}s") } else { String::new() };
             return format!(": heartbeat{time}{stats}\n\n");
         }
+        format!("data: {}\n\n", self.json(moment))
+    }
+
+    /// As the JSON of an event.
+    pub(super) fn json(&self, moment: &Moment) -> String {
+        let Moment { now, clients, uptime } = *moment;
         let mut members = Vec::new();
         if self.with_stats {
             members.push(format!(r#""active_clients":{clients}"#));
         }
         if self.with_time {
-            members.push(format!(r#""timestamp":"{time}""#));
+            members.push(format!(r#""timestamp":"{}""#, iso(now, 0, Zone::Zulu)));
         }
         members.push(r#""type":"heartbeat""#.to_owned());
         if self.with_stats {
-            members.push(format!(r#""uptime_seconds":{uptime}"#));
+            members.push(format!(r#""uptime_seconds":{}"#, uptime.as_secs()));
         }
-        format!("data: {{{}}}\n\n", members.join(","))
+        format!("{{{}}}", members.join(","))
     }
 
     /// As a line of JSON.

@@ -4,10 +4,10 @@ use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
@@ -18,11 +18,13 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::config::HttpConfig;
+use super::follow::{Follow, Step};
 use super::guard::{Admitted, Refusal};
 use super::place::Place;
-use super::ring::{Chunk, Reader};
+use super::ring::Chunk;
 use super::routed::{GLOBAL_STATUS, Routed};
-use super::{CLIENTS_MAX, Stream, entry, status, stopped};
+use super::socket::Ask;
+use super::{CLIENTS_MAX, Seat, Stream, entry, socket, status, stopped};
 use crate::limits::Limits;
 use crate::server;
 
@@ -49,10 +51,10 @@ pub(super) async fn serve(
     let connection = |socket| {
         let (port, limits, mut stopping) = (Arc::clone(&port), limits.clone(), stopping.clone());
         async move {
-            let client = client(&port, &socket);
+            let client = Arc::new(client(&port, &socket));
             let service = service_fn(move |request: Request<Incoming>| {
-                let answer = answer(&port, &client, &request);
-                async { Ok::<_, Infallible>(answer) }
+                let (port, client) = (Arc::clone(&port), Arc::clone(&client));
+                async move { Ok::<_, Infallible>(answer(&port, &client, request).await) }
             });
             server::serve_connection(socket, service, &limits, stopped(&mut stopping)).await;
         }
@@ -61,7 +63,7 @@ pub(super) async fn serve(
 }
 
 /// Who is connected: its address, if it may stay.
-type Peer = Option<(IpAddr, Result<Admitted, Refusal>)>;
+pub(super) type Peer = Option<(IpAddr, Result<Admitted, Refusal>)>;
 
 fn client(port: &Port, socket: &TcpStream) -> Peer {
     let address = socket.peer_addr().ok()?.ip();
@@ -87,55 +89,90 @@ fn refusal(port: &Port, peer: &Peer) -> Option<Response> {
     })
 }
 
-fn answer<B>(port: &Port, peer: &Peer, request: &Request<B>) -> Response {
+async fn answer(port: &Port, peer: &Arc<Peer>, request: Request<Incoming>) -> Response {
     if let Some(refusal) = refusal(port, peer) {
         return refusal;
     }
-    let (path, after) = (request.uri().path(), after(request));
-    if let Some(routed) = &port.routed
-        && let Some(answer) = route(port, routed, path, after)
-    {
-        return answer;
-    }
-    let Some(config) = &port.stream.config.http else { return StatusCode::NOT_FOUND.into_response() };
-    match path {
-        path if path == config.stream_path => events(&port.stream, config, &port.stopping, after),
-        path if path == config.status_path => json(StatusCode::OK, status::of(&port.stream, config, false)),
-        path => {
-            let told = port.routed.as_ref().map(|routed| routed.not_found(path));
-            json(StatusCode::NOT_FOUND, told.unwrap_or_else(|| status::not_found(config)))
+    let (mut parts, _) = request.into_parts();
+    match ask(port, &parts) {
+        Asked::Answer(answer) => answer,
+        Asked::Events(stream, config, after) => events(&stream, &config, &port.stopping, after),
+        Asked::Socket(stream, ask) => {
+            socket::upgrade(&mut parts, &stream, ask, Arc::clone(peer), &port.stopping).await
         }
     }
 }
 
-/// The last entry that a client has: browsers say it by themselves when they connect again, others may in the address.
-fn after<B>(request: &Request<B>) -> Option<Place> {
-    let header = request.headers().get("last-event-id").and_then(|value| value.to_str().ok());
-    let parameter = || {
-        let pairs = form_urlencoded::parse(request.uri().query()?.as_bytes());
-        pairs.into_iter().find(|(name, _)| name == "last_event_id").map(|(_, value)| value.into_owned())
-    };
-    header.map(str::to_owned).or_else(parameter)?.parse().ok()
+/// What is asked for.
+enum Asked {
+    /// Something that is answered at once.
+    Answer(Response),
+    Events(Arc<Stream>, HttpConfig, Option<Place>),
+    Socket(Arc<Stream>, Ask),
 }
 
-/// The answer for all streams, or for one by its name; `None` where the path is none of theirs.
-fn route(port: &Port, routed: &Routed, path: &str, after: Option<Place>) -> Option<Response> {
+fn ask(port: &Port, parts: &Parts) -> Asked {
+    let path = parts.uri.path();
+    if let Some(routed) = &port.routed
+        && let Some(asked) = route(port, routed, parts)
+    {
+        return asked;
+    }
+    let Some(config) = &port.stream.config.http else {
+        return Asked::Answer(StatusCode::NOT_FOUND.into_response());
+    };
+    of_stream(&port.stream, config, path, false, parts).unwrap_or_else(|| {
+        let told = port.routed.as_ref().map(|routed| routed.not_found(path));
+        Asked::Answer(json(StatusCode::NOT_FOUND, told.unwrap_or_else(|| status::not_found(config))))
+    })
+}
+
+/// What is asked of one stream; `None` where the path is none of its.
+fn of_stream(
+    stream: &Arc<Stream>,
+    config: &HttpConfig,
+    path: &str,
+    is_routed: bool,
+    parts: &Parts,
+) -> Option<Asked> {
+    if path == config.stream_path {
+        return Some(Asked::Events(Arc::clone(stream), config.clone(), after(parts)));
+    }
+    if path.strip_suffix(socket::SUFFIX) == Some(&config.stream_path) {
+        let with_ids = parameter(parts, "ids").is_some_and(|value| value != "false");
+        return Some(Asked::Socket(Arc::clone(stream), Ask { after: after(parts), with_ids }));
+    }
+    let status = || json(StatusCode::OK, status::of(stream, config, is_routed));
+    (path == config.status_path).then(|| Asked::Answer(status()))
+}
+
+/// The last entry that a client has: browsers say it by themselves when they connect again, others may in the address.
+fn after(parts: &Parts) -> Option<Place> {
+    let header = parts.headers.get("last-event-id").and_then(|value| value.to_str().ok());
+    header.map(str::to_owned).or_else(|| parameter(parts, "last_event_id"))?.parse().ok()
+}
+
+/// A parameter in the address.
+fn parameter(parts: &Parts, wanted: &str) -> Option<String> {
+    let mut pairs = form_urlencoded::parse(parts.uri.query()?.as_bytes());
+    pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
+}
+
+/// What is asked of all streams, or of one by its name; `None` where the path is none of theirs.
+fn route(port: &Port, routed: &Routed, parts: &Parts) -> Option<Asked> {
     routed.count();
+    let path = parts.uri.path();
     if path == GLOBAL_STATUS {
         let own = port.stream.config.http.as_ref().map_or(0, |http| http.port);
-        return Some(json(StatusCode::OK, routed.status(own)));
+        return Some(Asked::Answer(json(StatusCode::OK, routed.status(own))));
     }
     let (stream, rest) = routed.find(path)?;
     let Some(config) = &stream.config.http else {
-        return Some(json(StatusCode::SERVICE_UNAVAILABLE, routed.not_available(stream)));
+        return Some(Asked::Answer(json(StatusCode::SERVICE_UNAVAILABLE, routed.not_available(stream))));
     };
-    match rest {
-        // The name alone is its events.
-        "" | "/" => Some(events(stream, config, &port.stopping, after)),
-        rest if rest == config.stream_path => Some(events(stream, config, &port.stopping, after)),
-        rest if rest == config.status_path => Some(json(StatusCode::OK, status::of(stream, config, true))),
-        _ => None,
-    }
+    // The name alone is its events.
+    let rest = if matches!(rest, "" | "/") { &config.stream_path } else { rest };
+    of_stream(stream, config, rest, true, parts)
 }
 
 fn json(code: StatusCode, body: String) -> Response {
@@ -146,13 +183,10 @@ fn json(code: StatusCode, body: String) -> Response {
 struct Client {
     stream: Arc<Stream>,
     config: HttpConfig,
-    reader: Reader,
+    follow: Follow,
     beats: Option<Interval>,
-    stopping: watch::Receiver<bool>,
     /// Where it goes on if it loses the connection before the first entry.
     place: Place,
-    /// The last entry that it had before it came.
-    after: Option<Place>,
     stage: Stage,
 }
 
@@ -160,8 +194,6 @@ struct Client {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Greeting,
-    /// What was missed since this place, from the store.
-    Behind(Place),
     Entries,
     Over,
 }
@@ -174,15 +206,13 @@ fn events(
 ) -> Response {
     let client = Client {
         place: after.unwrap_or_else(|| stream.ring.end()),
+        follow: Follow::new(stream, config.buffer, after, stopping),
         stream: Arc::clone(stream),
         config: config.clone(),
-        reader: stream.ring.reader(config.buffer),
         beats: config.heartbeat.map(|heartbeat| beats(heartbeat.interval)),
-        stopping: stopping.clone(),
-        after,
         stage: Stage::Greeting,
     };
-    let seat = OwnedSeat::take(stream);
+    let seat = Seat::take(stream, |stream| &stream.http_clients);
     let chunks = futures::stream::unfold((client, seat), |(mut client, seat)| async {
         let chunk = client.next().await?;
         Some((Ok::<_, Infallible>(chunk), (client, seat)))
@@ -195,22 +225,6 @@ fn events(
         (header::HeaderName::from_static("x-accel-buffering"), "no"),
     ];
     (headers, Body::from_stream(chunks)).into_response()
-}
-
-/// A seat that lives as long as the answer.
-struct OwnedSeat(Arc<Stream>);
-
-impl OwnedSeat {
-    fn take(stream: &Arc<Stream>) -> Self {
-        stream.http_clients.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(stream))
-    }
-}
-
-impl Drop for OwnedSeat {
-    fn drop(&mut self) {
-        self.0.http_clients.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 /// A beat each `interval`, the first after one.
@@ -230,21 +244,21 @@ pub(super) async fn next_beat(beats: &mut Option<Interval>) {
 
 impl Client {
     async fn next(&mut self) -> Option<Bytes> {
-        if let Stage::Behind(after) = self.stage
-            && let Some(bytes) = self.catch_up(after).await
-        {
-            return Some(bytes);
-        }
         match self.stage {
             Stage::Greeting => {
-                self.stage = self.after.map_or(Stage::Entries, Stage::Behind);
+                self.stage = Stage::Entries;
                 Some(self.greeting())
             }
             Stage::Entries => {
                 tokio::select! {
-                    biased;
-                    () = stopped(&mut self.stopping) => Some(self.good_bye()),
-                    chunk = self.reader.next() => Some(self.entries(&chunk?)),
+                    step = self.follow.next() => match step {
+                        Step::Entries(chunk) => Some(self.entries(&chunk)),
+                        Step::Failed => None,
+                        Step::Stopping => {
+                            self.stage = Stage::Over;
+                            Some(Bytes::from_static(b"event: disconnect\ndata: {\"reason\":\"server_shutdown\"}\n\n"))
+                        }
+                    },
                     () = next_beat(&mut self.beats) => {
                         let stream = &self.stream;
                         let beat = self.config.heartbeat?.event(&stream.moment(&stream.http_clients));
@@ -252,44 +266,8 @@ impl Client {
                     }
                 }
             }
-            Stage::Behind(_) | Stage::Over => None,
+            Stage::Over => None,
         }
-    }
-
-    /// Entries from the store, until the rest is in the ring; `None` once it is, or if the store cannot be read.
-    async fn catch_up(&mut self, mut after: Place) -> Option<Bytes> {
-        loop {
-            if let Some(reader) = self.stream.ring.reader_after(after, self.config.buffer) {
-                self.reader = reader;
-                self.stage = Stage::Entries;
-                return None;
-            }
-            let page = tokio::select! {
-                biased;
-                () = stopped(&mut self.stopping) => return Some(self.good_bye()),
-                page = self.stream.page(after) => page,
-            };
-            match page {
-                Ok(page) => {
-                    after = page.after;
-                    self.stage = Stage::Behind(after);
-                    if !page.entries.is_empty() {
-                        return Some(self.entries(&Chunk { missed: 0, entries: page.entries }));
-                    }
-                }
-                Err(error) => {
-                    // The client comes again and asks for the same.
-                    tracing::warn!("the stream `{}` cannot be resumed: {error}", self.stream.config.name);
-                    self.stage = Stage::Over;
-                    return None;
-                }
-            }
-        }
-    }
-
-    fn good_bye(&mut self) -> Bytes {
-        self.stage = Stage::Over;
-        Bytes::from_static(b"event: disconnect\ndata: {\"reason\":\"server_shutdown\"}\n\n")
     }
 
     fn greeting(&self) -> Bytes {

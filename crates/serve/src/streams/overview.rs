@@ -22,6 +22,7 @@ pub(crate) struct Standing {
     /// Entries that single clients were too slow for.
     pub(crate) missed: u64,
     pub(crate) http_clients: usize,
+    pub(crate) socket_clients: usize,
     pub(crate) tcp_clients: usize,
 }
 
@@ -39,6 +40,7 @@ impl Overview {
             dropped: stream.dropped.load(Ordering::Relaxed),
             missed: stream.missed.load(Ordering::Relaxed),
             http_clients: stream.http_clients.load(Ordering::Relaxed),
+            socket_clients: stream.socket_clients.load(Ordering::Relaxed),
             tcp_clients: stream.tcp_clients.load(Ordering::Relaxed),
         })
     }
@@ -49,8 +51,11 @@ impl Overview {
             return Vec::new();
         }
         let mut lines = vec![format!("Active streams: {}", self.0.len())];
-        for Standing { name, watched, entries, tcp_clients, http_clients, .. } in self.standings() {
+        for Standing { name, watched, entries, tcp_clients, http_clients, socket_clients, .. } in
+            self.standings()
+        {
             let counts = format!("watchers={watched} entries={entries}");
+            let http_clients = http_clients + socket_clients;
             lines.push(format!("  {name}: {counts} tcp_conns={tcp_clients} http_conns={http_clients}"));
         }
         lines

@@ -22,7 +22,8 @@ pub(super) fn of(stream: &Stream, http: &HttpConfig, is_routed: bool) -> String 
         "server": {
             "type": "http",
             "port": http.port,
-            "active_clients": stream.http_clients.load(Ordering::Relaxed),
+            "active_clients": stream.http_clients.load(Ordering::Relaxed)
+                + stream.socket_clients.load(Ordering::Relaxed),
             "buffer_size": http.buffer,
             "uptime_seconds": stream.started.elapsed().as_secs(),
             "mode": {"standalone": !is_routed, "router": is_routed},

@@ -28,7 +28,7 @@ pub(super) async fn serve(listener: TcpListener, stream: Arc<Stream>, stopping: 
     server::accept_all(listener, CLIENTS_MAX, stopped(&mut until), connection, DRAIN_TIME).await;
 }
 
-async fn client(socket: TcpStream, stream: &Stream, mut stopping: watch::Receiver<bool>) {
+async fn client(socket: TcpStream, stream: &Arc<Stream>, mut stopping: watch::Receiver<bool>) {
     // Without it single entries wait for acknowledgements; if it fails they only come later.
     let _ = socket.set_nodelay(true);
     let Ok(peer) = socket.peer_addr() else { return };
@@ -38,7 +38,7 @@ async fn client(socket: TcpStream, stream: &Stream, mut stopping: watch::Receive
     if guard.ask(peer.ip(), now).is_err() {
         return;
     }
-    let _seat = Seat::take(&stream.tcp_clients);
+    let _seat = Seat::take(stream, |stream| &stream.tcp_clients);
     let (incoming, outgoing) = socket.into_split();
     tokio::select! {
         () = stopped(&mut stopping) => {}
