@@ -8,7 +8,7 @@ use taffrail_parse::{Context, Parser, Redactor, service_from_path};
 use taffrail_record::{LogBatch, RawBatch};
 use taffrail_serve::LiveHub;
 use taffrail_serve::streams::Feed;
-use taffrail_source::{Sink, Stopped};
+use taffrail_source::{Rotations, Sink, Stopped};
 use taffrail_store::{Append, Receipt, Store, wal};
 
 use crate::config::{SourceConfig, ZoneChoice};
@@ -245,6 +245,11 @@ impl PipelineSink {
 }
 
 impl Sink for PipelineSink {
+    fn rotated(&mut self, source: &str, rotations: Rotations) {
+        let Rotations { count, last } = rotations;
+        self.pipeline.feed.tell(source, format!("Log rotation detected (#{count}): {last}"));
+    }
+
     fn send(&mut self, batch: RawBatch) -> Result<(), Stopped> {
         let source = Arc::clone(&batch.source);
         match self.pipeline.put_patiently(batch, &self.origin, &mut self.parsers) {

@@ -15,7 +15,7 @@ use taffrail_record::{Checkpoint, RawBatch, Timestamp};
 
 use self::worker::Worker;
 use crate::pattern::Patterns;
-use crate::{Config, Error, SourceStatus, Stopped};
+use crate::{Config, Error, Rotations, SourceStatus, Stopped};
 
 /// Where batches go.
 pub trait Sink: Send {
@@ -24,6 +24,12 @@ pub trait Sink: Send {
     /// # Errors
     /// [`Stopped`] if the pipeline takes no more; following ends.
     fn send(&mut self, batch: RawBatch) -> Result<(), Stopped>;
+
+    /// A file was rotated: what is sent of it from now on stood after that, but for a last line without a newline. `rotations`
+    /// counts this one.
+    fn rotated(&mut self, source: &str, rotations: Rotations) {
+        let _ = (source, rotations);
+    }
 }
 
 impl<F: FnMut(RawBatch) -> Result<(), Stopped> + Send> Sink for F {

@@ -29,7 +29,7 @@ use crate::opened::Opened;
 use crate::positioned::read_exactly;
 use crate::refusal::{self, Closed};
 use crate::status::{SourceState, SourceStatus};
-use crate::{Error, Limits, StartAt};
+use crate::{Error, Limits, RotationSign, Rotations, StartAt};
 
 use self::standing::Lag;
 
@@ -83,7 +83,7 @@ pub struct Tail {
     quiet_since: Duration,
     lag: Lag,
     state: SourceState,
-    rotations: u64,
+    rotations: Rotations,
     last_read: Option<Timestamp>,
     last_error: Option<String>,
     /// Whether only the first file counts: the path is one that rotation gives another log's files.
@@ -134,7 +134,7 @@ impl Tail {
             quiet_since: Duration::ZERO,
             lag: Lag::default(),
             state: SourceState::Missing,
-            rotations: 0,
+            rotations: Rotations::default(),
             last_read: None,
             last_error: None,
             is_archive: false,
@@ -184,7 +184,7 @@ impl Tail {
                     (arena, found)
                 }
             };
-            self.rotations += 1;
+            self.rotations.add(RotationSign::Replaced);
             if !found.lines.is_empty() {
                 return Ok(self.batch(arena, found, now));
             }

@@ -128,6 +128,28 @@ fn every_client_gets_every_entry_and_a_good_bye() {
 }
 
 #[test]
+fn rotations_are_entries() {
+    let site = Site::new();
+    let tcp = port();
+    let server = format!("tcpserver = {{ enabled = true, port = {tcp}, {BEATS} }}");
+    let _daemon = site.daemon_with(&table(&site, "app", &server));
+    let mut shown = messages(seated(connect(tcp), 1));
+    let mut expect = |wanted: &[&str]| {
+        for message in wanted {
+            assert_eq!(shown.next().unwrap(), *message);
+        }
+    };
+    site.append("logs/a.log", "one\ntwo\n");
+    expect(&["one", "two"]);
+    fs_err::rename(site.path("logs/a.log"), site.path("logs/a.log.1")).unwrap();
+    site.append("logs/a.log.1", "to the old file\n");
+    site.write("logs/a.log", "three\n");
+    expect(&["to the old file", "Log rotation detected (#1): inode change", "three"]);
+    site.write("logs/a.log", "4\n");
+    expect(&["Log rotation detected (#2): size decrease", "4"]);
+}
+
+#[test]
 fn who_does_not_read_loses_only_its_own() {
     const LINES: usize = 200_000;
     let site = Site::new();

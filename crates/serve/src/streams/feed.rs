@@ -26,9 +26,23 @@ pub struct Feed {
 
 struct Shared {
     streams: Vec<Arc<Stream>>,
-    queue: SyncSender<Lines>,
+    queue: SyncSender<Item>,
     /// Which streams show a source.
     shown: Mutex<HashMap<Arc<str>, Arc<[usize]>>>,
+}
+
+/// What is shown.
+enum Item {
+    Lines(Lines),
+    /// What the program says itself.
+    Notice(Notice),
+}
+
+/// What the program says itself of a source.
+struct Notice {
+    source: Arc<str>,
+    message: String,
+    streams: Arc<[usize]>,
 }
 
 /// Records of one source.
@@ -80,16 +94,31 @@ impl Feed {
     /// these times.
     pub fn show(&self, lines: Option<Lines>, observed: Timestamp) {
         let (Some(shared), Some(lines)) = (&self.shared, lines) else { return };
-        if let Err(TrySendError::Full(lines)) = shared.queue.try_send(Lines { observed, ..lines }) {
-            let missed = lines.records.len() as u64;
-            for index in lines.streams.iter() {
-                shared.streams[*index].dropped.fetch_add(missed, Ordering::Relaxed);
-            }
+        let (streams, missed) = (Arc::clone(&lines.streams), lines.records.len() as u64);
+        shared.push(Item::Lines(Lines { observed, ..lines }), &streams, missed);
+    }
+
+    /// Shows what the program says itself of a source.
+    pub fn tell(&self, source: &str, message: String) {
+        let Some(shared) = &self.shared else { return };
+        let source: Arc<str> = source.into();
+        let streams = shared.shown_by(&source);
+        if !streams.is_empty() {
+            shared.push(Item::Notice(Notice { source, message, streams: Arc::clone(&streams) }), &streams, 1);
         }
     }
 }
 
 impl Shared {
+    /// Never waits; what finds no room is counted.
+    fn push(&self, item: Item, streams: &[usize], entries: u64) {
+        if let Err(TrySendError::Full(_)) = self.queue.try_send(item) {
+            for index in streams {
+                self.streams[*index].dropped.fetch_add(entries, Ordering::Relaxed);
+            }
+        }
+    }
+
     fn shown_by(&self, source: &Arc<str>) -> Arc<[usize]> {
         let mut shown = self.shown.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(streams) = shown.get(source) {
@@ -111,8 +140,20 @@ impl Shared {
 }
 
 /// Encodes each line once, for all streams that show it.
-fn encode(streams: &[Arc<Stream>], queue: &Receiver<Lines>) {
-    while let Ok(Lines { source, observed, bytes, records, streams: shown }) = queue.recv() {
+fn encode(streams: &[Arc<Stream>], queue: &Receiver<Item>) {
+    while let Ok(item) = queue.recv() {
+        let Lines { source, observed, bytes, records, streams: shown } = match item {
+            Item::Lines(lines) => lines,
+            Item::Notice(notice) => {
+                for index in notice.streams.iter() {
+                    let stream = &streams[*index];
+                    let now = (stream.clock)();
+                    let entry = Entry::notice("INFO", &notice.message, &notice.source, now);
+                    stream.ring.publish(std::iter::once(entry));
+                }
+                continue;
+            }
+        };
         let (mut entries, mut start) = (Vec::with_capacity(records.len()), 0);
         for (offset, end) in records {
             entries.extend(Entry::of_record(&bytes[start..end], &source, Arrival { observed, offset }));

@@ -25,7 +25,8 @@ use crate::identity::Identity;
 use crate::pattern::Patterns;
 use crate::watch::{Change, Watch};
 use crate::{
-    Config, Now, SourceKind, SourceState, SourceStatus, StartAt, Stopped, Tail, rotated, source_name,
+    Config, Now, Rotations, SourceKind, SourceState, SourceStatus, StartAt, Stopped, Tail, rotated,
+    source_name,
 };
 
 /// How often all patterns are walked; new files in watched directories are seen at once.
@@ -194,6 +195,7 @@ impl Worker {
         let Some(followed) = self.tails.get_mut(&id) else { return Ok(()) };
         followed.dirty = false;
         let was_open = followed.tail.is_open();
+        let known = followed.tail.rotations().count;
         let batch = match followed.tail.read(now) {
             Ok(batch) => {
                 followed.error = None;
@@ -219,10 +221,14 @@ impl Worker {
         }
         self.open = others + usize::from(followed.tail.is_open());
         let status = followed.tail.status();
+        let rotations = followed.tail.rotations();
         if more {
             self.mark(id);
         } else {
             self.set_timer(id, now);
+        }
+        for count in known + 1..=rotations.count {
+            self.sink.rotated(&status.source, Rotations { count, ..rotations });
         }
         // Told when it is stored: whoever looks may count on it.
         let sent = batch.map_or(Ok(()), |batch| self.sink.send(batch));

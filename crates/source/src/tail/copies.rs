@@ -65,7 +65,7 @@ impl Tail {
             Some(Copy::Whole(path, copy)) => {
                 info!("{} was truncated: the rest is read from {}", self.source, path.display());
                 self.forget(&identity);
-                self.rotations += 1;
+                self.rotations.add(RotationSign::Truncated);
                 self.resume(*copy, &mark, now);
                 self.unsaved = true;
                 Ok(true)

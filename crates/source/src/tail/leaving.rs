@@ -14,7 +14,7 @@ impl Tail {
         let (arena, found, file) = self.finish_front(now);
         // What stands where it stood is no landmark among rotated files.
         self.previous = previous;
-        self.rotations += 1;
+        self.rotations.add(RotationSign::Truncated);
         if let Some(file) = file {
             self.forget(&file.identity);
             self.put_front(file.into_restarted(self.cutter.offset), now);

@@ -68,7 +68,8 @@ impl Tail {
             warn!("{} was replaced or truncated while it was not open: its new content is read", self.source);
             self.cutter.skip = mark.skip;
             self.cutter.lose(mark.base + mark.size, now.observed, &mut self.lost);
-            self.rotations += 1;
+            let is_same = identity.may_be(&mark.identity);
+            self.rotations.add(if is_same { RotationSign::Truncated } else { RotationSign::Replaced });
         }
         Ok(())
     }

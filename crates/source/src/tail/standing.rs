@@ -79,8 +79,13 @@ impl Tail {
             return None;
         }
         let (arena, found, _) = self.finish_front(now);
-        self.rotations += 1;
+        self.rotations.add(RotationSign::Replaced);
         self.batch(arena, found, now)
+    }
+
+    /// How often its content became another one.
+    pub(crate) fn rotations(&self) -> Rotations {
+        self.rotations
     }
 
     /// Whether a descriptor is held.
@@ -174,7 +179,7 @@ impl Tail {
             held_bytes: self.held_bytes(),
             behind_since: self.lag.since,
             lines: self.cutter.lines,
-            rotations: self.rotations,
+            rotations: self.rotations.count,
             last_read: self.last_read,
             last_error: self.last_error.clone(),
         }
