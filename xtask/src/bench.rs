@@ -12,6 +12,7 @@ mod import;
 mod parse;
 mod process;
 mod questions;
+mod streams;
 mod yardstick;
 
 use std::path::{Path, PathBuf};
@@ -81,6 +82,8 @@ enum Part {
     Rotate,
     /// Memory over millions of lines
     Memory,
+    /// Streams under many clients
+    Streams,
 }
 
 impl Part {
@@ -92,6 +95,7 @@ impl Part {
         let follow = only.is_empty() || only.contains(&Self::Follow);
         let mut parts: Vec<Self> = only.iter().copied().filter(|part| *part != Self::Follow).collect();
         parts.extend(only.is_empty().then_some(Self::Store));
+        parts.extend(only.is_empty().then_some(Self::Streams));
         parts.extend(Self::FOLLOW.iter().filter(|_| follow));
         parts
     }
@@ -118,6 +122,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
             measure(&prepare(&following)?, arguments.imports, &mut report)?;
         }
         follow::measure(&following, &wanted, &mut report)?;
+        if wanted.contains(&Part::Streams) {
+            say("streams under many clients");
+            streams::measure(&following, &mut report)?;
+        }
     }
     report.print();
     if let Some(path) = &arguments.json {

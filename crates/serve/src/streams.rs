@@ -126,6 +126,12 @@ impl Stream {
         }
     }
 
+    /// Whoever watches.
+    fn clients(&self) -> usize {
+        let all = [&self.http_clients, &self.socket_clients, &self.tcp_clients];
+        all.iter().map(|count| count.load(Ordering::Relaxed)).sum()
+    }
+
     /// What it showed after a place, the next of it.
     async fn page(&self, after: Place) -> Result<Page, QueryError> {
         self.past.page(&self.config, after).await

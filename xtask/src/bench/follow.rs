@@ -18,7 +18,7 @@ use super::figure::Report;
 use super::{Part, say};
 
 /// Longest wait for lines that must come.
-const PATIENCE: Duration = Duration::from_secs(300);
+pub(super) const PATIENCE: Duration = Duration::from_secs(300);
 /// How often the daemon is asked whether they have.
 const ASK_EVERY: Duration = Duration::from_millis(100);
 
@@ -99,7 +99,7 @@ fn read_to(daemon: &Daemon, path: &Path, end: u64) -> Result<()> {
 }
 
 /// A scratch folder under its name without symbolic links, as sources are named.
-fn scratch(following: &Following) -> Result<(Scratch, PathBuf)> {
+pub(super) fn scratch(following: &Following) -> Result<(Scratch, PathBuf)> {
     let scratch = Scratch::inside(&following.folder)?;
     let path = fs::canonicalize(scratch.path())?;
     Ok((scratch, path))

@@ -24,6 +24,9 @@ use crate::run::App;
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// Bytes of a message that a client may send.
 const MESSAGE_BYTES: usize = 64 << 10;
+/// Memory for what it says, and for what it is told at once.
+const READ_BYTES: usize = 2 << 10;
+const WRITE_BYTES: usize = 16 << 10;
 
 /// A frame.
 #[derive(Serialize)]
@@ -49,7 +52,11 @@ pub(crate) async fn tail_socket(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message));
     }
     let tail = Tail::open(app, query.as_deref(), &headers).await?;
-    let upgrade = upgrade.max_message_size(MESSAGE_BYTES).max_frame_size(MESSAGE_BYTES);
+    let upgrade = upgrade
+        .max_message_size(MESSAGE_BYTES)
+        .max_frame_size(MESSAGE_BYTES)
+        .read_buffer_size(READ_BYTES)
+        .write_buffer_size(WRITE_BYTES);
     Ok(upgrade.on_upgrade(|socket| async {
         let ended = serve(socket, tail).await;
         tracing::debug!(?ended, "a live stream has ended");

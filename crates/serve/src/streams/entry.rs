@@ -4,7 +4,9 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Serializer;
@@ -28,6 +30,13 @@ const LEVELS: [(&str, &[&str]); 5] = [
     ("TRACE", &["[TRACE]", "TRACE:", " TRACE "]),
 ];
 
+/// All of these texts at once, however they are spelled.
+static SIGNS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let signs = LEVELS.iter().flat_map(|(_, signs)| *signs);
+    let all = AhoCorasick::builder().ascii_case_insensitive(true).build(signs);
+    all.expect("a few short texts")
+});
+
 /// One entry: `id: ...` and `data: {...}`, a line each, and a blank one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Entry {
@@ -38,29 +47,6 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    /// The lines of a record, but for empty ones.
-    pub(super) fn of_record(record: &[u8], source: &str, arrival: Arrival) -> impl Iterator<Item = Self> {
-        let lines = (1..).zip(record.split(|byte| *byte == b'\n'));
-        lines.filter_map(move |(line, text)| Self::of_line(text, source, Place { arrival, line }))
-    }
-
-    fn of_line(line: &[u8], source: &str, place: Place) -> Option<Self> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if line.is_empty() {
-            return None;
-        }
-        let text = String::from_utf8_lossy(line);
-        let said = said(&text).unwrap_or_default();
-        let fields = Fields {
-            time: said.time.unwrap_or_else(|| Cow::Owned(time(place.arrival.observed))),
-            source: base_name(source),
-            level: said.level.unwrap_or_else(|| Cow::Borrowed(guessed_level(&text))),
-            message: said.message.unwrap_or(Cow::Borrowed(&text)),
-            fields: said.fields,
-        };
-        Some(Self::encode(&fields, Some(place)))
-    }
-
     /// What the program says itself of a source.
     pub(super) fn notice(level: &str, message: &str, source: &str, now: Timestamp) -> Self {
         let fields = Fields {
@@ -70,19 +56,9 @@ impl Entry {
             message: Cow::Borrowed(message),
             fields: None,
         };
-        Self::encode(&fields, None)
-    }
-
-    fn encode(fields: &Fields<'_>, place: Option<Place>) -> Self {
-        let mut out = Vec::with_capacity(fields.message.len() + 192);
-        // Writing to memory cannot fail.
-        let _ = place.map(|place| writeln!(out, "id: {place}"));
-        out.extend_from_slice(DATA.as_bytes());
-        let json = out.len();
-        // Texts and JSON that was read: writing them to memory cannot fail.
-        let _ = fields.serialize(&mut Serializer::with_formatter(&mut out, HtmlSafe));
-        out.extend_from_slice(b"\n\n");
-        Self { event: Bytes::from(out), json, place }
+        let mut out = Vec::with_capacity(message.len() + 128);
+        let json = encode(&fields, None, &mut out);
+        Self { event: Bytes::from(out), json, place: None }
     }
 
     /// Its place; `None` for what is no stored line.
@@ -104,6 +80,75 @@ impl Entry {
     pub(super) fn line(&self) -> &[u8] {
         &self.event[self.json..self.event.len() - 1]
     }
+}
+
+/// Makes entries of the records of one source. They share one piece of memory.
+pub(super) struct Encoder<'a> {
+    source: Cow<'a, str>,
+    /// The last time of reading, as entries show it: all records of a batch have the same.
+    observed: (Timestamp, String),
+    out: Vec<u8>,
+    /// Where each begins, where its JSON does, where it ends, and its place.
+    ends: Vec<(usize, usize, usize, Place)>,
+}
+
+impl<'a> Encoder<'a> {
+    /// For about so many bytes of lines.
+    pub(super) fn new(source: &'a str, bytes: usize) -> Self {
+        let observed = (Timestamp(0), time(Timestamp(0)));
+        Self { source: base_name(source), observed, out: Vec::with_capacity(bytes * 2), ends: Vec::new() }
+    }
+
+    /// The lines of a record, but for empty ones.
+    pub(super) fn record(&mut self, record: &[u8], arrival: Arrival) {
+        if self.observed.0 != arrival.observed {
+            self.observed = (arrival.observed, time(arrival.observed));
+        }
+        for (line, text) in (1..).zip(record.split(|byte| *byte == b'\n')) {
+            self.line(text, Place { arrival, line });
+        }
+    }
+
+    fn line(&mut self, line: &[u8], place: Place) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return;
+        }
+        let text = String::from_utf8_lossy(line);
+        let said = said(&text).unwrap_or_default();
+        let fields = Fields {
+            time: said.time.unwrap_or(Cow::Borrowed(&self.observed.1)),
+            source: Cow::Borrowed(&self.source),
+            level: said.level.unwrap_or_else(|| Cow::Borrowed(guessed_level(&text))),
+            message: said.message.unwrap_or(Cow::Borrowed(&text)),
+            fields: said.fields,
+        };
+        let start = self.out.len();
+        let json = encode(&fields, Some(place), &mut self.out);
+        self.ends.push((start, json, self.out.len(), place));
+    }
+
+    /// All entries, in the order in which they were made.
+    pub(super) fn finish(self) -> Vec<Entry> {
+        let all = Bytes::from(self.out.into_boxed_slice());
+        let entry = |(start, json, end, place): (usize, usize, usize, Place)| Entry {
+            event: all.slice(start..end),
+            json: json - start,
+            place: Some(place),
+        };
+        self.ends.into_iter().map(entry).collect()
+    }
+}
+
+/// Appends an entry, and says where its JSON begins.
+fn encode(fields: &Fields<'_>, place: Option<Place>, out: &mut Vec<u8>) -> usize {
+    // Texts and JSON that was read: writing them to memory cannot fail.
+    let _ = place.map(|place| writeln!(out, "id: {place}"));
+    out.extend_from_slice(DATA.as_bytes());
+    let json = out.len();
+    let _ = fields.serialize(&mut Serializer::with_formatter(&mut *out, HtmlSafe));
+    out.extend_from_slice(b"\n\n");
+    json
 }
 
 /// The keys in their order.
@@ -159,10 +204,18 @@ fn said(text: &str) -> Option<Said<'_>> {
     })
 }
 
+/// The first of the groups of which a text stands in the line.
 fn guessed_level(text: &str) -> &'static str {
-    let upper = text.to_ascii_uppercase();
-    let found = LEVELS.iter().find(|(_, signs)| signs.iter().any(|sign| upper.contains(sign)));
-    found.map_or("", |(level, _)| level)
+    let mut found: Option<usize> = None;
+    for sign in SIGNS.find_overlapping_iter(text) {
+        let mut end = 0;
+        let group = LEVELS.iter().position(|(_, signs)| {
+            end += signs.len();
+            sign.pattern().as_usize() < end
+        });
+        found = found.map_or(group, |known| group.map(|group| group.min(known)));
+    }
+    found.map_or("", |group| LEVELS[group].0)
 }
 
 /// UTC to the nanosecond, without zeros at the end.
@@ -197,8 +250,9 @@ mod tests {
 
     fn entry(line: &str) -> String {
         let arrival = Arrival { observed: Timestamp(1_793_491_200_120_000_000), offset: 7 };
-        let entries = Entry::of_record(line.as_bytes(), "/var/log/app.log", arrival);
-        entries.map(|entry| String::from_utf8(entry.line().to_vec()).unwrap()).collect()
+        let mut entries = Encoder::new("/var/log/app.log", 100);
+        entries.record(line.as_bytes(), arrival);
+        entries.finish().iter().map(|entry| String::from_utf8(entry.line().to_vec()).unwrap()).collect()
     }
 
     #[test]
@@ -235,7 +289,9 @@ mod tests {
         let line = String::from_utf8(notice.line().to_vec()).unwrap();
         assert_eq!(event, format!("data: {line}\n"));
         let arrival = Arrival { observed: Timestamp(9), offset: 7 };
-        let entries: Vec<Entry> = Entry::of_record(b"one\n\n two", "/a/b.log", arrival).collect();
+        let mut entries = Encoder::new("/a/b.log", 100);
+        entries.record(b"one\n\n two", arrival);
+        let entries = entries.finish();
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         assert_eq!(text(entries[1].event()), format!("id: 9-7-3\ndata: {}\n", text(entries[1].line())));
         assert_eq!(entries.len(), 2);

@@ -6,15 +6,19 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use taffrail_record::{RawBatch, RawLine, Timestamp};
 use taffrail_store::engine::Arrival;
 
 use super::Stream;
-use super::entry::Entry;
+use super::entry::{Encoder, Entry};
 
 /// Batches that wait to be encoded.
 const QUEUE: usize = 1024;
+/// How long entries wait for others after some were handed out: for each client, and at most.
+const PER_CLIENT: Duration = Duration::from_micros(30);
+const PAUSE_MAX: Duration = Duration::from_millis(40);
 /// Sources whose streams are remembered; beyond, all are looked up anew.
 const SOURCES_MAX: usize = 4096;
 
@@ -139,29 +143,45 @@ impl Shared {
     }
 }
 
-/// Encodes each line once, for all streams that show it.
+/// Encodes each line once, for all streams that show it. What comes while entries are handed out waits, and is handed out
+/// together: writing to a thousand clients costs about the same for one entry and for ten.
 fn encode(streams: &[Arc<Stream>], queue: &Receiver<Item>) {
-    while let Ok(item) = queue.recv() {
-        let Lines { source, observed, bytes, records, streams: shown } = match item {
-            Item::Lines(lines) => lines,
-            Item::Notice(notice) => {
-                for index in notice.streams.iter() {
-                    let stream = &streams[*index];
-                    let now = (stream.clock)();
-                    let entry = Entry::notice("INFO", &notice.message, &notice.source, now);
-                    stream.ring.publish(std::iter::once(entry));
-                }
-                continue;
+    while let Ok(first) = queue.recv() {
+        let mut new = vec![Vec::new(); streams.len()];
+        for item in std::iter::once(first).chain(queue.try_iter().take(QUEUE)) {
+            match item {
+                Item::Lines(lines) => lines.encode(streams, &mut new),
+                Item::Notice(notice) => notice.encode(streams, &mut new),
             }
-        };
-        let (mut entries, mut start) = (Vec::with_capacity(records.len()), 0);
-        for (offset, end) in records {
-            entries.extend(Entry::of_record(&bytes[start..end], &source, Arrival { observed, offset }));
+        }
+        for (stream, new) in streams.iter().zip(new) {
+            stream.ring.publish(new.into_iter());
+        }
+        let clients: usize = streams.iter().map(|stream| stream.clients()).sum();
+        std::thread::sleep((PER_CLIENT * clients as u32).min(PAUSE_MAX));
+    }
+}
+
+impl Lines {
+    fn encode(self, streams: &[Arc<Stream>], new: &mut [Vec<Entry>]) {
+        let (mut encoder, mut start) = (Encoder::new(&self.source, self.bytes.len()), 0);
+        for (offset, end) in self.records {
+            encoder.record(&self.bytes[start..end], Arrival { observed: self.observed, offset });
             start = end;
         }
-        for index in shown.iter() {
-            streams[*index].last_entry.store(observed.0, Ordering::Relaxed);
-            streams[*index].ring.publish(entries.iter().cloned());
+        let entries = encoder.finish();
+        for index in self.streams.iter() {
+            streams[*index].last_entry.store(self.observed.0, Ordering::Relaxed);
+            new[*index].extend(entries.iter().cloned());
+        }
+    }
+}
+
+impl Notice {
+    fn encode(self, streams: &[Arc<Stream>], new: &mut [Vec<Entry>]) {
+        for index in self.streams.iter() {
+            let now = (streams[*index].clock)();
+            new[*index].push(Entry::notice("INFO", &self.message, &self.source, now));
         }
     }
 }

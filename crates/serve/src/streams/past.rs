@@ -8,7 +8,7 @@ use taffrail_store::filter::Filter;
 use tokio::sync::Semaphore;
 
 use super::config::StreamConfig;
-use super::entry::Entry;
+use super::entry::{Encoder, Entry};
 use super::place::Place;
 
 /// Records that are read at once.
@@ -61,11 +61,14 @@ fn read(engine: &dyn Engine, config: &StreamConfig, after: Place) -> Result<Page
     let request = ArrivalsRequest { from: after.arrival, filter: &Filter::All, wants: &wants, limit: PAGE };
     let Arrivals { hits, until } = engine.arrivals(&request, &Control::with_limit(PATIENCE))?;
     let mut entries = Vec::new();
-    for hit in hits {
-        let arrival = Arrival { observed: hit.observed, offset: hit.offset };
-        let raw = hit.raw_line().map_err(QueryError::Store)?;
-        entries
-            .extend(Entry::of_record(&raw, &hit.source, arrival).filter(|entry| entry.place() > Some(after)));
+    for hits in hits.chunk_by(|a, b| a.source == b.source) {
+        let source = hits.first().map_or("", |hit| hit.source.as_str());
+        let mut encoder = Encoder::new(source, hits.iter().map(|hit| hit.body.len()).sum());
+        for hit in hits {
+            let arrival = Arrival { observed: hit.observed, offset: hit.offset };
+            encoder.record(&hit.raw_line().map_err(QueryError::Store)?, arrival);
+        }
+        entries.extend(encoder.finish().into_iter().filter(|entry| entry.place() > Some(after)));
     }
     Ok(Page { entries, after: after.max(Place::before(until)) })
 }

@@ -157,6 +157,7 @@ mod tests {
     use taffrail_record::Timestamp;
     use taffrail_store::engine::Arrival;
 
+    use super::super::entry::Encoder;
     use super::*;
 
     const FLOOR: Place = Place::before(Arrival { observed: Timestamp(0), offset: 0 });
@@ -170,9 +171,9 @@ mod tests {
     }
 
     fn publish(ring: &Ring, numbers: std::ops::Range<u64>) {
-        let entry =
-            |number: u64| Entry::of_record(format!("n{number}").as_bytes(), "a", arrival(number)).next();
-        ring.publish(numbers.filter_map(entry));
+        let mut encoder = Encoder::new("a", 100);
+        numbers.for_each(|number| encoder.record(format!("n{number}").as_bytes(), arrival(number)));
+        ring.publish(encoder.finish().into_iter());
     }
 
     fn text(chunk: &Chunk) -> String {

@@ -27,6 +27,9 @@ pub(super) const SUFFIX: &str = "/ws";
 const PING_EVERY: Duration = Duration::from_secs(20);
 /// Bytes of a message that a client may send.
 const MESSAGE_BYTES: usize = 64 << 10;
+/// Memory for what it says, and for what it is told at once.
+const READ_BYTES: usize = 2 << 10;
+const WRITE_BYTES: usize = 16 << 10;
 
 /// What a client asks for.
 pub(super) struct Ask {
@@ -43,7 +46,11 @@ pub(super) async fn upgrade(
     stopping: &watch::Receiver<bool>,
 ) -> Response {
     let upgrade = match WebSocketUpgrade::from_request_parts(parts, &()).await {
-        Ok(upgrade) => upgrade.max_message_size(MESSAGE_BYTES).max_frame_size(MESSAGE_BYTES),
+        Ok(upgrade) => upgrade
+            .max_message_size(MESSAGE_BYTES)
+            .max_frame_size(MESSAGE_BYTES)
+            .read_buffer_size(READ_BYTES)
+            .write_buffer_size(WRITE_BYTES),
         Err(rejection) => return rejection.into_response(),
     };
     let (stream, stopping) = (Arc::clone(stream), stopping.clone());

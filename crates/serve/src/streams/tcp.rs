@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::http::{beats, next_beat};
 use super::ring::Chunk;
-use super::{CLIENTS_MAX, Seat, Stream, stopped};
+use super::{CLIENTS_MAX, Seat, Stream, entry, stopped};
 use crate::server;
 
 /// Time that clients get to go once the program ends.
@@ -81,5 +81,8 @@ async fn send(mut outgoing: OwnedWriteHalf, stream: &Stream) -> std::io::Result<
 
 fn lines(chunk: &Chunk, stream: &Stream) -> Vec<u8> {
     let gap = (chunk.missed > 0).then(|| stream.gap(chunk.missed));
-    gap.iter().chain(&chunk.entries).flat_map(|entry| entry.line()).copied().collect()
+    let all = || gap.iter().chain(&chunk.entries).map(entry::Entry::line);
+    let mut lines = Vec::with_capacity(all().map(<[u8]>::len).sum());
+    all().for_each(|line| lines.extend_from_slice(line));
+    lines
 }

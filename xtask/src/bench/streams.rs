@@ -1,0 +1,211 @@
+//! Streams under many clients at once: what a client costs, how late entries come, and that nobody misses one.
+
+mod clients;
+mod drain;
+
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use fs_err as fs;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use taffrail_testkit::{Daemon, Scratch, wait_until};
+
+use self::clients::{Clients, Crowd, Kind, Seen};
+use super::figure::{Check, Figure, Report, Unit};
+use super::follow::{Following, PATIENCE, scratch};
+use super::process::{cpu, percentile, status_bytes};
+
+/// Entries that a client may lag by: what those who read miss by a busy machine's doing is not what is measured.
+const BUFFER: usize = 50_000;
+/// Descriptors of ours, and of the daemon.
+const DESCRIPTORS: u64 = 16_384;
+
+/// Clients of a kind, and the lines that they watch.
+struct Load {
+    name: &'static str,
+    crowd: Crowd,
+    lines_per_second: u32,
+    seconds: u32,
+    /// The longest that the slowest entry of a hundred may take: must and aim.
+    late_ms: [f64; 2],
+}
+
+const LOADS: [Load; 2] = [
+    Load {
+        name: "1,400 clients, 100 lines a second",
+        crowd: Crowd { events: 1_000, lines: 200, sockets: 200 },
+        lines_per_second: 100,
+        seconds: 20,
+        late_ms: [100.0, 50.0],
+    },
+    Load {
+        name: "50 clients, 10,000 lines a second",
+        crowd: Crowd { events: 40, lines: 5, sockets: 5 },
+        lines_per_second: 10_000,
+        seconds: 20,
+        late_ms: [250.0, 100.0],
+    },
+];
+
+pub(super) fn measure(following: &Following, report: &mut Report) -> Result<()> {
+    raise_descriptors()?;
+    for load in &LOADS {
+        let site = Site::start(following, BUFFER)?;
+        let (before, costs) = (site.memory()?, site.watch(&load.crowd, load.lines_per_second, load.seconds)?);
+        costs.report(load, before, report);
+        site.daemon.stop()?;
+    }
+    let site = Site::start(following, BUFFER)?;
+    let few = Crowd { events: 10, lines: 0, sockets: 0 };
+    let costs = site.watch(&few, 1_000, 10)?;
+    site.daemon.stop()?;
+    for (name, percent, limits) in [("p50", 50, [2.0, 1.5]), ("p99", 99, [10.0, 5.0])] {
+        let name = format!("appended -> 10 event streams, {name}");
+        report.figures.push(Figure::absolute(&name, limits, costs.late(percent), Unit::Milliseconds));
+    }
+    drain::measure(following, report)
+}
+
+/// A daemon with one stream.
+struct Site {
+    daemon: Daemon,
+    log: PathBuf,
+    events_port: u16,
+    lines_port: u16,
+    _scratch: Scratch,
+}
+
+/// What a load cost.
+struct Costs {
+    seen: Vec<Seen>,
+    clients: usize,
+    lines: u32,
+    cpu: Duration,
+    /// With all clients there, before the first line.
+    memory: u64,
+}
+
+impl Site {
+    fn start(following: &Following, buffer: usize) -> Result<Self> {
+        let (scratch, folder) = scratch(following)?;
+        let (log, config) = (folder.join("stream.log"), folder.join("taffrail.toml"));
+        fs::write(&log, "")?;
+        let [events_port, lines_port] = free_ports()?;
+        let server = |port: u16| format!("enabled = true\nport = {port}\nbuffer_size = {buffer}\n");
+        let path = log.display();
+        let text = format!(
+            "[[streams]]\nname = 'bench'\nmonitor = {{ targets = [{{ path = '{path}', is_file = true }}] }}\n\
+             [streams.httpserver]\n{}[streams.tcpserver]\n{}",
+            server(events_port),
+            server(lines_port)
+        );
+        fs::write(&config, text)?;
+        let daemon =
+            Daemon::builder(&following.binary, folder.join("data")).arg("-c").arg(&config).start()?;
+        Ok(Self { daemon, log, events_port, lines_port, _scratch: scratch })
+    }
+
+    fn memory(&self) -> Result<u64> {
+        status_bytes(self.daemon.pid(), "VmRSS:")
+    }
+
+    fn port(&self, kind: Kind) -> u16 {
+        if kind == Kind::Lines { self.lines_port } else { self.events_port }
+    }
+
+    /// Seats the clients, then writes lines for so long while they watch. A tenth of them never reads.
+    fn watch(&self, crowd: &Crowd, lines_per_second: u32, seconds: u32) -> Result<Costs> {
+        let lines = lines_per_second * seconds;
+        let clients = Clients::connect(crowd, |kind| self.port(kind))?;
+        let count = clients.count();
+        self.seated(count)?;
+        let (memory, before) = (self.memory()?, cpu(self.daemon.pid())?);
+        let start = Instant::now();
+        let seen = std::thread::scope(|scope| {
+            let writer = scope.spawn(|| self.write(lines, lines_per_second, start));
+            let seen = clients.watch(lines, start, PATIENCE);
+            writer.join().expect("the writer does not panic").and(seen)
+        })?;
+        Ok(Costs { seen, clients: count, lines, cpu: cpu(self.daemon.pid())? - before, memory })
+    }
+
+    fn seated(&self, count: usize) -> Result<()> {
+        let all = wait_until(PATIENCE, || {
+            let metrics = self.daemon.get("/metrics").map(|answer| answer.text()).unwrap_or_default();
+            let lines = metrics.lines().filter(|line| line.starts_with("taffrail_stream_clients{"));
+            let counts = lines.filter_map(|line| line.rsplit(' ').next()?.parse::<usize>().ok());
+            counts.sum::<usize>() == count
+        });
+        ensure!(all, "not all of {count} clients are seated: {}", self.daemon.stderr());
+        Ok(())
+    }
+
+    /// Appends numbered lines that say when they were written.
+    fn write(&self, lines: u32, lines_per_second: u32, start: Instant) -> Result<()> {
+        let mut file = fs::OpenOptions::new().append(true).open(&self.log)?;
+        let step = (lines_per_second / 1_000).max(1);
+        for first in (0..lines).step_by(step as usize) {
+            let due = start + Duration::from_secs(1) * first / lines_per_second;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            let now = start.elapsed().as_nanos();
+            let line =
+                |number| format!("NUM {number} {now} some text of a usual length for a line of a log\n");
+            file.write_all((first..(first + step).min(lines)).map(line).collect::<String>().as_bytes())?;
+        }
+        Ok(())
+    }
+}
+
+impl Costs {
+    /// The time that so many of a hundred entries took at most, in milliseconds.
+    fn late(&self, percent: usize) -> f64 {
+        let times: Vec<Duration> = self.seen.iter().flat_map(|seen| seen.late.iter().copied()).collect();
+        if times.is_empty() { f64::INFINITY } else { percentile(&times, percent).as_secs_f64() * 1000.0 }
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "no count is so large that it shows")]
+    fn report(&self, load: &Load, before: u64, report: &mut Report) {
+        let Load { name, late_ms, .. } = load;
+        let handed = self.clients as f64 * f64::from(self.lines);
+        let each = self.cpu.as_secs_f64() * 1e6 / handed;
+        let figure = |what: &str, limits, measured, unit| {
+            Figure::absolute(&format!("{name}: {what}"), limits, measured, unit)
+        };
+        report.figures.push(figure("CPU, entry x client", [2.0, 1.0], each, Unit::Microseconds));
+        report.figures.push(figure("p99", *late_ms, self.late(99), Unit::Milliseconds));
+        if self.clients >= 1_000 {
+            let client = (self.memory.saturating_sub(before)) as f64 / 1024.0 / self.clients as f64;
+            report.figures.push(Figure::absolute(
+                "memory of an idle client",
+                [32.0, 16.0],
+                client,
+                Unit::KiB,
+            ));
+        }
+        let right = self.seen.iter().filter(|seen| seen.next == self.lines && seen.is_in_order).count();
+        report.checks.push(Check {
+            name: format!("{name}: those who read have every line in order"),
+            detail: format!("{right} of {} clients, {} lines", self.seen.len(), self.lines),
+            is_right: right == self.seen.len() && right > 0,
+        });
+    }
+}
+
+/// Two ports that are free now.
+fn free_ports() -> Result<[u16; 2]> {
+    let listeners = [TcpListener::bind("0.0.0.0:0")?, TcpListener::bind("0.0.0.0:0")?];
+    let port = |listener: &TcpListener| Ok::<_, std::io::Error>(listener.local_addr()?.port());
+    Ok([port(&listeners[0])?, port(&listeners[1])?])
+}
+
+/// Lets this process, and the daemon that it starts, have a descriptor for each client.
+fn raise_descriptors() -> Result<()> {
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    let current = Some(limit.current.map_or(wanted, |current| current.max(wanted)));
+    setrlimit(Resource::Nofile, Rlimit { current, maximum: limit.maximum })
+        .context("raise the limit of open files")
+}
