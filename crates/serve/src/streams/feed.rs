@@ -17,8 +17,8 @@ use super::entry::{Encoder, Entry};
 /// Batches that wait to be encoded.
 const QUEUE: usize = 1024;
 /// How long entries wait for others after some were handed out: for each client, and at most.
-const PER_CLIENT: Duration = Duration::from_micros(30);
-const PAUSE_MAX: Duration = Duration::from_millis(40);
+const PER_CLIENT: Duration = Duration::from_micros(35);
+const PAUSE_MAX: Duration = Duration::from_millis(45);
 /// Sources whose streams are remembered; beyond, all are looked up anew.
 const SOURCES_MAX: usize = 4096;
 
