@@ -13,6 +13,7 @@ use hyper::server::conn::http1;
 use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -25,6 +26,10 @@ use crate::services::Services;
 
 /// Bytes of a request's head, above the query string's own limit.
 const HEAD_BYTES: usize = 64 << 10;
+/// Silence after which a peer is asked whether it is there, how often, and how often in vain.
+const SILENCE: Duration = Duration::from_secs(60);
+const PROBE_EVERY: Duration = Duration::from_secs(15);
+const PROBES: u32 = 4;
 /// Pause after a connection could not be accepted for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -152,12 +157,23 @@ pub(crate) async fn accept_all<F>(
 async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => return socket,
+            Ok((socket, _)) => {
+                keep_alive(&socket);
+                return socket;
+            }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+}
+
+/// Lets the system find out whether a silent peer is still there: one that lost its power says nothing.
+fn keep_alive(socket: &TcpStream) {
+    let probes = TcpKeepalive::new().with_time(SILENCE).with_interval(PROBE_EVERY).with_retries(PROBES);
+    if let Err(error) = SockRef::from(socket).set_tcp_keepalive(&probes) {
+        tracing::debug!(%error, "a connection is not probed");
     }
 }
 

@@ -60,6 +60,8 @@ pub(crate) struct Stream {
     ring: Arc<Ring>,
     /// Entries that were stored and that nobody was shown.
     dropped: AtomicU64,
+    /// Of these, those that nobody was told of yet.
+    untold: AtomicU64,
     /// Entries that single clients were too slow for.
     missed: AtomicU64,
     /// Files that it shows, of those that lines came from.
@@ -111,6 +113,7 @@ impl Stream {
             ring: Ring::new(capacity, floor),
             config,
             dropped: AtomicU64::new(0),
+            untold: AtomicU64::new(0),
             missed: AtomicU64::new(0),
             watched: AtomicUsize::new(0),
             last_entry: AtomicI64::new(0),
@@ -123,6 +126,23 @@ impl Stream {
             since: clock(),
             clock,
             past: Arc::clone(past),
+        }
+    }
+
+    /// Entries before a place are shown to nobody.
+    fn lose(&self, entries: u64, until: Place) {
+        self.ring.miss(until);
+        self.dropped.fetch_add(entries, Ordering::Relaxed);
+        self.untold.fetch_add(entries, Ordering::Relaxed);
+    }
+
+    /// Says so, where it was not said yet.
+    fn tell_lost(&self) {
+        let lost = self.untold.swap(0, Ordering::Relaxed);
+        if lost > 0 {
+            let message = format!("{lost} entries were dropped: they came faster than they can be shown");
+            let entry = entry::Entry::notice("WARN", &message, &self.config.name, (self.clock)());
+            self.ring.publish(std::iter::once(entry));
         }
     }
 

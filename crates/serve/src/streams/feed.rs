@@ -1,9 +1,10 @@
 //! The way of lines into the streams: from whoever stores them, over a bounded queue, to one thread that encodes them.
 //!
-//! Storing never waits for it. Where the queue is full, the lines are stored and the streams miss them, which is counted.
+//! Storing never waits for it. Where the queue is full, the lines are stored and the streams miss them: that is counted, told as an
+//! entry, and whoever comes back from before gets them from the store.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,9 +14,11 @@ use taffrail_store::engine::Arrival;
 
 use super::Stream;
 use super::entry::{Encoder, Entry};
+use super::place::Place;
 
-/// Batches that wait to be encoded.
+/// Batches that wait to be encoded, and bytes of them.
 const QUEUE: usize = 1024;
+const QUEUE_BYTES: usize = 64 << 20;
 /// How long entries wait for others after some were handed out: for each client, and at most.
 const PER_CLIENT: Duration = Duration::from_micros(35);
 const PAUSE_MAX: Duration = Duration::from_millis(45);
@@ -31,6 +34,8 @@ pub struct Feed {
 struct Shared {
     streams: Vec<Arc<Stream>>,
     queue: SyncSender<Item>,
+    /// Bytes in the queue.
+    waiting: Arc<AtomicUsize>,
     /// Which streams show a source.
     shown: Mutex<HashMap<Arc<str>, Arc<[usize]>>>,
 }
@@ -70,10 +75,16 @@ impl Feed {
         if streams.is_empty() {
             return Ok(Self::none());
         }
-        let (queue, lines) = sync_channel(QUEUE);
-        let all = streams.clone();
-        std::thread::Builder::new().name("streams".to_owned()).spawn(move || encode(&all, &lines))?;
-        let shared = Shared { streams, queue, shown: Mutex::default() };
+        let (queue, items) = sync_channel(QUEUE);
+        let waiting = Arc::<AtomicUsize>::default();
+        let shared = Shared {
+            streams: streams.clone(),
+            queue,
+            waiting: Arc::clone(&waiting),
+            shown: Mutex::default(),
+        };
+        let thread = std::thread::Builder::new().name("streams".to_owned());
+        thread.spawn(move || encode(&streams, &items, &waiting))?;
         Ok(Self { shared: Some(Arc::new(shared)) })
     }
 
@@ -99,7 +110,10 @@ impl Feed {
     pub fn show(&self, lines: Option<Lines>, observed: Timestamp) {
         let (Some(shared), Some(lines)) = (&self.shared, lines) else { return };
         let (streams, missed) = (Arc::clone(&lines.streams), lines.records.len() as u64);
-        shared.push(Item::Lines(Lines { observed, ..lines }), &streams, missed);
+        if !shared.push(Item::Lines(Lines { observed, ..lines })) {
+            let until = Place::before(Arrival::end_of(observed));
+            streams.iter().for_each(|index| shared.streams[*index].lose(missed, until));
+        }
     }
 
     /// Shows what the program says itself of a source.
@@ -108,19 +122,22 @@ impl Feed {
         let source: Arc<str> = source.into();
         let streams = shared.shown_by(&source);
         if !streams.is_empty() {
-            shared.push(Item::Notice(Notice { source, message, streams: Arc::clone(&streams) }), &streams, 1);
+            // What finds no room is in the program's own log.
+            shared.push(Item::Notice(Notice { source, message, streams }));
         }
     }
 }
 
 impl Shared {
-    /// Never waits; what finds no room is counted.
-    fn push(&self, item: Item, streams: &[usize], entries: u64) {
-        if let Err(TrySendError::Full(_)) = self.queue.try_send(item) {
-            for index in streams {
-                self.streams[*index].dropped.fetch_add(entries, Ordering::Relaxed);
-            }
+    /// Never waits; whether there was room.
+    fn push(&self, item: Item) -> bool {
+        let bytes = item.bytes();
+        let has_room = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= QUEUE_BYTES;
+        let is_taken = has_room && !matches!(self.queue.try_send(item), Err(TrySendError::Full(_)));
+        if !is_taken {
+            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
         }
+        is_taken
     }
 
     fn shown_by(&self, source: &Arc<str>) -> Arc<[usize]> {
@@ -145,10 +162,11 @@ impl Shared {
 
 /// Encodes each line once, for all streams that show it. What comes while entries are handed out waits, and is handed out
 /// together: writing to a thousand clients costs about the same for one entry and for ten.
-fn encode(streams: &[Arc<Stream>], queue: &Receiver<Item>) {
+fn encode(streams: &[Arc<Stream>], queue: &Receiver<Item>, waiting: &AtomicUsize) {
     while let Ok(first) = queue.recv() {
         let mut new = vec![Vec::new(); streams.len()];
         for item in std::iter::once(first).chain(queue.try_iter().take(QUEUE)) {
+            waiting.fetch_sub(item.bytes(), Ordering::Relaxed);
             match item {
                 Item::Lines(lines) => lines.encode(streams, &mut new),
                 Item::Notice(notice) => notice.encode(streams, &mut new),
@@ -156,9 +174,19 @@ fn encode(streams: &[Arc<Stream>], queue: &Receiver<Item>) {
         }
         for (stream, new) in streams.iter().zip(new) {
             stream.ring.publish(new.into_iter());
+            stream.tell_lost();
         }
         let clients: usize = streams.iter().map(|stream| stream.clients()).sum();
         std::thread::sleep((PER_CLIENT * clients as u32).min(PAUSE_MAX));
+    }
+}
+
+impl Item {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Lines(lines) => lines.bytes.len(),
+            Self::Notice(_) => 0,
+        }
     }
 }
 

@@ -56,6 +56,12 @@ impl Ring {
         }
     }
 
+    /// Something before `place` was not published.
+    pub(super) fn miss(&self, place: Place) {
+        let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
+        kept.floor = kept.floor.max(place);
+    }
+
     /// How many entries were published.
     pub(super) fn published(&self) -> u64 {
         *self.head.borrow()
@@ -235,5 +241,8 @@ mod tests {
         publish(&ring, 5..7);
         publish(&ring, 7..8);
         assert_eq!(text(&ahead.next().await.unwrap()), "-0 n7");
+        // What came too fast is not in it; the store has it.
+        ring.miss(place(9));
+        assert!(ring.reader_after(place(7), 4).is_none() && ring.reader_after(place(9), 4).is_some());
     }
 }
