@@ -33,6 +33,8 @@ pub struct Ledger {
     pub lost: u64,
     /// Bytes that are missing of them.
     pub lost_bytes: u64,
+    /// Beginnings of these, each a record of its own.
+    pub begun: u64,
     /// Lines that are there again, or after a later one.
     pub doubled: u64,
     /// What is there though nobody wrote it so: split or joined lines.
@@ -93,6 +95,7 @@ impl Ledger {
         }
         self.say(format!("lines {next} to {} are missing, but for {there} bytes", end - 1));
         self.lost += end - *next;
+        self.begun += u64::from(there > 0);
         self.lost_bytes += (*next..end).map(|number| numbered_line(number).len() as u64).sum::<u64>() - there;
         *next = end;
     }
@@ -111,8 +114,9 @@ impl Ledger {
 
 impl fmt::Display for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { whole, lost, lost_bytes, doubled, foreign, troubles } = self;
-        write!(f, "{whole} whole, {lost} lost ({lost_bytes} bytes), {doubled} doubled, {foreign} foreign")?;
+        let Self { whole, lost, lost_bytes, begun, doubled, foreign, troubles } = self;
+        write!(f, "{whole} whole, {lost} lost ({lost_bytes} bytes, {begun} begun), ")?;
+        write!(f, "{doubled} doubled, {foreign} foreign")?;
         troubles.iter().try_for_each(|trouble| write!(f, "\n  {trouble}"))
     }
 }
@@ -131,7 +135,10 @@ mod tests {
     use super::*;
 
     fn ledger(parts: &[&[u8]], written: u64) -> [u64; 5] {
-        let Ledger { whole, lost, lost_bytes, doubled, foreign, .. } = Ledger::of(&parts.concat(), written);
+        let ledger = Ledger::of(&parts.concat(), written);
+        let Ledger { whole, lost, lost_bytes, begun, doubled, foreign, .. } = ledger;
+        let half = parts.iter().any(|part| part.len() == 20 && !part.ends_with(b"\n"));
+        assert_eq!(begun, u64::from(half && foreign == 0));
         [whole, lost, lost_bytes, doubled, foreign]
     }
 

@@ -128,7 +128,7 @@ impl Trial {
         let ledger = Ledger::of(&stored, written);
         println!("{ledger}\n{stderr}");
         let count = site.sql("SELECT count(*) AS n FROM logs")[0]["n"].as_u64().unwrap();
-        let known = ledger.whole + ledger.doubled + ledger.foreign;
+        let known = ledger.whole + ledger.begun + ledger.doubled + ledger.foreign;
         assert_eq!(count, known, "something is stored under another name:\n{ledger}");
         let gaps = site.sql("SELECT end_offset - start_offset AS bytes FROM gaps");
         let gap_bytes = gaps.iter().map(|gap| gap["bytes"].as_u64().unwrap()).sum();
