@@ -26,7 +26,7 @@ use taffrail_serve::streams::StreamConfig;
 pub(crate) use docs::markdown;
 pub(crate) use formats::FormatText;
 pub(crate) use problem::Problem;
-pub(crate) use source::{MultilineChoice, SourceConfig, SourceKind, StartAt, ZoneChoice};
+pub(crate) use source::{DatesChoice, MultilineChoice, SourceConfig, SourceKind, StartAt, ZoneChoice};
 pub(crate) use streams::StreamTable;
 use value::Value;
 

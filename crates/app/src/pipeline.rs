@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use taffrail_parse::{Context, Parser, Redactor, service_from_path};
+use taffrail_parse::{Context, Detection, Parser, Redactor, service_from_path};
 use taffrail_record::{LogBatch, RawBatch};
 use taffrail_serve::LiveHub;
 use taffrail_serve::streams::Feed;
@@ -23,6 +23,10 @@ pub(crate) struct Origin {
     pub offset_minutes: i16,
     /// The only format; `None`: each line's own.
     pub format: Option<String>,
+    /// Whether the day comes first in dates between slashes; `None`: as the lines show.
+    pub day_first: Option<bool>,
+    /// What lines before have shown; `None`: what the parser has seen itself.
+    pub detection: Option<Detection>,
 }
 
 impl Origin {
@@ -32,31 +36,43 @@ impl Origin {
             service: source.service.clone(),
             offset_minutes: offset_minutes(source.zone),
             format: source.format.clone(),
+            day_first: source.dates.day_first(),
+            detection: None,
         }
+    }
+
+    /// Of lines that clients push.
+    pub(crate) fn of_push(service: Option<String>) -> Self {
+        Self { service, offset_minutes: 0, format: None, day_first: None, detection: None }
     }
 
     /// The note that a WAL frame carries.
     pub(crate) fn note(&self) -> String {
         let service = self.service.as_deref().unwrap_or_default();
-        let format = self.format.as_ref().map(|format| format!("\t{format}"));
-        format!("{} {service}{}", self.offset_minutes, format.unwrap_or_default())
+        let format = self.format.as_deref().unwrap_or_default();
+        let detection = self.detection.map(|detection| detection.note()).unwrap_or_default();
+        let note = format!("{} {service}\t{format}\t{detection}", self.offset_minutes);
+        note.trim_end_matches('\t').to_owned()
     }
 
     /// What a note says; a note that says nothing gives UTC and no service.
     fn from_note(note: &str) -> Self {
         let (minutes, rest) = note.split_once(' ').unwrap_or_default();
-        let (service, format) = match rest.split_once('\t') {
-            Some((service, format)) => (service, Some(format.to_owned())),
-            None => (rest, None),
-        };
-        let service = Some(service.to_owned()).filter(|service| !service.is_empty());
-        Self { service, offset_minutes: minutes.parse().unwrap_or(0), format }
+        let mut parts = rest.split('\t');
+        let mut part = || parts.next().filter(|text| !text.is_empty());
+        Self {
+            service: part().map(str::to_owned),
+            offset_minutes: minutes.parse().unwrap_or(0),
+            format: part().map(str::to_owned),
+            day_first: None,
+            detection: part().map(Detection::from_note),
+        }
     }
 
     fn parser(&self, source: &str, node: &str) -> Parser {
         let service = self.service.clone().unwrap_or_else(|| service_from_path(source));
         let context = Context { service, node: node.to_owned(), offset_minutes: self.offset_minutes };
-        Parser::new(context).only(self.format.as_deref())
+        Parser::new(context).only(self.format.as_deref()).dates(self.day_first)
     }
 }
 
@@ -93,16 +109,38 @@ impl Parsers {
         Self { seen: seen.clone(), ..self }
     }
 
-    /// The records of a batch.
-    pub(crate) fn parse(&mut self, raw: RawBatch, origin: &Origin) -> LogBatch {
+    /// The parser of a source.
+    fn of(&mut self, source: &Arc<str>, origin: &Origin) -> &mut Parser {
         if self.parsers.len() >= PARSERS_MAX {
             self.parsers.clear();
         }
-        let key = (Arc::clone(&raw.source), origin.note());
+        let origin = Origin { detection: None, ..origin.clone() };
+        let key = (Arc::clone(source), origin.note());
+        self.parsers.entry(key).or_insert_with(|| origin.parser(source, &self.node))
+    }
+
+    /// As whose lines a batch is to be parsed, with what the lines before it have shown, and where there were none, its own.
+    pub(crate) fn detect(&mut self, raw: &RawBatch, origin: &Origin) -> Origin {
+        let parser = self.of(&raw.source, origin);
+        parser.detect(raw);
+        Origin { detection: Some(parser.detection()), ..origin.clone() }
+    }
+
+    /// The same, with what the first lines of the batch show in any case.
+    pub(crate) fn look_at(&mut self, raw: &RawBatch, origin: &Origin) -> Origin {
+        let parser = self.of(&raw.source, origin);
+        parser.look_at(raw);
+        Origin { detection: Some(parser.detection()), ..origin.clone() }
+    }
+
+    /// The records of a batch.
+    pub(crate) fn parse(&mut self, raw: RawBatch, origin: &Origin) -> LogBatch {
         let source = Arc::clone(&raw.source);
-        let parser = self.parsers.entry(key).or_insert_with(|| origin.parser(&source, &self.node));
+        let parser = self.of(&source, origin);
+        origin.detection.into_iter().for_each(|known| parser.set_detection(known));
         let batch = parser.parse(raw);
-        self.seen.note(&source, parser.take_counts());
+        let (counts, found) = (parser.take_counts(), parser.detection());
+        self.seen.note(&source, counts, found);
         batch
     }
 
@@ -201,7 +239,7 @@ impl Pipeline {
         mut refused: impl FnMut(taffrail_store::Error) -> taffrail_store::Result<()>,
     ) -> taffrail_store::Result<Receipt> {
         self.redactor.redact(&mut raw);
-        let frame = wal::Frame::new(&raw, &origin.note());
+        let frame = wal::Frame::new(&raw, &parsers.detect(&raw, origin).note());
         let (source, checkpoint, gaps) = (Arc::clone(&raw.source), raw.checkpoint.clone(), raw.gaps.clone());
         let lines = self.feed.lines(&raw);
         let batch = parsers.parse(raw, origin);

@@ -46,7 +46,7 @@ impl Ingest for Pushes {
     fn push(&self, push: Push) -> Result<Receipt, IngestError> {
         let source: Arc<str> = push.source.as_str().into();
         let service = push.service.or_else(|| source.rsplit(':').next().map(str::to_owned));
-        let origin = Origin { service, offset_minutes: 0, format: None };
+        let origin = Origin::of_push(service);
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let start = streams.ends.get(&source).cloned().unwrap_or_default();
         let batch = batch(Arc::clone(&source), push.bytes, &start, (self.clock)());

@@ -133,8 +133,10 @@ impl Sources for Standing {
             .into_iter()
             .map(|status| {
                 let behind = watchdog.behind(&status);
-                let formats = self.shared.seen.of(&status.source);
-                api::Source { formats, ..source(status, behind, now.observed) }
+                let (formats, found) = self.shared.seen.of(&status.source);
+                let format = found.format.map(str::to_owned);
+                let dates = if found.day_first { "day-first" } else { "month-first" }.to_owned();
+                api::Source { formats, format, dates, ..source(status, behind, now.observed) }
             })
             .collect();
         drop(watchdog);
@@ -221,6 +223,8 @@ fn source(status: SourceStatus, behind: Option<Behind>, now: Timestamp) -> api::
         lag_seconds: (waited / 1_000_000) as f64 / 1e3,
         held_bytes: status.held_bytes,
         records: status.lines,
+        format: None,
+        dates: String::new(),
         formats: Vec::new(),
         rotations: status.rotations,
         last_read: status.last_read.map(api::rfc3339),

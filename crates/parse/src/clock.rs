@@ -16,10 +16,15 @@ const POWERS: [u32; 10] =
 /// Counts below are more likely durations or sequence numbers than times (1973-03-03 in seconds).
 const EPOCH_MIN: i64 = 100_000_000;
 
-/// What else the world writes at the start of its lines, the longer shapes first. Between `%m/%d/%Y` and `%d/%m/%Y` only
-/// days after the twelfth can tell; the American order is tried first.
-static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
-    let known = [
+/// What else the world writes at the start of its lines, the longer shapes first. Where nothing tells `%m/%d/%Y` and
+/// `%d/%m/%Y` apart, the American order counts.
+static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| shapes(["%m/%d/", "%d/%m/"]));
+/// The same for lines whose dates begin with the day.
+static DAY_FIRST: LazyLock<Vec<Shape>> = LazyLock::new(|| shapes(["%d/%m/", "%m/%d/"]));
+
+/// All shapes; dates of numbers between slashes are tried in these orders.
+fn shapes(orders: [&str; 2]) -> Vec<Shape> {
+    let before = [
         "%d/%b/%Y:%H:%M:%S%.f %z",
         "%d/%b/%Y:%H:%M:%S%.f",
         "%d/%b/%Y %H:%M:%S%.f",
@@ -34,12 +39,10 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         "%Y-%m-%d %I:%M:%S %p",
         "%Y-%m-%d %H:%M:%S:%f",
         "%Y-%m-%d %H:%M:%S%.f",
-        "%m/%d/%Y %I:%M:%S%.f %p",
-        "%m/%d/%Y %I:%M:%S:%f %p %Z",
-        "%m/%d/%Y-%H:%M:%S%.f",
-        "%m/%d/%Y:%H:%M:%S %z",
-        "%m/%d/%Y %H:%M:%S%.f",
-        "%d/%m/%Y %H:%M:%S%.f",
+    ];
+    let slashed =
+        ["%Y %I:%M:%S%.f %p", "%Y %I:%M:%S:%f %p %Z", "%Y-%H:%M:%S%.f", "%Y:%H:%M:%S %z", "%Y %H:%M:%S%.f"];
+    let after = [
         "%d-%m-%Y %H:%M:%S%.f %z",
         "%d-%m-%Y %H:%M:%S%.f",
         "%d.%m.%Y %H:%M:%S%.f",
@@ -55,8 +58,11 @@ static SHAPES: LazyLock<Vec<Shape>> = LazyLock::new(|| {
         "%b %d %H:%M:%S.%f",
         "%b %d %H:%M:%S",
     ];
-    known.into_iter().filter_map(|shape| Shape::new(shape).ok()).collect()
-});
+    let slashed = orders.into_iter().flat_map(|order| slashed.map(|rest| format!("{order}{rest}")));
+    let whole = |shapes: &[&str]| shapes.iter().map(|shape| (*shape).to_owned()).collect::<Vec<_>>();
+    let all = whole(&before).into_iter().chain(slashed).chain(whole(&after));
+    all.filter_map(|shape| Shape::new(&shape).ok()).collect()
+}
 
 /// A timestamp that was found at the start of some text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,6 +104,8 @@ pub(crate) struct Clock {
     offset_minutes: i16,
     /// When the lines were read: decides the year of stamps without one.
     pub(crate) observed: Timestamp,
+    /// Whether `03/04/2026` is the third of April.
+    pub(crate) day_first: bool,
     date: [u8; 10],
     /// Seconds from 1970 to the start of `date`.
     date_seconds: i64,
@@ -113,7 +121,7 @@ pub fn parse_timestamp(text: &[u8], observed: Timestamp, offset_minutes: i16) ->
 
 impl Clock {
     pub(crate) fn new(offset_minutes: i16) -> Self {
-        Self { offset_minutes, observed: Timestamp(0), date: [0; 10], date_seconds: 0 }
+        Self { offset_minutes, observed: Timestamp(0), day_first: false, date: [0; 10], date_seconds: 0 }
     }
 
     /// `2026-11-01T00:00:00.006000+00:00` and its relatives.
@@ -277,7 +285,8 @@ impl Clock {
         let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let next = text.get(digits).copied();
         let fits = |shape: &&Shape| shape.may_start_with(first) && shape.may_go_on(digits, next);
-        let shapes = || SHAPES.iter().filter(fits);
+        let known_shapes = if self.day_first { &DAY_FIRST } else { &SHAPES };
+        let shapes = || known_shapes.iter().filter(fits);
         known
             .filter(|stamp| is_all(&text[stamp.end()..]))
             .or_else(|| shapes().find_map(|shape| shape.read(text, self)))
@@ -414,7 +423,7 @@ fn month(text: &[u8]) -> Option<u8> {
     MONTHS.iter().position(|month| *month == text).map(|index| index as u8 + 1)
 }
 
-fn day_number(year: i32, month: u8, day: u8) -> Option<i64> {
+pub(crate) fn day_number(year: i32, month: u8, day: u8) -> Option<i64> {
     let valid = (1..=12).contains(&month) && day >= 1 && day <= Civil::days_in_month(year, month);
     valid.then(|| Civil::days(year, month, day))
 }

@@ -1,5 +1,5 @@
 //! Which format a line is in. The first byte leaves few candidates, and each refuses early, so no line pays
-//! for formats that it cannot be in and what it becomes does not depend on the lines before.
+//! for formats that it cannot be in. The format that most lines of the source are in is tried before all others of its kind.
 
 mod access;
 mod cisco;
@@ -20,7 +20,7 @@ pub(crate) use self::access::severity_of_class;
 pub(crate) use self::columns::{Columns, Headed, headed};
 use self::defined::Begins;
 use self::defined::Tried;
-pub(crate) use self::defined::{Follows, begins, follows, has_own, is_own, message};
+pub(crate) use self::defined::{Follows, Preferred, begins, follows, has_own, is_own, message, preferred};
 pub use self::defined::{OwnFormat, use_formats, wrong_samples};
 use crate::clock::Clock;
 use crate::draft::{Draft, PLAIN};
@@ -61,7 +61,7 @@ pub(crate) fn parse_lines(
     }
     let line = text[..first].strip_suffix(b"\r").unwrap_or(&text[..first]);
     draft.reset(line.len());
-    recognise(line, only, tools, draft);
+    recognise_line(line, only, tools, draft);
     match multiline::contents(text) {
         Some(contents) => {
             draft.keep_whole();
@@ -83,8 +83,20 @@ pub(crate) fn parse_lines(
 
 /// Fills `draft`, which stands at an unrecognised line, with what `line` says.
 pub(crate) fn parse(line: &[u8], only: Option<&'static str>, tools: &mut Tools, draft: &mut Draft) {
-    recognise(line, only, tools, draft);
+    recognise_line(line, only, tools, draft);
     message::read(line, tools, draft);
+}
+
+/// As [`recognise`], for a line of the source, not one inside a line.
+fn recognise_line(line: &[u8], only: Option<&'static str>, tools: &mut Tools, draft: &mut Draft) {
+    if only.is_none()
+        && let Some(preferred) = tools.preferred
+        && let Some(format) = defined::parse_preferred(preferred, line, tools, draft)
+    {
+        draft.format = format;
+        return;
+    }
+    recognise(line, only, tools, draft);
 }
 
 /// As [`parse`], without a look into the message.

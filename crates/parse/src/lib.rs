@@ -11,6 +11,7 @@ mod byte_mask;
 mod class;
 mod clock;
 mod container;
+mod detection;
 mod draft;
 mod encoding;
 mod explanation;
@@ -30,6 +31,7 @@ mod severity_guess;
 mod tools;
 
 pub use clock::parse_timestamp;
+pub use detection::Detection;
 pub use explanation::Explanation;
 pub use formats::{OwnFormat, format_names, use_formats, wrong_samples};
 pub use multiline::{FirstLine, Joiner};

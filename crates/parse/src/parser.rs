@@ -8,6 +8,7 @@ use taffrail_record::{
 };
 
 use crate::container;
+use crate::detection::{Detection, Detector, LOOK_BYTES};
 use crate::draft::{Draft, DraftAttribute, Home, Known, Name, Place};
 use crate::encoding;
 use crate::formats;
@@ -33,7 +34,8 @@ pub struct Context {
 }
 
 /// Parses the lines of one source. What a line becomes depends on nothing but its bytes, the header that it stands under,
-/// the context and the time of reading; the state kept between lines only saves work.
+/// the context, the time of reading, and what the lines before have shown ([`Detection`]), which does not change within a
+/// batch.
 #[derive(Debug)]
 pub struct Parser {
     context: Context,
@@ -48,6 +50,7 @@ pub struct Parser {
     only: Option<&'static str>,
     /// What the source's path says of all its records, and where that stands in the current batch.
     labels: Labels,
+    detector: Detector,
     /// The formats of the lines since they were asked for, and how many were in each.
     counts: Vec<(&'static str, u64)>,
 }
@@ -107,6 +110,7 @@ impl Parser {
             text: Span::default(),
             only: None,
             labels: Labels::default(),
+            detector: Detector::default(),
             counts: Vec::new(),
         }
     }
@@ -118,30 +122,98 @@ impl Parser {
         self
     }
 
+    /// What the lines so far have shown: it holds for the next batch.
+    pub fn detection(&self) -> Detection {
+        self.detector.found()
+    }
+
+    /// The same, whose dates of numbers between slashes are all in one order; `None`: in the one that the lines show.
+    #[must_use]
+    pub fn dates(mut self, day_first: Option<bool>) -> Self {
+        day_first.into_iter().for_each(|day_first| self.detector.set_order(day_first));
+        self
+    }
+
+    /// What lines have shown that another parser has seen.
+    pub fn set_detection(&mut self, known: Detection) {
+        self.detector.settle(known);
+    }
+
+    /// Looks at the first lines of `raw`, 64 KiB at most, if nothing is known of the source's lines yet.
+    pub fn detect(&mut self, raw: &RawBatch) {
+        if !self.detector.is_settled() {
+            self.look_at(raw);
+        }
+    }
+
+    /// The same, whatever is known.
+    pub fn look_at(&mut self, raw: &RawBatch) {
+        self.begin(raw);
+        let mut looked_at = 0;
+        for line in &raw.lines {
+            let bytes = raw.bytes.get(line.span.start as usize..line.span.end()).unwrap_or_default();
+            let Ok(text) = std::str::from_utf8(bytes) else { continue };
+            looked_at += text.len();
+            if looked_at > LOOK_BYTES {
+                break;
+            }
+            self.recognise(text.strip_suffix('\r').unwrap_or(text).as_bytes(), line.joined);
+            self.note(text.as_bytes(), raw.observed);
+        }
+        if !self.detector.is_settled() {
+            self.detector.decide();
+        }
+    }
+
+    /// Begins a batch.
+    fn begin(&mut self, raw: &RawBatch) {
+        let Detection { format, day_first } = self.detector.found();
+        self.tools.clock.observed = raw.observed;
+        self.tools.clock.day_first = day_first;
+        self.tools.preferred = format.and_then(formats::preferred);
+        self.tools.columns.set(raw.header.as_ref(), self.only);
+    }
+
+    /// Fills the draft with what a line says.
+    fn recognise(&mut self, text: &[u8], joined: bool) {
+        self.draft.reset(text.len());
+        let (tools, draft, only) = (&mut self.tools, &mut self.draft, self.only);
+        tools.columns.note(text, only);
+        match if joined { memchr::memchr(b'\n', text) } else { None } {
+            None => formats::parse(text, only, tools, draft),
+            Some(first) => formats::parse_lines(text, first, only, tools, draft),
+        }
+    }
+
+    /// Notes what the line of the draft shows of its source.
+    fn note(&mut self, text: &[u8], observed: Timestamp) {
+        self.detector.note(self.draft.format);
+        if let (Some((at, _)), Some(time)) = (self.draft.stamp, self.draft.timestamp)
+            && text.get(at + 2) == Some(&b'/')
+        {
+            self.detector.note_time(&text[at..], time, self.tools.clock.day_first, observed);
+        }
+    }
+
     /// One record for every line of `raw`, whose bytes become the batch's arena without a copy.
     pub fn parse(&mut self, raw: RawBatch) -> LogBatch {
+        self.detect(&raw);
         let all_text = simdutf8::basic::from_utf8(&raw.bytes).is_ok() && !encoding::has_marks(&raw.bytes);
+        self.begin(&raw);
         let mut batch = LogBatch::new(raw.bytes);
         // The table of sources is empty, so this cannot be full.
         let source = batch.source(&raw.source).unwrap_or(0);
-        self.tools.clock.observed = raw.observed;
         self.keys.clear();
         self.layouts.clear();
         self.defaults = Defaults::default();
         self.labels.begin(&raw.source);
-        self.tools.columns.set(raw.header.as_ref(), self.only);
         for line in &raw.lines {
             let joined = line.joined;
             let line = self.read(line, all_text, raw.observed, source, &mut batch);
             let text = batch.bytes(line.text);
             self.text = line.text;
-            self.draft.reset(text.len());
-            let (tools, draft, only) = (&mut self.tools, &mut self.draft, self.only);
-            tools.columns.note(text, only);
-            match if joined { memchr::memchr(b'\n', text) } else { None } {
-                None => formats::parse(text, only, tools, draft),
-                Some(first) => formats::parse_lines(text, first, only, tools, draft),
-            }
+            self.recognise(text, joined);
+            self.note(text, raw.observed);
             self.count();
             self.commit(&line, &mut batch);
         }

@@ -1,7 +1,7 @@
 //! What all formats need to read a line, kept between lines for its allocations.
 
 use crate::clock::Clock;
-use crate::formats::Columns;
+use crate::formats::{Columns, Preferred};
 use crate::member::Members;
 use crate::pattern::Found;
 
@@ -13,6 +13,8 @@ pub(crate) struct Tools {
     pub(crate) found: Found<'static>,
     /// What the header says that the lines stand under.
     pub(crate) columns: Columns,
+    /// The format that the source's lines are in, as far as seen.
+    pub(crate) preferred: Option<Preferred>,
 }
 
 impl Tools {
@@ -23,6 +25,7 @@ impl Tools {
             members: Members::default(),
             found: Found::default(),
             columns: Columns::default(),
+            preferred: None,
         }
     }
 }

@@ -8,7 +8,7 @@ use fs_err as fs;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use taffrail_parse::{Context, Explanation, Joiner, Parser};
-use taffrail_record::{AttributeKind, Checkpoint, Timestamp};
+use taffrail_record::{AttributeKind, Checkpoint, RawBatch, Timestamp};
 use taffrail_serve::api::{parse_time, rfc3339};
 use taffrail_source::{Fill, Limits, Reading, Stopped, read_lines};
 
@@ -94,6 +94,8 @@ impl<W: Write> Explainer<W> {
         let reading = Reading { source, from: Checkpoint::default(), limits, fill, clock: now };
         let mut written = Ok(());
         let read = read_lines(&mut input, &reading, &mut |batch| {
+            let batch = RawBatch { observed: self.observed, ..batch };
+            self.parser.detect(&batch);
             self.parser.set_header(batch.header.as_ref());
             for line in &batch.lines {
                 let explanation = self.parser.explain(line.span.of(&batch.bytes), self.observed);

@@ -56,6 +56,8 @@ pub(crate) fn run(args: &ImportArgs, config: &Config, terminal: Terminal) -> any
 /// Lines that are parsed and encoded together.
 struct Job {
     number: u64,
+    /// With what the lines before have shown.
+    origin: Origin,
     batches: Vec<RawBatch>,
 }
 
@@ -116,7 +118,7 @@ fn import(
                 let mut parsers = Parsers::new(&config.node);
                 while let Some(job) = take(&receiver) {
                     let job = job.redacted(&redactor);
-                    if let Err(error) = work(job, &origin, &mut parsers, &bulk, &writer) {
+                    if let Err(error) = work(job, &mut parsers, &bulk, &writer) {
                         failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         // Empties the queue, so that the reader sees the end instead of waiting for ever.
                         while take(&receiver).is_some() {}
@@ -124,7 +126,8 @@ fn import(
                 }
             });
         }
-        let mut jobs = Jobs { sender, batches: Vec::new(), lines: 0, bytes: 0, number: 0 };
+        let parsers = Parsers::new(&config.node);
+        let mut jobs = Jobs { sender, origin, parsers, batches: Vec::new(), lines: 0, bytes: 0, number: 0 };
         let failed = || failure.lock().unwrap_or_else(PoisonError::into_inner).is_some();
         let read = input.read(&mut |batch| {
             report.add(&batch);
@@ -159,7 +162,6 @@ fn take(receiver: &Mutex<Receiver<Job>>) -> Option<Job> {
 
 fn work(
     job: Job,
-    origin: &Origin,
     parsers: &mut Parsers,
     bulk: &Bulk<'_>,
     writer: &Mutex<Writer<'_>>,
@@ -167,7 +169,10 @@ fn work(
     let Some(last) = job.batches.last() else { return Ok(()) };
     let (source, checkpoint) = (Arc::clone(&last.source), last.checkpoint.clone());
     let gaps = job.batches.iter().flat_map(|batch| batch.gaps.clone()).collect();
-    let batches = job.batches.into_iter().map(|raw| parsers.parse(raw, origin)).collect();
+    let Job { mut origin, batches, .. } = job;
+    // Only the first batch goes on from before: the others from what it has shown.
+    let parse = |raw| parsers.parse(raw, &Origin { detection: origin.detection.take(), ..origin.clone() });
+    let batches = batches.into_iter().map(parse).collect();
     let encoded = bulk.encode(batches)?;
     let ready = Ready { encoded, source, checkpoint, gaps };
     writer.lock().unwrap_or_else(PoisonError::into_inner).put(job.number, ready)
@@ -176,6 +181,9 @@ fn work(
 /// Gathers batches into jobs.
 struct Jobs {
     sender: SyncSender<Job>,
+    origin: Origin,
+    /// For what the first lines of each job show.
+    parsers: Parsers,
     batches: Vec<RawBatch>,
     lines: usize,
     bytes: usize,
@@ -198,10 +206,12 @@ impl Jobs {
 
     fn send(&mut self) -> bool {
         let batches = std::mem::take(&mut self.batches);
+        let Some(first) = batches.first() else { return true };
+        let origin = self.parsers.look_at(first, &self.origin);
         (self.lines, self.bytes) = (0, 0);
         let number = self.number;
         self.number += 1;
-        self.sender.send(Job { number, batches }).is_ok()
+        self.sender.send(Job { number, origin, batches }).is_ok()
     }
 
     fn finish(mut self) {

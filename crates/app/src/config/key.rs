@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use super::source::priority;
 use super::value::Value;
-use super::{Config, LogLevel, MultilineChoice, SourceConfig, SourceKind, StartAt, ZoneChoice, listen, unit};
+use super::{
+    Config, DatesChoice, LogLevel, MultilineChoice, SourceConfig, SourceKind, StartAt, ZoneChoice, listen,
+    unit,
+};
 
 /// Smallest `max_line`: shorter limits would cut ordinary lines.
 const MAX_LINE_MIN: u64 = 1 << 10;
@@ -407,6 +410,17 @@ pub(crate) static KEYS: &[Key] = &[
         doc: "The time zone of timestamps that are written without one. For files from machines elsewhere.",
         target: Target::Source(|source, value| {
             source.zone = ZoneChoice::from_text(value.text()?)?;
+            Ok(())
+        }),
+    },
+    Key {
+        name: "source.dates",
+        form: "\"auto\", \"day-first\" or \"month-first\"",
+        default: Default::Text("auto"),
+        doc: "What `03/04/2026` is: the third of April or the fourth of March. With `auto` the lines of the source tell: \
+              numbers above twelve, days that go by, lines that were just written; until one does, the month is first.",
+        target: Target::Source(|source, value| {
+            source.dates = DatesChoice::from_text(value.text()?)?;
             Ok(())
         }),
     },

@@ -38,6 +38,8 @@ pub(crate) struct SourceConfig {
     pub priority: Option<u8>,
     /// The zone of timestamps that name none.
     pub zone: ZoneChoice,
+    /// The order of day and month in dates between slashes.
+    pub dates: DatesChoice,
     /// The only format of its lines; `None`: each line's own.
     pub format: Option<String>,
     /// Which lines are one record.
@@ -86,6 +88,37 @@ pub(crate) enum ZoneChoice {
     Local,
     /// Minutes east of UTC.
     Offset(i16),
+}
+
+/// The order of day and month in dates as `03/04/2026`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum DatesChoice {
+    /// The one that the lines of the source show.
+    Auto,
+    /// The day first.
+    DayFirst,
+    /// The month first.
+    MonthFirst,
+}
+
+impl DatesChoice {
+    pub(super) fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "day-first" => Ok(Self::DayFirst),
+            "month-first" => Ok(Self::MonthFirst),
+            _ => Err(format!("`{text}` is unknown; \"auto\", \"day-first\" or \"month-first\" is possible")),
+        }
+    }
+
+    /// Whether the day comes first, if that is said.
+    pub(crate) fn day_first(self) -> Option<bool> {
+        match self {
+            Self::Auto => None,
+            Self::DayFirst => Some(true),
+            Self::MonthFirst => Some(false),
+        }
+    }
 }
 
 /// Which lines are one record.
@@ -153,6 +186,7 @@ impl SourceConfig {
             identifiers: Vec::new(),
             priority: None,
             zone: ZoneChoice::Local,
+            dates: DatesChoice::Auto,
             format: None,
             multiline: MultilineChoice::Auto,
         };

@@ -157,3 +157,43 @@ fn lines_stand_under_the_header_of_their_file() {
     ]);
     assert!(exported.expect(0).text().contains(r#""user_id":8"#));
 }
+
+/// The third of April or the fourth of March: other lines of the file tell, wherever its lines are parsed.
+#[test]
+fn the_lines_of_a_source_tell_how_its_dates_are_read() {
+    let site = Site::new();
+    let lines: String =
+        [3, 4, 13, 5].map(|day| format!("{day:02}/04/2021 10:00:00 INFO day {day}\n")).concat();
+    let aprils = |sql: &dyn Fn(&str) -> u64| {
+        assert_eq!(sql("SELECT count(*) FROM logs WHERE CAST(timestamp AS VARCHAR) LIKE '2021-04-%'"), 4);
+    };
+    let explained = site.write("explained.log", &lines);
+    let told =
+        site.run(&["explain", "--json", "--zone", "UTC", "--file", explained.to_str().unwrap()]).expect(0);
+    assert!(told.text().lines().all(|line| line.contains("\"2021-04-")), "{}", told.text());
+    site.run(&["import", explained.to_str().unwrap()]).expect(0);
+    let config = "[[source]]\npath = '{logs}'\nzone = 'UTC'\n";
+    let daemon = site.daemon_with(config);
+    let imported = "source LIKE '%explained.log'";
+    aprils(&|sql| count(&daemon, &format!("{sql} AND {imported}")));
+    site.append("logs/a.log", &lines);
+    eventually("storing four lines", || count(&daemon, "SELECT count(*) FROM logs") == 8);
+    site.append("logs/a.log", "06/04/2021 10:00:00 INFO a batch of its own\n");
+    eventually("storing one more", || count(&daemon, "SELECT count(*) FROM logs") == 9);
+    let followed =
+        |daemon: &_, sql: &str| count(daemon, &format!("{sql} AND NOT {imported} AND body LIKE '%day%'"));
+    let own =
+        "SELECT count(*) FROM logs WHERE body LIKE '%own' AND CAST(timestamp AS VARCHAR) LIKE '2021-04-06%'";
+    aprils(&|sql| followed(&daemon, sql));
+    assert_eq!(count(&daemon, own), 1);
+    let told = source(&daemon, &site.path("logs/a.log")).unwrap();
+    assert_eq!(
+        (told["format"].as_str(), told["dates"].as_str()),
+        (Some("stamped"), Some("day-first")),
+        "{told}"
+    );
+    daemon.kill9().unwrap();
+    let daemon = site.daemon_with(config);
+    aprils(&|sql| followed(&daemon, sql));
+    assert_eq!(count(&daemon, own), 1, "replayed as read");
+}

@@ -11,6 +11,7 @@
 //! messages = ["Bye {.user}"]   # have fields like these
 //! has = "%"                    # a text that all lines of its patterns have
 //! bare = true                  # the messages are lines of their own, too
+//! general = true               # takes lines of other formats, too: never tried before them
 //! pairs = { names = { SRC = "client_ip" } }   # what `{pairs}` in a pattern takes, see `Pairs`
 //! regex = ['(?P<time>\S+) (?P<message>.*)']  # in formats of one's own, see `Expression`
 //! grok = ['%{TIMESTAMP_ISO8601:time} %{GREEDYDATA:message}']
@@ -57,6 +58,7 @@ struct Format {
     levels: Vec<(String, Severity)>,
     service: Option<String>,
     multiline: Lines,
+    general: bool,
     has: Option<memmem::Finder<'static>>,
     pairs: Pairs,
     /// Of formats of one's own.
@@ -76,6 +78,7 @@ impl Format {
             service,
             multiline,
             bare,
+            general,
             has,
             pairs,
             regex,
@@ -111,6 +114,7 @@ impl Format {
             levels,
             service,
             multiline,
+            general,
             has,
             pairs,
             expressions,
@@ -294,6 +298,28 @@ pub(super) fn parse_own(
     draft: &mut Draft,
 ) -> Option<&'static str> {
     registry().own().iter().find_map(|format| format.parse(line, first, tools, draft))
+}
+
+/// A format that is tried before the others, for most lines of the source are in it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Preferred(usize);
+
+/// The format of this name, if it may be tried first: lines that are in others, too, are rather in this one. Formats of
+/// one's own come before the built-in ones in any case.
+pub(crate) fn preferred(name: &str) -> Option<Preferred> {
+    let registry = registry();
+    let index = registry.formats.iter().position(|format| format.name == name && !format.general)?;
+    (registry.own().is_empty() || index < registry.own().len()).then_some(Preferred(index))
+}
+
+/// As [`parse`], with the format that comes first.
+pub(super) fn parse_preferred(
+    Preferred(index): Preferred,
+    line: &[u8],
+    tools: &mut Tools,
+    draft: &mut Draft,
+) -> Option<&'static str> {
+    registry().formats[index].parse(line, *line.first()?, tools, draft)
 }
 
 /// As [`parse`], with the format of this name only; `None` if it is none that is data.

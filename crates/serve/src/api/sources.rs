@@ -57,6 +57,12 @@ pub struct Source {
     pub held_bytes: u64,
     /// Lines read since it was first seen; each is a record.
     pub records: u64,
+    /// The format that its lines are in, as far as most of the last few hundred have shown; it is tried first.
+    #[serde(default)]
+    pub format: Option<String>,
+    /// How dates as `03/04/2026` are read: `month-first`, or `day-first` where lines have shown that or the config says it.
+    #[serde(default)]
+    pub dates: String,
     /// The formats that its lines were in since the program started, the most frequent first.
     #[serde(default)]
     pub formats: Vec<SeenFormat>,

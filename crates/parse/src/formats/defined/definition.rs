@@ -28,6 +28,9 @@ pub(super) struct Definition {
     /// Whether those that begin with a text are patterns of lines, too.
     #[serde(default)]
     pub(super) bare: bool,
+    /// Its patterns take lines of other formats, too: they are tried in their turn only, even where most lines are in it.
+    #[serde(default)]
+    pub(super) general: bool,
     /// A text that all lines of the patterns have: a look that spares the patterns.
     #[serde(default)]
     pub(super) has: Option<String>,

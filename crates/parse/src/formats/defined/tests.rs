@@ -3,6 +3,7 @@
 use super::registry::FILES;
 use super::*;
 use crate::formats::tests::{parser, raw};
+use crate::{Detection, Parser};
 
 #[test]
 fn files_are_read_and_listed() {
@@ -38,4 +39,29 @@ fn lines_are_written_again() {
             assert_eq!(String::from_utf8(rendered.unwrap()).unwrap(), sample.line);
         }
     }
+}
+
+/// In files of mixed lines, the format that most are in takes none of the others'.
+#[test]
+fn samples_stay_what_they_are_whatever_most_lines_are_in() {
+    let records_of = |parser: &mut Parser, line: &str, format: Option<&'static str>| {
+        parser.set_detection(Detection { format, day_first: false });
+        parser.parse(raw(&[line.as_bytes()])).records().to_vec()
+    };
+    let mut parser = parser();
+    let formats = &registry().formats;
+    let mut taken = Vec::new();
+    for (other, sample) in
+        formats.iter().flat_map(|format| format.samples.iter().map(move |one| (format, one)))
+    {
+        let alone = records_of(&mut parser, &sample.line, None);
+        for preferred in
+            formats.iter().filter(|one| one.name != other.name && super::preferred(&one.name).is_some())
+        {
+            if records_of(&mut parser, &sample.line, Some(&preferred.name)) != alone {
+                taken.push(format!("{} takes from {}: {}", preferred.name, other.name, sample.line));
+            }
+        }
+    }
+    assert!(taken.is_empty(), "{} lines:\n{}", taken.len(), taken.join("\n"));
 }
