@@ -20,6 +20,7 @@ pub mod streams;
 #[cfg(test)]
 mod tests;
 mod ui;
+mod websocket;
 
 pub use hosts::Hosts;
 pub use limits::Limits;

@@ -83,7 +83,8 @@ pub(crate) fn files(path: &Path) -> io::Result<Vec<Rotated>> {
     Ok(all)
 }
 
-/// Opens the files that `choose` takes, and makes sure that rotation did not go on meanwhile.
+/// Opens the files that `choose` takes, and makes sure that rotation did not go on meanwhile: a file that was renamed
+/// between the listing and the opening is not left out.
 ///
 /// # Errors
 /// A directory that cannot be listed now, a file that cannot be opened now.
@@ -91,7 +92,7 @@ pub(crate) fn hold(
     path: &Path,
     choose: &dyn Fn(&[Rotated]) -> Vec<Rotated>,
 ) -> io::Result<Vec<(PathBuf, Opened)>> {
-    let identities = |files: &[Rotated]| files.iter().map(|file| file.identity).collect::<Vec<_>>();
+    let same = |one: &Rotated, other: &Rotated| one.identity == other.identity && one.path == other.path;
     let mut chosen = choose(&files(path)?);
     for listing in 1.. {
         let mut opened = Vec::new();
@@ -99,7 +100,8 @@ pub(crate) fn hold(
             opened.extend(open_rotated(&file.path, &file.identity)?.map(|held| (file.path.clone(), held)));
         }
         let again = choose(&files(path)?);
-        if identities(&again) == identities(&chosen) || listing == MAX_LISTINGS {
+        let is_still = again.len() == chosen.len() && again.iter().zip(&chosen).all(|(a, b)| same(a, b));
+        if is_still || listing == MAX_LISTINGS {
             return Ok(opened);
         }
         chosen = again;
@@ -274,6 +276,27 @@ mod tests {
         let past = Past { identity: copy.identity, modified: copy.modified };
         assert!(copy.was(&past, &files) && !packed.was(&past, &files), "the copy is still there");
         assert!(packed.was(&past, std::slice::from_ref(packed)), "it was compressed");
+    }
+
+    #[test]
+    fn files_that_are_renamed_while_they_are_opened_are_held() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["x.log.1", "x.log.2"] {
+            fs::write(path(name), name).unwrap();
+        }
+        let listings = std::cell::Cell::new(0);
+        let held = hold(&path("x.log"), &|files| {
+            listings.set(listings.get() + 1);
+            if listings.get() == 1 {
+                // After the first listing, before anything is opened.
+                fs::rename(path("x.log.2"), path("x.log.3")).unwrap();
+                fs::rename(path("x.log.1"), path("x.log.2")).unwrap();
+            }
+            files.to_vec()
+        });
+        let names: Vec<PathBuf> = held.unwrap().into_iter().map(|(path, _)| path).collect();
+        assert_eq!(names, [path("x.log.3"), path("x.log.2")]);
     }
 
     #[test]

@@ -4,29 +4,20 @@
 //! `{"type":"gap","missed":...}`. What clients send is not looked at.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::ws::{CloseFrame, WebSocketUpgrade, close_code};
 use axum::extract::{RawQuery, State};
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use futures::{SinkExt as _, StreamExt as _, stream};
+use futures::{StreamExt as _, stream};
 use serde::Serialize;
-use tokio::time::{Instant, interval_at};
 
 use super::tail::{Tail, Told, json, place};
 use crate::api::Record;
 use crate::error::ApiError;
 use crate::run::App;
-
-/// How often a client is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(20);
-/// Bytes of a message that a client may send.
-const MESSAGE_BYTES: usize = 64 << 10;
-/// Memory for what it says, and for what it is told at once.
-const READ_BYTES: usize = 2 << 10;
-const WRITE_BYTES: usize = 16 << 10;
+use crate::websocket;
 
 /// A frame.
 #[derive(Serialize)]
@@ -52,49 +43,17 @@ pub(crate) async fn tail_socket(
         return Err(ApiError::new(StatusCode::FORBIDDEN, "forbidden", message));
     }
     let tail = Tail::open(app, query.as_deref(), &headers).await?;
-    let upgrade = upgrade
-        .max_message_size(MESSAGE_BYTES)
-        .max_frame_size(MESSAGE_BYTES)
-        .read_buffer_size(READ_BYTES)
-        .write_buffer_size(WRITE_BYTES);
-    Ok(upgrade.on_upgrade(|socket| async {
-        let ended = serve(socket, tail).await;
+    let with_raw = tail.with_raw;
+    let frames = stream::unfold(tail, move |mut tail| async move {
+        let told = tail.next().await?;
+        Some((websocket::Told::Frames(vec![frame(&told, with_raw).into()]), tail))
+    });
+    let close = CloseFrame { code: close_code::AWAY, reason: "the daemon stops".into() };
+    let told = frames.chain(stream::once(async { websocket::Told::GoodBye(close) }));
+    Ok(websocket::bounded(upgrade).on_upgrade(|socket| async {
+        let ended = websocket::serve(socket, told).await;
         tracing::debug!(?ended, "a live stream has ended");
     }))
-}
-
-async fn serve(socket: WebSocket, tail: Tail) -> Result<(), axum::Error> {
-    let (mut outgoing, mut incoming) = socket.split();
-    let with_raw = tail.with_raw;
-    // What was begun to be read must not be given up when a client says something.
-    let all = stream::unfold(tail, |mut tail| async { Some((tail.next().await?, tail)) });
-    let mut all = std::pin::pin!(all);
-    let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
-    let mut is_asked = false;
-    loop {
-        tokio::select! {
-            told = all.next() => match told {
-                Some(told) => outgoing.send(Message::Text(frame(&told, with_raw).into())).await?,
-                None => {
-                    let close = CloseFrame { code: close_code::AWAY, reason: "the daemon stops".into() };
-                    return outgoing.send(Message::Close(Some(close))).await;
-                }
-            },
-            _ = pings.tick() => {
-                // The last one is not answered yet.
-                if std::mem::replace(&mut is_asked, true) {
-                    return Ok(());
-                }
-                outgoing.send(Message::Ping(bytes::Bytes::new())).await?;
-            }
-            message = incoming.next() => match message {
-                None | Some(Ok(Message::Close(_))) => return Ok(()),
-                Some(Err(error)) => return Err(error),
-                // Whatever it says, it is there.
-                Some(Ok(_)) => is_asked = false,
-            },
-        }
-    }
 }
 
 fn frame(told: &Told, with_raw: bool) -> String {

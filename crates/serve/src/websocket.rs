@@ -1,0 +1,72 @@
+//! What all WebSockets of the server have in common: bounds, and whether the other side is still there. What clients say is
+//! not looked at.
+
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use futures::{SinkExt as _, Stream, StreamExt as _};
+use tokio::time::{Instant, interval_at};
+
+/// How often a client is asked whether it is there.
+const PING_EVERY: Duration = Duration::from_secs(20);
+/// Bytes of a message that a client may send.
+const MESSAGE_BYTES: usize = 64 << 10;
+/// Memory for what it says, and for what it is told at once.
+const READ_BYTES: usize = 2 << 10;
+const WRITE_BYTES: usize = 16 << 10;
+
+/// What a client is told next.
+pub(crate) enum Told {
+    /// Text frames.
+    Frames(Vec<Utf8Bytes>),
+    /// Nothing more will come.
+    GoodBye(CloseFrame),
+}
+
+/// The same upgrade, within bounds.
+pub(crate) fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+    upgrade
+        .max_message_size(MESSAGE_BYTES)
+        .max_frame_size(MESSAGE_BYTES)
+        .read_buffer_size(READ_BYTES)
+        .write_buffer_size(WRITE_BYTES)
+}
+
+/// Tells a client all of `told`, until it goes, answers no more, or `told` says good-bye or ends. What is awaited of `told`
+/// is never given up because the client says something.
+///
+/// # Errors
+/// A connection that breaks, or a client that does not speak WebSocket.
+pub(crate) async fn serve(socket: WebSocket, told: impl Stream<Item = Told>) -> Result<(), axum::Error> {
+    let (mut outgoing, mut incoming) = socket.split();
+    let mut told = std::pin::pin!(told);
+    let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
+    let mut is_asked = false;
+    loop {
+        tokio::select! {
+            next = told.next() => match next {
+                Some(Told::Frames(frames)) => {
+                    for frame in frames {
+                        outgoing.feed(Message::Text(frame)).await?;
+                    }
+                    outgoing.flush().await?;
+                }
+                Some(Told::GoodBye(close)) => return outgoing.send(Message::Close(Some(close))).await,
+                None => return Ok(()),
+            },
+            _ = pings.tick() => {
+                // The last one is not answered yet.
+                if std::mem::replace(&mut is_asked, true) {
+                    return Ok(());
+                }
+                outgoing.send(Message::Ping(bytes::Bytes::new())).await?;
+            }
+            message = incoming.next() => match message {
+                None | Some(Ok(Message::Close(_))) => return Ok(()),
+                Some(Err(error)) => return Err(error),
+                // Whatever it says, it is there.
+                Some(Ok(_)) => is_asked = false,
+            },
+        }
+    }
+}
