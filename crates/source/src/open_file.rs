@@ -70,10 +70,19 @@ impl std::fmt::Debug for Packed {
     }
 }
 
+/// A file's size, and when it was last written to, as they were once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen {
+    pub(crate) size: u64,
+    pub(crate) modified: Timestamp,
+}
+
 /// What one read brought.
 pub(crate) enum Block {
     /// The content is not what was read before: truncated, or written anew.
     Rewritten,
+    /// Nothing but zeros so far: nobody has written there yet.
+    Zeros,
     /// Bytes to cut. `start` is the unfinished line's first byte, `scanned` the first byte that is new.
     Bytes { arena: Vec<u8>, start: usize, scanned: usize, more: bool },
 }
@@ -144,6 +153,22 @@ impl OpenFile {
         let prefix = Fingerprint::of(&head);
         let heading = Heading::of_head(&head);
         Self { position, read_to: position, head, prefix, held, heading, ..self }
+    }
+
+    /// Passes over zeros, and reads up to `want` bytes behind them and what was read. Gives the number of the zeros.
+    pub(crate) fn read_on(&mut self, want: usize) -> io::Result<(u64, Block)> {
+        if self.is_unread() && self.file.metadata()?.len() < self.size {
+            return Ok((0, Block::Rewritten));
+        }
+        let zeros = self.pass_zeros()?;
+        if self.in_zeros {
+            return Ok((zeros, Block::Zeros));
+        }
+        match self.read_block(want) {
+            // The zeros are passed; what comes after them is tried again.
+            Err(_) if zeros > 0 => Ok((zeros, Block::Zeros)),
+            block => Ok((zeros, block?)),
+        }
     }
 
     /// Reads up to `want` bytes behind what was read. Nothing is lost if it fails.
@@ -236,7 +261,7 @@ impl OpenFile {
 
     /// Passes over zero bytes where nobody has written yet: at the start of a truncated file, and in holes where
     /// a line would start. Writers that do not append leave them when their file is truncated. Gives their number.
-    pub(crate) fn pass_zeros(&mut self) -> io::Result<u64> {
+    fn pass_zeros(&mut self) -> io::Result<u64> {
         // Truncated: the next read finds that out.
         let truncated = self.packed.is_none() && self.file.metadata()?.len() < self.read_to;
         if truncated || self.packed.is_some() || self.partial().iter().any(|b| *b != 0) {
@@ -260,11 +285,6 @@ impl OpenFile {
             (self.position, self.read_to) = (data, data);
         }
         Ok(passed)
-    }
-
-    /// Whether there is nothing but zeros so far.
-    pub(crate) fn is_in_zeros(&self) -> bool {
-        self.in_zeros
     }
 
     /// Why the compressed file cannot be read to its end.
@@ -384,23 +404,36 @@ impl OpenFile {
         self.read_to == 0 && !self.is_static
     }
 
-    /// The file as it is now, if nothing of it was handed over and it was written to since it was seen last, at the
-    /// time that is given: the content that stands there may not be the first that did, and the bytes that were read
-    /// are too few to show it.
-    pub(crate) fn changed_unread(&self) -> io::Result<Option<(Opened, Timestamp)>> {
-        if self.is_static || self.position > 0 || self.partial_bytes() >= EDGE_BYTES {
-            return Ok(None);
-        }
+    /// What was seen last of a file of which nothing was handed over: another content may come to stand there, and the
+    /// bytes that were read are too few to show it.
+    pub(crate) fn seen_unread(&self) -> Option<Seen> {
+        let is_unread = !self.is_static && self.position == 0 && self.partial_bytes() < EDGE_BYTES;
+        is_unread.then_some(Seen { size: self.size, modified: self.modified })
+    }
+
+    /// The file as it is now, if it was written to since it was seen: the content that stands there may not be the first
+    /// that did.
+    pub(crate) fn changed_since(&self, seen: Seen) -> io::Result<Option<Opened>> {
         fault::check()?;
         let metadata = self.file.metadata()?;
         let (size, modified, identity) = (metadata.len(), modified(&metadata), self.identity);
-        if modified == self.modified && size >= self.size {
+        if modified == seen.modified && size >= seen.size {
             return Ok(None);
         }
-        Ok(Some((
-            Opened { file: self.file.try_clone()?, identity, size, modified, packing: None },
-            self.modified,
-        )))
+        Ok(Some(Opened { file: self.file.try_clone()?, identity, size, modified, packing: None }))
+    }
+
+    /// Puts back what [`OpenFile::read_on`] gave of a file of which nothing was handed over, and that was as `seen`
+    /// before: to be read again.
+    pub(crate) fn put_back(&mut self, seen: Seen, zeros: u64, block: Block) {
+        (self.size, self.modified) = (seen.size, seen.modified);
+        if zeros > 0 {
+            (self.position, self.read_to, self.held, self.in_zeros) = (0, 0, Vec::new(), true);
+        } else if let Block::Bytes { mut arena, scanned, .. } = block {
+            self.read_to -= (arena.len() - scanned) as u64;
+            arena.truncate(scanned);
+            self.held = arena;
+        }
     }
 
     /// Takes the content as it is now for the first since the file was seen last; `base` is behind what was lost before.

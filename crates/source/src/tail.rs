@@ -10,6 +10,7 @@ mod parked;
 mod standing;
 mod successors;
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -77,6 +78,8 @@ pub struct Tail {
     unsaved: bool,
     /// The latest files that were left, in case one comes back: a symlink swapped to and fro.
     left: VecDeque<Mark>,
+    /// Compressed files that were found to be copies of what was left: to unpack them once is enough.
+    copies: RefCell<VecDeque<Identity>>,
     /// Whether the parked file is not the one at its path.
     displaced: bool,
     /// When the front file last grew, or was found replaced.
@@ -130,6 +133,7 @@ impl Tail {
             lost: Found::default(),
             unsaved: false,
             left: VecDeque::new(),
+            copies: RefCell::default(),
             displaced: false,
             quiet_since: Duration::ZERO,
             lag: Lag::default(),
@@ -284,33 +288,31 @@ impl Tail {
 
     /// Reads the front file on; `None` at its end.
     fn read_front(&mut self, now: Now) -> Result<Option<RawBatch>, Error> {
-        if self.cutter.holds_lines() && self.is_disturbed().map_err(Error::Open)? {
-            return Ok(self.release(now));
-        }
         for _ in 0..MAX_BLOCKS {
-            if self.steps_back(now).map_err(Error::Open)? {
-                return Ok(None);
-            }
             let Front::Open(file) = &mut self.front else { return Ok(None) };
-            let position = file.position;
-            let failed = |error| Error::Read { path: self.path.clone(), position, error };
-            self.cutter.offset += file.pass_zeros().map_err(failed)?;
-            if file.is_in_zeros() {
-                return Ok(None);
+            let (position, seen) = (file.position, file.seen_unread());
+            let read = file.read_on(self.limits.batch_bytes);
+            let (zeros, block) =
+                read.map_err(|error| Error::Read { path: self.path.clone(), position, error })?;
+            // After the reading: what stood there before what was read has its copy by now.
+            let slipped = self.slipped_since(seen);
+            if let (Some(seen), Front::Open(file)) = (seen, &mut self.front)
+                && !matches!(slipped, Ok(None))
+            {
+                file.put_back(seen, zeros, block);
+                let slipped = slipped.map_err(Error::Open)?.unwrap_or_default();
+                return Ok(self.steps_back(slipped, now));
             }
-            let block = file.read_block(self.limits.batch_bytes).map_err(failed)?;
-            let Block::Bytes { arena, start, scanned, more } = block else {
-                if self.cutter.holds_lines() {
-                    return Ok(self.release(now));
-                }
-                if file.is_unread() {
-                    continue;
-                }
-                if self.goes_on_in_copy(now).map_err(Error::Open)? {
-                    continue;
-                }
-                return Ok(self.rewritten(now));
+            self.cutter.offset += zeros;
+            let (arena, start, scanned, more) = match block {
+                Block::Zeros => return Ok(None),
+                Block::Rewritten => match self.rewritten_or_copied(now)? {
+                    Some(batch) => return Ok(batch),
+                    None => continue,
+                },
+                Block::Bytes { arena, start, scanned, more } => (arena, start, scanned, more),
             };
+            let Front::Open(file) = &mut self.front else { return Ok(None) };
             if arena.len() > scanned {
                 self.quiet_since = now.uptime;
             }
@@ -328,6 +330,19 @@ impl Tail {
         // Deep in an oversize line: others want their turn, and what was skipped need not be read again.
         self.unsaved = true;
         Ok(self.batch(Vec::new(), Found::default(), now))
+    }
+
+    /// The front file holds something else than was read: what is to be handed over now. `None` if it can be read on.
+    fn rewritten_or_copied(&mut self, now: Now) -> Result<Option<Option<RawBatch>>, Error> {
+        if self.cutter.holds_lines() {
+            return Ok(Some(self.release(now)));
+        }
+        if self.restarts_unread(now).map_err(Error::Open)?
+            || self.goes_on_in_copy(now).map_err(Error::Open)?
+        {
+            return Ok(None);
+        }
+        Ok(Some(self.rewritten(now)))
     }
 
     /// What was held, if it has waited for long enough.

@@ -53,10 +53,11 @@ impl Tail {
         let is_whole = self.cutter.holds_lines() && held.ends_with(b"\n") && base == file.base + file.size;
         let opened = self.next.front().filter(|opened| is_whole && opened.packing.is_none())?;
         let mut next = self.opened(opened, base).ok().filter(|next| next.position == 0)?;
-        if self.missed_before(&next, &file.past()).ok()? {
+        let seen = next.seen_unread()?;
+        let Block::Bytes { arena: block, start, .. } = next.read_block(JOIN_BYTES).ok()? else { return None };
+        if self.missed_before(&next, seen, &file.past()).ok()? {
             return None;
         }
-        let Block::Bytes { arena: block, start, .. } = next.read_block(JOIN_BYTES).ok()? else { return None };
         let end = start + memrchr(b'\n', &block[start..])? + 1;
 
         let Front::Open(mut file) = std::mem::replace(&mut self.front, Front::None) else { return None };

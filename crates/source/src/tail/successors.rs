@@ -2,6 +2,7 @@
 
 use super::copies::{end_of, is_beginning, is_copy, is_packed_early, is_packed_form};
 use super::*;
+use crate::open_file::Seen;
 use crate::rotated::{Rotated, hold};
 
 impl Tail {
@@ -13,49 +14,55 @@ impl Tail {
         Ok(())
     }
 
-    /// Puts what stood where the front file stands, and was copied and truncated since it was seen last, before it.
-    /// Returns whether there was something. Only looked for if next to nothing of it was read: any other shows it.
-    pub(super) fn steps_back(&mut self, now: Now) -> io::Result<bool> {
-        let Front::Open(file) = &self.front else { return Ok(false) };
-        if self.is_archive {
-            return Ok(false);
-        }
-        let Some((opened, seen)) = file.changed_unread()? else { return Ok(false) };
-        let known_end = file.base + file.size;
+    /// What stood where the front file stands, and was copied and truncated since `seen`; then the file itself. Only
+    /// looked for if next to nothing of it was read: any other shows it.
+    pub(super) fn slipped_since(&self, seen: Option<Seen>) -> io::Result<Option<Vec<Opened>>> {
+        let (Front::Open(file), Some(seen), false) = (&self.front, seen, self.is_archive) else {
+            return Ok(None);
+        };
+        let Some(own) = file.changed_since(seen)? else { return Ok(None) };
         let younger: Vec<&Opened> = self.next.iter().collect();
-        let slipped = self.slipped(&opened, seen, &[], &younger)?;
+        let mut slipped = self.slipped(&own, seen.modified, &[], &younger)?;
         if slipped.is_empty() {
-            let is_unread = file.is_unread();
-            if is_unread && opened.size < known_end - file.base {
-                self.cutter.lose(known_end, now.observed, &mut self.lost);
-            }
-            if let Front::Open(file) = &mut self.front
-                && is_unread
-            {
-                file.begin_with(self.cutter.offset, &opened);
-            }
-            return Ok(false);
+            return Ok(None);
         }
-        self.front = Front::None;
-        self.put_next(slipped.into_iter().chain([opened]));
-        self.unsaved = true;
-        Ok(true)
+        slipped.push(own);
+        Ok(Some(slipped))
     }
 
-    /// Whether the front file has another content than was read, or had one before it.
-    pub(super) fn is_disturbed(&self) -> io::Result<bool> {
-        let Front::Open(file) = &self.front else { return Ok(false) };
-        let Some((opened, seen)) = file.changed_unread()? else { return Ok(false) };
-        let younger: Vec<&Opened> = self.next.iter().collect();
-        Ok(!self.slipped(&opened, seen, &[], &younger)?.is_empty())
+    /// Puts files in the place of the front file, which is the last of them; what was read of it is read again then. Lines
+    /// that are held are handed over before.
+    pub(super) fn steps_back(&mut self, slipped: Vec<Opened>, now: Now) -> Option<RawBatch> {
+        if self.cutter.holds_lines() {
+            return self.release(now);
+        }
+        self.front = Front::None;
+        self.put_next(slipped.into_iter());
+        self.unsaved = true;
+        None
+    }
+
+    /// The front file was truncated before anything of it was read, and nothing has its content: that is lost, and it
+    /// begins with what it holds now. `false` where something of it was read.
+    pub(super) fn restarts_unread(&mut self, now: Now) -> io::Result<bool> {
+        let Front::Open(file) = &mut self.front else { return Ok(false) };
+        if !file.is_unread() {
+            return Ok(false);
+        }
+        let opened = file.reopened()?.try_clone_now()?;
+        if opened.size < file.size {
+            self.cutter.lose(file.base + file.size, now.observed, &mut self.lost);
+        }
+        file.begin_with(self.cutter.offset, &opened);
+        Ok(true)
     }
 
     /// Whether something stood where the first of those that wait stands, and was copied and truncated since it was
     /// seen last.
-    pub(super) fn missed_before(&self, next: &OpenFile, front: &Past) -> io::Result<bool> {
-        let Some((opened, seen)) = next.changed_unread()? else { return Ok(false) };
+    pub(super) fn missed_before(&self, next: &OpenFile, seen: Seen, front: &Past) -> io::Result<bool> {
+        let Some(opened) = next.changed_since(seen)? else { return Ok(false) };
         let younger: Vec<&Opened> = self.next.iter().skip(1).collect();
-        Ok(!self.slipped(&opened, seen, &[*front], &younger)?.is_empty())
+        Ok(!self.slipped(&opened, seen.modified, &[*front], &younger)?.is_empty())
     }
 
     /// Puts files before all that wait.
@@ -135,16 +142,32 @@ impl Tail {
                 warn!("{}: {} cannot be read: only .gz and .zst are", self.source, path.display());
                 continue;
             }
-            let mut copied = is_beginning(&missed, next)? || self.was_packed_early(&missed)?;
-            for mark in self.left.iter().chain(marks) {
-                copied = copied || is_copy(&missed, mark)? || is_packed_early(&missed, mark)?;
-            }
+            let copied = self.is_copy_of_left(&missed)?
+                || is_beginning(&missed, next)?
+                || self.was_packed_early(&missed)?
+                || is_like_any(&missed, marks.iter())?;
             if !copied {
                 info!("{} goes on in {}, rotated before it was read", self.source, path.display());
                 unread.push(missed);
             }
         }
         Ok(unread)
+    }
+
+    /// Whether a file is a copy of what was left before.
+    fn is_copy_of_left(&self, missed: &Opened) -> io::Result<bool> {
+        let mut copies = self.copies.borrow_mut();
+        if copies.contains(&missed.identity) {
+            return Ok(true);
+        }
+        let found = is_like_any(missed, self.left.iter())?;
+        if found && missed.packing.is_some() {
+            if copies.len() == MAX_LEFT {
+                copies.pop_front();
+            }
+            copies.push_back(missed.identity);
+        }
+        Ok(found)
     }
 
     /// Whether a compressed file has the first bytes of one that is held open: who wrote to that had not been told yet
@@ -228,6 +251,16 @@ fn after(
         Some(index) => files[index + 1..].to_vec(),
         None => files.iter().filter(|file| file.is_written_after(modified)).cloned().collect(),
     }
+}
+
+/// Whether a file is a copy of what was read up to one of the marks.
+fn is_like_any<'a>(missed: &Opened, marks: impl Iterator<Item = &'a Mark>) -> io::Result<bool> {
+    for mark in marks {
+        if is_copy(missed, mark)? || is_packed_early(missed, mark)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a name says that the file is compressed.
