@@ -6,7 +6,7 @@ use taffrail_record::Timestamp;
 /// Bytes of the first lines that are looked at before anything is parsed, at most.
 pub(crate) const LOOK_BYTES: usize = 64 * 1024;
 /// So many lines are counted before the format is looked at again.
-const WINDOW_LINES: u32 = 256;
+const WINDOW_LINES: u64 = 256;
 /// A line that is read live was written at most so long before, and its clock is at most so far ahead.
 const LIVE_NS: u64 = 15 * 60 * 1_000_000_000;
 
@@ -45,8 +45,8 @@ pub(crate) struct Detector {
     /// Whether enough lines were seen for it.
     is_settled: bool,
     /// The formats of the lines of this window, and how many were in each.
-    window: Vec<(&'static str, u32)>,
-    lines: u32,
+    window: Vec<(&'static str, u64)>,
+    lines: u64,
     /// The last date of two numbers and a year.
     last: Option<SlashedDate>,
     /// Whether a number above twelve has told the order.
@@ -116,15 +116,13 @@ impl Detector {
         (self.found.day_first, self.is_set) = (day_first, true);
     }
 
-    /// Notes a line's format.
-    pub(crate) fn note(&mut self, format: &'static str) {
-        // One name stands in one place, so its address tells.
-        match self.window.iter_mut().find(|(known, _)| std::ptr::eq(*known, format)) {
-            Some((_, lines)) => *lines += 1,
-            None => self.window.push((format, 1)),
+    /// Notes the formats of some lines, and how many were in each.
+    pub(crate) fn note(&mut self, formats: &[(&'static str, u64)]) {
+        for (format, lines) in formats {
+            add(&mut self.window, format, *lines);
+            self.lines += lines;
         }
-        self.lines += 1;
-        if self.lines == WINDOW_LINES {
+        if self.lines >= WINDOW_LINES {
             self.decide();
         }
     }
@@ -172,6 +170,15 @@ impl Detector {
         self.is_settled = true;
         self.window.clear();
         self.lines = 0;
+    }
+}
+
+/// Adds lines in a format to those that were counted. One name stands in one place, so its address tells; another place
+/// would only count it apart.
+pub(crate) fn add(counts: &mut Vec<(&'static str, u64)>, format: &'static str, lines: u64) {
+    match counts.iter_mut().find(|(known, _)| std::ptr::eq(*known, format)) {
+        Some((_, sum)) => *sum += lines,
+        None => counts.push((format, lines)),
     }
 }
 
@@ -233,17 +240,18 @@ mod tests {
     fn a_format_stays_until_most_lines_are_in_another() {
         let (first, second) = ("json", "syslog");
         let mut detector = Detector::default();
-        (0..3).for_each(|_| detector.note(first));
-        detector.note(second);
+        detector.note(&[(first, 3), (second, 1)]);
         assert!(!detector.is_settled());
         detector.decide();
         assert_eq!(detector.found().format, Some(first));
-        (0..127).for_each(|_| detector.note(second));
-        (0..129).for_each(|_| detector.note(first));
+        detector.note(&[(second, 127)]);
+        detector.note(&[(first, 129)]);
         assert_eq!(detector.found().format, Some(first));
-        (0..256).for_each(|_| detector.note(second));
+        detector.note(&[(second, 255)]);
+        assert_eq!(detector.found().format, Some(first));
+        detector.note(&[(second, 1)]);
         assert_eq!(detector.found().format, Some(second));
-        (0..64).for_each(|_| ["a", "b", "c", "d"].into_iter().for_each(|format| detector.note(format)));
+        detector.note(&["a", "b", "c", "d"].map(|format| (format, 64)));
         assert_eq!(detector.found().format, None);
     }
 }

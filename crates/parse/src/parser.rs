@@ -8,7 +8,7 @@ use taffrail_record::{
 };
 
 use crate::container;
-use crate::detection::{Detection, Detector, LOOK_BYTES};
+use crate::detection::{Detection, Detector, LOOK_BYTES, add};
 use crate::draft::{Draft, DraftAttribute, Home, Known, Name, Place};
 use crate::encoding;
 use crate::formats;
@@ -51,7 +51,8 @@ pub struct Parser {
     /// What the source's path says of all its records, and where that stands in the current batch.
     labels: Labels,
     detector: Detector,
-    /// The formats of the lines since they were asked for, and how many were in each.
+    /// The formats of the lines of this batch, and of those since they were asked for; how many were in each.
+    batch_counts: Vec<(&'static str, u64)>,
     counts: Vec<(&'static str, u64)>,
 }
 
@@ -111,6 +112,7 @@ impl Parser {
             only: None,
             labels: Labels::default(),
             detector: Detector::default(),
+            batch_counts: Vec::new(),
             counts: Vec::new(),
         }
     }
@@ -160,6 +162,7 @@ impl Parser {
             self.recognise(text.strip_suffix('\r').unwrap_or(text).as_bytes(), line.joined);
             self.note(text.as_bytes(), raw.observed);
         }
+        self.detector.note(&std::mem::take(&mut self.batch_counts));
         if !self.detector.is_settled() {
             self.detector.decide();
         }
@@ -187,7 +190,7 @@ impl Parser {
 
     /// Notes what the line of the draft shows of its source.
     fn note(&mut self, text: &[u8], observed: Timestamp) {
-        self.detector.note(self.draft.format);
+        add(&mut self.batch_counts, self.draft.format, 1);
         if let (Some((at, _)), Some(time)) = (self.draft.stamp, self.draft.timestamp)
             && text.get(at + 2) == Some(&b'/')
         {
@@ -214,8 +217,11 @@ impl Parser {
             self.text = line.text;
             self.recognise(text, joined);
             self.note(text, raw.observed);
-            self.count();
             self.commit(&line, &mut batch);
+        }
+        self.detector.note(&self.batch_counts);
+        for (format, lines) in self.batch_counts.drain(..) {
+            add(&mut self.counts, format, lines);
         }
         batch
     }
@@ -232,15 +238,6 @@ impl Parser {
     /// The formats of the lines since the last call, and how many were in each.
     pub fn take_counts(&mut self) -> Vec<(&'static str, u64)> {
         std::mem::take(&mut self.counts)
-    }
-
-    fn count(&mut self) {
-        let format = self.draft.format;
-        // One name stands in one place, so its address tells; another place would only count it apart.
-        match self.counts.iter_mut().find(|(known, _)| std::ptr::eq(*known, format)) {
-            Some((_, lines)) => *lines += 1,
-            None => self.counts.push((format, 1)),
-        }
     }
 
     /// What was found in the last line, and where that line stands as it was read.

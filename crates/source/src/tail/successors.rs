@@ -111,30 +111,23 @@ impl Tail {
                 && (self.left.iter().any(|left| left.identity.is(&file.identity))
                     || self.previous.iter().chain(older).any(|past| file.was(past, files)))
         };
-        let mut missed = hold(&self.path, &|files| {
+        let missed = hold(&self.path, &|files| {
             let mut missed = after(files, &is_older, modified);
             missed.truncate(missed.iter().position(waits).unwrap_or(MAX_SUCCESSORS));
             missed
         })?;
-        // Those that wait may have been compressed by now.
-        for index in 0..missed.len() {
-            for waiting in [&own].into_iter().chain(younger) {
-                if is_packed_form(&missed[index].1, waiting)? {
-                    missed.truncate(index);
-                    return self.unread(missed, &[], own);
-                }
-            }
-        }
-        self.unread(missed, &[], own)
+        let younger: Vec<&Opened> = [&own].into_iter().chain(younger).copied().collect();
+        self.unread(missed, &[], &younger)
     }
 
-    /// Of files that were rotated, those that are no copies: of what was read up to one of the marks, of what was
-    /// left before, or of what is in `next` still.
+    /// Of files that were rotated, oldest first, those that are no copies of what was read up to one of the marks, or of what
+    /// was left before; as far as they are older than `younger`: one that is made of one of these is not, nor is what
+    /// was rotated after it.
     fn unread(
         &self,
         missed: Vec<(PathBuf, Opened)>,
         marks: &[Mark],
-        next: &Opened,
+        younger: &[&Opened],
     ) -> io::Result<Vec<Opened>> {
         let mut unread = Vec::new();
         for (path, missed) in missed {
@@ -142,8 +135,10 @@ impl Tail {
                 warn!("{}: {} cannot be read: only .gz and .zst are", self.source, path.display());
                 continue;
             }
+            if is_made_of_any(&missed, younger)? {
+                break;
+            }
             let copied = self.is_copy_of_left(&missed)?
-                || is_beginning(&missed, next)?
                 || self.was_packed_early(&missed)?
                 || is_like_any(&missed, marks.iter())?;
             if !copied {
@@ -229,7 +224,7 @@ impl Tail {
         for next in &self.next {
             marks.extend(end_of(next)?);
         }
-        let new = self.unread(missed, &marks, &opened)?;
+        let new = self.unread(missed, &marks, &[&opened])?;
         let any = !new.is_empty();
         // Copied and truncated since it was opened: what it held then is in the copy, and not lost.
         let is_copied = new.iter().any(|file| file.identity.birth >= opened.identity.birth);
@@ -251,6 +246,16 @@ fn after(
         Some(index) => files[index + 1..].to_vec(),
         None => files.iter().filter(|file| file.is_written_after(modified)).cloned().collect(),
     }
+}
+
+/// Whether a file is the compressed form or a copy of one of those that wait.
+fn is_made_of_any(missed: &Opened, waiting: &[&Opened]) -> io::Result<bool> {
+    for waiting in waiting {
+        if is_packed_form(missed, waiting)? || is_beginning(missed, waiting)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether a file is a copy of what was read up to one of the marks.
