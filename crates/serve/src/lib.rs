@@ -4,7 +4,9 @@
 //! axum. Never: knows DataFusion or how a line is parsed; blocks a runtime thread.
 //! Start reading at [`router`](mod@router) for the routes and [`services`] for what they stand on.
 
+pub mod access;
 pub mod api;
+pub mod audit;
 mod body;
 mod error;
 mod hosts;
@@ -19,7 +21,9 @@ pub mod services;
 pub mod streams;
 #[cfg(test)]
 mod tests;
+pub mod tls;
 mod ui;
+mod watched;
 mod websocket;
 
 pub use hosts::Hosts;

@@ -83,6 +83,13 @@ fn of_streams(out: &mut Exposition, overview: &Overview) {
         "Entries that single clients of a stream were too slow for.",
         |one| one.missed,
     );
+    let help = "Requests and connections that a stream's ports have turned away.";
+    let mut refused = out.metric("taffrail_stream_refused_total", Kind::Counter, help);
+    for standing in &standings {
+        for (server, count) in [("http", standing.http_refused), ("tcp", standing.tcp_refused)] {
+            refused.value(&[("stream", &of(standing)), ("server", server)], count as f64);
+        }
+    }
     let mut clients = out.metric("taffrail_stream_clients", Kind::Gauge, "Clients that watch a stream.");
     for standing in &standings {
         for (transport, count) in [

@@ -14,6 +14,7 @@ use hyper::service::HttpService;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -159,6 +160,8 @@ async fn accept(listener: &TcpListener) -> TcpStream {
         match listener.accept().await {
             Ok((socket, _)) => {
                 keep_alive(&socket);
+                // Without it single entries wait for acknowledgements; if it fails they only come later.
+                let _ = socket.set_nodelay(true);
                 return socket;
             }
             Err(error) => {
@@ -178,16 +181,15 @@ fn keep_alive(socket: &TcpStream) {
 }
 
 /// Answers the requests of one connection; once `stopping` resolves, the open one only.
-pub(crate) async fn serve_connection<S>(
-    socket: TcpStream,
+pub(crate) async fn serve_connection<I, S>(
+    socket: I,
     service: S,
     limits: &Limits,
     stopping: impl Future<Output = ()>,
 ) where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
 {
-    // Without it small answers wait for acknowledgements; if it fails they only come later.
-    let _ = socket.set_nodelay(true);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)

@@ -44,7 +44,10 @@ use self::past::{Page, Past};
 use self::place::Place;
 use self::ring::Ring;
 use self::routed::Routed;
+use crate::access::Access;
+use crate::audit::Audit;
 use crate::server::{self, Error};
+use crate::tls::{Tls, TlsConfig};
 
 /// Clients of one port at a time; more wait to be accepted.
 const CLIENTS_MAX: usize = 8192;
@@ -74,6 +77,9 @@ pub(crate) struct Stream {
     tcp_clients: AtomicUsize,
     http_guard: Arc<Guard>,
     tcp_guard: Arc<Guard>,
+    access: Access,
+    http_tls: Option<Tls>,
+    tcp_tls: Option<Tls>,
     started: Instant,
     /// The same by the clock.
     since: Timestamp,
@@ -102,14 +108,30 @@ impl Drop for Seat {
 
 impl Stream {
     /// All that it shows comes after `floor`.
-    fn new(config: StreamConfig, clock: fn() -> Timestamp, past: &Arc<Past>, floor: Place) -> Self {
-        let buffers =
-            [config.http.as_ref().map(|http| http.buffer), config.tcp.as_ref().map(|tcp| tcp.buffer)];
-        let guard = |limit| Guard::new(&config.name, &config.allowed, &config.denied, limit);
-        let http_guard = guard(config.http.as_ref().and_then(|http| http.limit.as_ref()));
-        let tcp_guard = guard(config.tcp.as_ref().and_then(|tcp| tcp.limit.as_ref()));
+    ///
+    /// # Errors
+    /// Certificates, keys and passwords that cannot be read; for people.
+    fn open(
+        config: StreamConfig,
+        clock: fn() -> Timestamp,
+        past: &Arc<Past>,
+        floor: Place,
+        audit: &Audit,
+    ) -> Result<Self, String> {
+        let (http, tcp) = (config.http.as_ref(), config.tcp.as_ref());
+        let buffers = [http.map(|http| http.buffer), tcp.map(|tcp| tcp.buffer)];
         let capacity = buffers.into_iter().flatten().max().unwrap_or(1);
-        Self {
+        let guard = |server, limit| Guard::new(&config, server, limit, audit);
+        let http_guard = guard("http", http.and_then(|http| http.limit.as_ref()));
+        let tcp_guard = guard("tcp", tcp.and_then(|tcp| tcp.limit.as_ref()));
+        let tls = |config: Option<&TlsConfig>| config.map(Tls::open).transpose();
+        let http_tls = tls(http.and_then(|http| http.tls.as_ref()))?;
+        let tcp_tls = tls(tcp.and_then(|tcp| tcp.tls.as_ref()))?;
+        let access = Access::open(&config.access)?;
+        Ok(Self {
+            access,
+            http_tls,
+            tcp_tls,
             ring: Ring::new(capacity, floor),
             config,
             dropped: AtomicU64::new(0),
@@ -126,7 +148,7 @@ impl Stream {
             since: clock(),
             clock,
             past: Arc::clone(past),
-        }
+        })
     }
 
     /// Entries before a place are shown to nobody.
@@ -189,7 +211,7 @@ pub struct Refused {
     /// The stream's name.
     pub stream: String,
     /// Why.
-    pub error: Error,
+    pub error: String,
 }
 
 impl Streams {
@@ -204,21 +226,28 @@ impl Streams {
         is_router: bool,
         clock: fn() -> Timestamp,
         engine: Arc<dyn Engine>,
+        audit: &Audit,
     ) -> std::io::Result<(Self, Feed, Vec<Refused>)> {
         let past = Arc::new(Past::new(engine));
         let floor = past.end().map_err(std::io::Error::other)?;
-        let all = configs.into_iter().map(|config| Arc::new(Stream::new(config, clock, &past, floor)));
+        let (mut all, mut refused) = (Vec::new(), Vec::new());
+        for config in configs {
+            let stream = config.name.clone();
+            match Stream::open(config, clock, &past, floor, audit) {
+                Ok(stream) => all.push(Arc::new(stream)),
+                Err(error) => refused.push(Refused { stream, error }),
+            }
+        }
         let mut streams = Self {
-            streams: all.collect(),
+            streams: all,
             ports: Vec::new(),
             stopping: watch::Sender::new(false),
             tasks: JoinSet::new(),
         };
-        let mut refused = Vec::new();
         let routed = is_router.then(|| Routed::new(streams.streams.clone()));
         for stream in streams.streams.clone() {
             if let Err(error) = streams.listen(&stream, routed.as_ref()).await {
-                refused.push(Refused { stream: stream.config.name.clone(), error });
+                refused.push(Refused { stream: stream.config.name.clone(), error: error.to_string() });
             }
         }
         let feed = Feed::spawn(streams.streams.clone())?;

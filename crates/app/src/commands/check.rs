@@ -131,9 +131,11 @@ impl Report {
         report.place(config);
         report.listen(config);
         report.streams = config.streams.iter().flat_map(StreamConfig::places).collect();
-        if !report.streams.is_empty() {
-            let warning = "everyone who reaches this machine can watch the streams";
-            report.warnings.push(warning.to_owned());
+        for stream in &config.streams {
+            match stream.check() {
+                Ok(warnings) => report.warnings.extend(warnings),
+                Err(error) => report.problems.push(format!("the stream `{}`: {error}", stream.name)),
+            }
         }
         report.formats = config.formats.iter().map(|format| format.place.clone()).collect();
         if !report.formats.is_empty() {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use fs_err as fs;
 use taffrail_query::StoreEngine;
+use taffrail_serve::audit::Audit;
 use taffrail_serve::streams::{Overview, Refused, Streams};
 use taffrail_serve::{Hosts, Info, Limits, LiveHub, Server, Services};
 use taffrail_store::Store;
@@ -49,8 +50,9 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     // Held here too: its runtime must not end inside of the server's.
     let sql_memory = config.query.memory_bytes as usize / config.query.concurrent.max(1);
     let engine = Arc::new(StoreEngine::new(Arc::clone(&store), sql_memory)?);
-    let streams =
-        Streams::start(config.streams.clone(), args.router, now, Arc::<StoreEngine>::clone(&engine));
+    let audit = Audit::open(&config.data_dir, now).context("open the audit log")?;
+    let own = Arc::<StoreEngine>::clone(&engine);
+    let streams = Streams::start(config.streams.clone(), args.router, now, own, &audit);
     let (streams, feed, refused) = runtime.block_on(streams)?;
     let stopping = Arc::default();
     let redactor = Arc::new(config.redact.redactor().map_err(anyhow::Error::msg)?);
@@ -177,6 +179,9 @@ fn announce_streams(config: &Config, refused: &[Refused]) {
         }
         for place in stream.places() {
             println!("  streams  {}", escape(&place));
+        }
+        for warning in stream.check().unwrap_or_default() {
+            tracing::warn!("{}", escape(&warning));
         }
     }
 }

@@ -9,9 +9,12 @@ use std::time::Duration;
 use taffrail_serve::streams::{
     AddressRange, BUFFER_DEFAULT, Heartbeat, HttpConfig, LimitBy, RateLimit, StreamConfig, Target, TcpConfig,
 };
+use taffrail_serve::tls::TlsConfig;
 use toml::{Table, Value};
 
 use super::{Problem, SourceConfig, StartAt};
+
+mod protection;
 
 /// What variables begin with.
 const VARIABLE: &str = "LOGWISP_STREAMS";
@@ -174,8 +177,9 @@ impl Reader<'_> {
         }
         let allowed = self.ranges(table, "auth.ip_whitelist");
         let denied = self.ranges(table, "auth.ip_blacklist");
-        self.not_yet(table);
-        let stream = StreamConfig { name, targets, http, tcp, allowed, denied };
+        let servers = [http.as_ref().map(|http| &http.tls), tcp.as_ref().map(|tcp| &tcp.tls)];
+        let access = self.access(table, &servers.map(|tls| tls.map(Option::as_ref)));
+        let stream = StreamConfig { name, targets, http, tcp, allowed, denied, access };
         (self.problems.len() == before).then_some(stream)
     }
 
@@ -277,6 +281,7 @@ impl Reader<'_> {
             status_path: self.path(table, "httpserver.status_path", "status", "/status"),
             heartbeat: self.heartbeat(table, "httpserver", "HTTP"),
             limit: self.limit(table, "httpserver"),
+            tls: self.tls(table, "httpserver", "HTTP"),
         }
     }
 
@@ -286,6 +291,7 @@ impl Reader<'_> {
             buffer: self.buffer(table, "tcpserver", "TCP"),
             heartbeat: self.heartbeat(table, "tcpserver", "TCP"),
             limit: self.limit(table, "tcpserver"),
+            tls: self.tls(table, "tcpserver", "TCP"),
         }
     }
 
@@ -352,24 +358,12 @@ impl Reader<'_> {
         let burst = u32::try_from(burst).unwrap_or(u32::MAX);
         Some(RateLimit { per_second, burst, by, code, message, connections_per_address, connections })
     }
-
-    /// Protection that is wanted and that this version does not have: better no stream than an open one.
-    fn not_yet(&mut self, table: &Table) {
-        for server in ["httpserver", "tcpserver"] {
-            let key = format!("{server}.ssl.enabled");
-            if self.switch(table, &key) {
-                self.wrong(&key, "this version has no TLS for streams; put a proxy before it");
-            }
-        }
-        let kind = self.text(table, "auth.type");
-        if !matches!(kind.as_str(), "" | "none") {
-            self.wrong("auth.type", "this version has no authentication for streams; put a proxy before it");
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use taffrail_serve::access::AccessConfig;
+
     use super::*;
 
     fn read_text(text: &str, env: &[(&str, &str)]) -> (Vec<StreamConfig>, Vec<String>) {
@@ -437,6 +431,7 @@ mod tests {
                 status_path: "/status".to_owned(),
                 heartbeat: heartbeat(30, false, true, true),
                 limit: None,
+                tls: None,
             }),
             tcp: Some(TcpConfig {
                 port: 9090,
@@ -451,9 +446,11 @@ mod tests {
                     connections_per_address: Some(2),
                     connections: None,
                 }),
+                tls: None,
             }),
             allowed: vec!["192.0.2.0/24".parse().unwrap()],
             denied: vec!["192.0.2.7".parse().unwrap()],
+            access: AccessConfig::Anybody,
         };
         assert_eq!(streams, [want]);
         let source = source(&streams).unwrap();
@@ -512,14 +509,14 @@ mod tests {
             "stream path must start with /: x",
             "HTTP: heartbeat interval must be positive: 0",
             "HTTP: heartbeat format must be 'json' or 'comment': xml",
-            "this version has no TLS for streams",
+            "`streams[0].httpserver.ssl.cert_file`: stream 'a': HTTP: SSL enabled but cert/key files not specified",
             "`streams[1].monitor.targets`: stream 'b': no monitor targets specified",
             "`streams[1].auth.ip_blacklist`: stream 'b': \"nobody\" is no address",
             "rate_limit.requests_per_second`: stream 'b': must be positive: 0",
             "rate_limit.burst_size`: stream 'b': must be at least 1: 0",
             "rate_limit.limit_by`: stream 'b': must be 'ip' or 'global': x",
             "rate_limit.response_code`: stream 'b': must be from 400 to 599: 200",
-            "this version has no authentication for streams",
+            "`streams[1].auth.basic_auth`: stream 'b': basic auth type specified but config missing",
             "`streams[2].name`: stream 2: missing name",
             "stream 4: duplicate name 'c'",
             "HTTP port 9000 already used by stream 'c-tcp'",

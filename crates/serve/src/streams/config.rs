@@ -7,11 +7,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::access::{Access, AccessConfig};
+use crate::tls::{self, TlsConfig};
+
 /// Entries that a client may lag by where the config says nothing.
 pub const BUFFER_DEFAULT: usize = 1000;
 
 /// A view of some files, served to whoever connects.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct StreamConfig {
     /// Its name.
     pub name: String,
@@ -25,6 +28,8 @@ pub struct StreamConfig {
     pub allowed: Vec<AddressRange>,
     /// Who may not.
     pub denied: Vec<AddressRange>,
+    /// Who of these is let in.
+    pub access: AccessConfig,
 }
 
 /// An address, or all of a network.
@@ -100,6 +105,8 @@ pub struct HttpConfig {
     pub heartbeat: Option<Heartbeat>,
     /// How often one may ask.
     pub limit: Option<RateLimit>,
+    /// TLS, where it is spoken.
+    pub tls: Option<TlsConfig>,
 }
 
 /// Lines of JSON over TCP.
@@ -113,6 +120,8 @@ pub struct TcpConfig {
     pub heartbeat: Option<Heartbeat>,
     /// How often one may connect.
     pub limit: Option<RateLimit>,
+    /// TLS, where it is spoken.
+    pub tls: Option<TlsConfig>,
 }
 
 /// What is sent while there is nothing to send.
@@ -132,11 +141,42 @@ impl StreamConfig {
     /// Where it is, for people.
     pub fn places(&self) -> impl Iterator<Item = String> {
         let Self { name, http, tcp, .. } = self;
-        let http = http
-            .iter()
-            .map(move |http| format!("{name}: http://localhost:{}{}", http.port, http.stream_path));
-        let tcp = tcp.iter().map(move |tcp| format!("{name}: port {} over TCP", tcp.port));
+        let http = http.iter().map(move |HttpConfig { port, stream_path, tls, .. }| {
+            let scheme = if tls.is_some() { "https" } else { "http" };
+            format!("{name}: {scheme}://localhost:{port}{stream_path}")
+        });
+        let tcp = tcp.iter().map(move |TcpConfig { port, tls, .. }| {
+            format!("{name}: port {port} over {}", if tls.is_some() { "TLS" } else { "TCP" })
+        });
         http.chain(tcp)
+    }
+
+    /// What people should know of it.
+    ///
+    /// # Errors
+    /// Certificates, keys and passwords that cannot be used; for people.
+    pub fn check(&self) -> Result<Vec<String>, String> {
+        Access::open(&self.access)?;
+        let servers = [
+            ("HTTP", self.http.as_ref().map(|http| &http.tls)),
+            ("TCP", self.tcp.as_ref().map(|tcp| &tcp.tls)),
+        ];
+        let has_secrets = !matches!(self.access, AccessConfig::Anybody | AccessConfig::Certificate);
+        let mut told = Vec::new();
+        if self.access == AccessConfig::Anybody && self.allowed.is_empty() {
+            told.push(format!("everyone who reaches this machine can watch the stream `{}`", self.name));
+        }
+        for (kind, tls) in servers {
+            match tls {
+                Some(Some(tls)) => told.extend(tls::check(tls)?),
+                Some(None) if has_secrets => told.push(format!(
+                    "passwords and tokens of the stream `{}` go over the network as they are, over {kind}: enable ssl",
+                    self.name
+                )),
+                _ => {}
+            }
+        }
+        Ok(told)
     }
 
     /// Whether the stream shows a source.

@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::config::{AddressRange, LimitBy, RateLimit};
+use super::config::{AddressRange, LimitBy, RateLimit, StreamConfig};
+use crate::access::{Access, Denied};
+use crate::audit::{Audit, Refused};
 
 /// Time after which an address that asks nothing is forgotten.
 const FORGET_AFTER: Duration = Duration::from_secs(300);
@@ -15,10 +17,17 @@ const ADDRESSES_MAX: usize = 65_536;
 /// An address that is refused again and again is named once in so much time.
 const TELL_EVERY: Duration = Duration::from_secs(60);
 
+/// Wrong passwords or tokens that an address may try at once, and so many more in a second: a tenth of one.
+const FAILURES: u32 = 10;
+const FAILURES_PER_SECOND: f64 = 0.1;
+
 /// What protects one port.
 #[derive(Debug)]
 pub(super) struct Guard {
     stream: String,
+    /// `http` or `tcp`.
+    server: &'static str,
+    audit: Audit,
     allowed: Vec<AddressRange>,
     denied: Vec<AddressRange>,
     pub(super) limit: Option<RateLimit>,
@@ -39,6 +48,8 @@ struct State {
 #[derive(Debug, Default)]
 struct Address {
     bucket: Option<Bucket>,
+    /// Of wrong passwords and tokens.
+    failures: Option<Bucket>,
     connections: usize,
     asked: Option<Instant>,
     told: Option<Instant>,
@@ -60,6 +71,32 @@ pub(super) enum Refusal {
     Rate,
     /// Too many connections.
     Connections,
+    /// It did not say who it is.
+    Unnamed,
+    /// What it said is wrong.
+    Credentials,
+    /// What it said was wrong too often.
+    Failures,
+    /// It does not speak TLS, or has no certificate that counts.
+    Handshake,
+    /// The stream is to be asked at its own port: only there are certificates checked, or is TLS spoken.
+    Elsewhere,
+}
+
+impl Refusal {
+    /// For people.
+    fn reason(self) -> &'static str {
+        match self {
+            Self::Address => "its address may not connect",
+            Self::Rate => "it asks too often",
+            Self::Connections => "it has too many connections, or all have",
+            Self::Unnamed => "it does not say who it is",
+            Self::Credentials => "its password or token is wrong",
+            Self::Failures => "its password or token was wrong too often",
+            Self::Handshake => "the TLS handshake failed",
+            Self::Elsewhere => "the stream's own port is to be asked, which is better protected",
+        }
+    }
 }
 
 /// A connection that was let in; it is given up by dropping it.
@@ -80,29 +117,39 @@ impl Drop for Admitted {
 }
 
 impl Bucket {
-    fn take(bucket: &mut Option<Self>, limit: &RateLimit, now: Instant) -> bool {
-        let burst = f64::from(limit.burst);
+    /// Whether there is one more.
+    fn has(bucket: &mut Option<Self>, burst: u32, per_second: f64, now: Instant) -> bool {
+        let burst = f64::from(burst);
         let bucket = bucket.get_or_insert(Self { tokens: burst, filled: now });
         let since = now.saturating_duration_since(bucket.filled).as_secs_f64();
-        bucket.tokens = (bucket.tokens + since * limit.per_second).min(burst);
+        bucket.tokens = (bucket.tokens + since * per_second).min(burst);
         bucket.filled = now;
-        let fits = bucket.tokens >= 1.0;
-        bucket.tokens -= if fits { 1.0 } else { 0.0 };
-        fits
+        bucket.tokens >= 1.0
+    }
+
+    /// Takes one, if there is one more.
+    fn take(bucket: &mut Option<Self>, burst: u32, per_second: f64, now: Instant) -> bool {
+        let has = Self::has(bucket, burst, per_second, now);
+        if let (Some(bucket), true) = (bucket, has) {
+            bucket.tokens -= 1.0;
+        }
+        has
     }
 }
 
 impl Guard {
     pub(super) fn new(
-        stream: &str,
-        allowed: &[AddressRange],
-        denied: &[AddressRange],
+        config: &StreamConfig,
+        server: &'static str,
         limit: Option<&RateLimit>,
+        audit: &Audit,
     ) -> Arc<Self> {
         Arc::new(Self {
-            stream: stream.to_owned(),
-            allowed: allowed.to_vec(),
-            denied: denied.to_vec(),
+            stream: config.name.clone(),
+            server,
+            audit: audit.clone(),
+            allowed: config.allowed.clone(),
+            denied: config.denied.clone(),
             limit: limit.cloned(),
             state: Mutex::default(),
             requests: AtomicU64::new(0),
@@ -114,13 +161,20 @@ impl Guard {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a connection may stay.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Result<Admitted, Refusal> {
+    /// Whether an address may come at all.
+    pub(super) fn permits(&self, address: IpAddr, now: Instant) -> Result<(), Refusal> {
         let address = address.to_canonical();
         let is_in = |list: &[AddressRange]| list.iter().any(|range| range.has(address));
         if is_in(&self.denied) || !self.allowed.is_empty() && !is_in(&self.allowed) {
-            return Err(self.refuse(address, Refusal::Address, now));
+            return Err(self.refuse(address, Refusal::Address, None, now));
         }
+        Ok(())
+    }
+
+    /// Whether a connection may stay.
+    pub(super) fn admit(self: &Arc<Self>, address: IpAddr, now: Instant) -> Result<Admitted, Refusal> {
+        self.permits(address, now)?;
+        let address = address.to_canonical();
         let limit = self.limit.as_ref();
         let fits = |count: usize, most: Option<usize>| most.is_none_or(|most| count < most);
         {
@@ -135,7 +189,7 @@ impl Guard {
                 return Ok(Admitted { guard: Arc::clone(self), address });
             }
         }
-        Err(self.refuse(address, Refusal::Connections, now))
+        Err(self.refuse(address, Refusal::Connections, None, now))
     }
 
     /// Whether a request may be answered.
@@ -145,12 +199,44 @@ impl Guard {
         let address = address.to_canonical();
         let fits = {
             let mut state = self.state();
-            match limit.by {
-                LimitBy::Everybody => Bucket::take(&mut state.all, limit, now),
-                LimitBy::Address => Bucket::take(&mut state.known(address, now).bucket, limit, now),
-            }
+            let bucket = match limit.by {
+                LimitBy::Everybody => &mut state.all,
+                LimitBy::Address => &mut state.known(address, now).bucket,
+            };
+            Bucket::take(bucket, limit.burst, limit.per_second, now)
         };
-        if fits { Ok(()) } else { Err(self.refuse(address, Refusal::Rate, now)) }
+        if fits { Ok(()) } else { Err(self.refuse(address, Refusal::Rate, None, now)) }
+    }
+
+    /// Whether who asks is let in, by what it says of itself.
+    pub(super) async fn identify(
+        &self,
+        access: &Access,
+        words: Option<&str>,
+        address: IpAddr,
+    ) -> Result<(), Refusal> {
+        if access.is_open() {
+            return Ok(());
+        }
+        let (address, now) = (address.to_canonical(), Instant::now());
+        let may_try = {
+            let mut state = self.state();
+            Bucket::has(&mut state.known(address, now).failures, FAILURES, FAILURES_PER_SECOND, now)
+        };
+        if !may_try {
+            return Err(self.refuse(address, Refusal::Failures, None, now));
+        }
+        match access.check(words).await {
+            Ok(_) => Ok(()),
+            Err(Denied::Nothing) => Err(self.refuse(address, Refusal::Unnamed, None, now)),
+            Err(Denied::Wrong) => {
+                let failures = |state: &mut State| {
+                    Bucket::take(&mut state.known(address, now).failures, FAILURES, FAILURES_PER_SECOND, now)
+                };
+                failures(&mut self.state());
+                Err(self.refuse(address, Refusal::Credentials, None, now))
+            }
+        }
     }
 
     /// Addresses and connections that are known now.
@@ -159,18 +245,21 @@ impl Guard {
         (state.addresses.len(), state.connections)
     }
 
-    /// Counts a refusal, and tells of it.
-    fn refuse(&self, address: IpAddr, refusal: Refusal, now: Instant) -> Refusal {
+    /// Counts a refusal, notes it in the audit log, and tells of it.
+    pub(super) fn refuse(
+        &self,
+        address: IpAddr,
+        refusal: Refusal,
+        detail: Option<String>,
+        now: Instant,
+    ) -> Refusal {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        let (stream, server, reason) = (self.stream.clone(), self.server, refusal.reason());
+        self.audit.refused(Refused { stream, server, address, reason, detail });
         let mut state = self.state();
         let told = &mut state.known(address, now).told;
         if told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY) {
             *told = Some(now);
-            let reason = match refusal {
-                Refusal::Address => "its address may not connect",
-                Refusal::Rate => "it asks too often",
-                Refusal::Connections => "it has too many connections, or all have",
-            };
             tracing::warn!("the stream `{}` turns {address} away: {reason}", self.stream);
         }
         refusal
@@ -202,6 +291,15 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::{AccessConfig, BearerConfig};
+
+    fn guard(allowed: &[&str], denied: &[&str], limit: Option<&RateLimit>) -> Arc<Guard> {
+        let ranges =
+            |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<AddressRange>>();
+        let (allowed, denied) = (ranges(allowed), ranges(denied));
+        let config = StreamConfig { allowed, denied, ..StreamConfig::default() };
+        Guard::new(&config, "http", limit, &Audit::default())
+    }
 
     fn limit(by: LimitBy) -> RateLimit {
         RateLimit {
@@ -221,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_let_in_and_then_the_rate() {
-        let guard = Guard::new("a", &[], &[], Some(&limit(LimitBy::Address)));
+        let guard = guard(&[], &[], Some(&limit(LimitBy::Address)));
         let start = Instant::now();
         let ask = |last, millis| guard.ask(address(last), start + Duration::from_millis(millis)).is_ok();
         assert_eq!([0, 0, 0, 0].map(|at| ask(1, at)), [true, true, true, false]);
@@ -230,7 +328,7 @@ mod tests {
         assert_eq!([9000; 4].map(|at| ask(1, at)), [true, true, true, false], "no more than a burst gathers");
         assert_eq!(guard.refused.load(Ordering::Relaxed), 4);
 
-        let guard = Guard::new("a", &[], &[], Some(&limit(LimitBy::Everybody)));
+        let guard = guard(&[], &[], Some(&limit(LimitBy::Everybody)));
         assert_eq!(
             [1, 2, 3, 4].map(|last| guard.ask(address(last), start).is_ok()),
             [true, true, true, false]
@@ -239,7 +337,7 @@ mod tests {
 
     #[test]
     fn connections_are_counted_and_given_back() {
-        let guard = Guard::new("a", &[], &[], Some(&limit(LimitBy::Address)));
+        let guard = guard(&[], &[], Some(&limit(LimitBy::Address)));
         let now = Instant::now();
         let first = guard.admit(address(1), now).unwrap();
         let _second = guard.admit(address(1), now).unwrap();
@@ -253,10 +351,7 @@ mod tests {
 
     #[test]
     fn lists_say_who_may_come() {
-        let ranges =
-            |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<AddressRange>>();
-        let guard =
-            Guard::new("a", &ranges(&["192.0.2.0/28", "2001:db8::/32"]), &ranges(&["192.0.2.7"]), None);
+        let guard = guard(&["192.0.2.0/28", "2001:db8::/32"], &["192.0.2.7"], None);
         for (text, want) in [
             ("192.0.2.1", true),
             ("::ffff:192.0.2.1", true),
@@ -269,9 +364,23 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn who_is_wrong_too_often_is_not_even_listened_to() {
+        let basic = BearerConfig { tokens: vec!["right".to_owned()], jwt: None };
+        let access = Access::open(&AccessConfig::Bearer(basic)).unwrap();
+        let guard = guard(&[], &[], None);
+        let says = |words: &'static str, last| guard.identify(&access, Some(words), address(last));
+        assert_eq!(guard.identify(&access, None, address(1)).await, Err(Refusal::Unnamed));
+        for _ in 0..FAILURES {
+            assert_eq!(says("Bearer wrong", 1).await, Err(Refusal::Credentials));
+        }
+        assert_eq!(says("Bearer right", 1).await, Err(Refusal::Failures));
+        assert_eq!(says("Bearer right", 2).await, Ok(()));
+    }
+
     #[test]
     fn memory_is_bounded() {
-        let guard = Guard::new("a", &[], &[], Some(&limit(LimitBy::Address)));
+        let guard = guard(&[], &[], Some(&limit(LimitBy::Address)));
         let now = Instant::now();
         for number in 0..ADDRESSES_MAX as u32 + 10 {
             let _ = guard.ask(IpAddr::from(number.to_be_bytes()), now);

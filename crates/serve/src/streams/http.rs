@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{Request, StatusCode, header};
+use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use hyper::body::Incoming;
@@ -16,17 +16,20 @@ use hyper::service::service_fn;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
+use tokio_rustls::server::TlsStream;
 
 use super::config::HttpConfig;
 use super::follow::{Follow, Step};
-use super::guard::{Admitted, Refusal};
+use super::guard::{Admitted, Guard, Refusal};
 use super::place::Place;
 use super::ring::Chunk;
 use super::routed::{GLOBAL_STATUS, Routed};
 use super::socket::Ask;
 use super::{CLIENTS_MAX, Seat, Stream, entry, socket, status, stopped};
+use crate::access::AccessConfig;
 use crate::limits::Limits;
 use crate::server;
+use crate::tls::Tls;
 
 /// What the handlers of a port share.
 struct Port {
@@ -49,56 +52,143 @@ pub(super) async fn serve(
     let limits = Limits { connections: CLIENTS_MAX, ..Limits::default() };
     let mut until = stopping.clone();
     let connection = |socket| {
-        let (port, limits, mut stopping) = (Arc::clone(&port), limits.clone(), stopping.clone());
-        async move {
-            let client = Arc::new(client(&port, &socket));
-            let service = service_fn(move |request: Request<Incoming>| {
-                let (port, client) = (Arc::clone(&port), Arc::clone(&client));
-                async move { Ok::<_, Infallible>(answer(&port, &client, request).await) }
-            });
-            server::serve_connection(socket, service, &limits, stopped(&mut stopping)).await;
-        }
+        let (port, limits, stopping) = (Arc::clone(&port), limits.clone(), stopping.clone());
+        async move { connect(port, socket, &limits, stopping).await }
     };
     server::accept_all(listener, CLIENTS_MAX, stopped(&mut until), connection, limits.drain_time).await;
 }
 
-/// Who is connected: its address, if it may stay.
-pub(super) type Peer = Option<(IpAddr, Result<Admitted, Refusal>)>;
-
-fn client(port: &Port, socket: &TcpStream) -> Peer {
-    let address = socket.peer_addr().ok()?.ip();
-    Some((address, port.stream.http_guard.admit(address, Instant::now())))
+/// Answers on one connection.
+async fn connect(port: Arc<Port>, socket: TcpStream, limits: &Limits, mut stopping: watch::Receiver<bool>) {
+    let Ok(address) = socket.peer_addr().map(|address| address.ip()) else { return };
+    let stream = Arc::clone(&port.stream);
+    let peer = Peer { address, admitted: stream.http_guard.admit(address, Instant::now()) };
+    let is_welcome = peer.admitted.is_ok();
+    let peer = Arc::new(peer);
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (port, peer) = (Arc::clone(&port), Arc::clone(&peer));
+        async move { Ok::<_, Infallible>(answer(&port, &peer, request).await) }
+    });
+    let stopping = stopped(&mut stopping);
+    match &stream.http_tls {
+        None => server::serve_connection(socket, service, limits, stopping).await,
+        // A handshake is too dear for somebody who is turned away afterwards.
+        Some(_) if !is_welcome => {}
+        Some(tls) => {
+            if let Some(socket) = handshake(tls, socket, address, &stream.http_guard).await {
+                server::serve_connection(socket, service, limits, stopping).await;
+            }
+        }
+    }
 }
 
-/// The refusal of somebody who may not come, or not so often.
-fn refusal(port: &Port, peer: &Peer) -> Option<Response> {
-    let guard = &port.stream.http_guard;
-    let Some((address, admitted)) = peer else { return Some(StatusCode::FORBIDDEN.into_response()) };
-    let refused = match admitted {
-        Ok(_) => guard.ask(*address, Instant::now()).err(),
-        Err(refusal) => Some(*refusal),
-    }?;
-    let limit = guard.limit.as_ref();
-    let code = limit.and_then(|limit| StatusCode::from_u16(limit.code).ok());
-    let code = code.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
-    let message = limit.map(|limit| limit.message.as_str()).filter(|message| !message.is_empty());
-    Some(match refused {
-        Refusal::Address => json(StatusCode::FORBIDDEN, status::refused("Forbidden")),
-        Refusal::Rate => json(code, status::refused(message.unwrap_or("Rate limit exceeded"))),
-        Refusal::Connections => json(code, status::refused("Connection limit exceeded")),
-    })
+/// Speaks TLS with a client, or turns it away.
+pub(super) async fn handshake(
+    tls: &Tls,
+    socket: TcpStream,
+    address: IpAddr,
+    guard: &Guard,
+) -> Option<TlsStream<TcpStream>> {
+    match tls.accept(socket).await {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            guard.refuse(address, Refusal::Handshake, Some(error.to_string()), Instant::now());
+            None
+        }
+    }
+}
+
+/// Who is connected; held as long as the connection is used.
+pub(super) struct Peer {
+    address: IpAddr,
+    admitted: Result<Admitted, Refusal>,
 }
 
 async fn answer(port: &Port, peer: &Arc<Peer>, request: Request<Incoming>) -> Response {
-    if let Some(refusal) = refusal(port, peer) {
-        return refusal;
-    }
     let (mut parts, _) = request.into_parts();
-    match ask(port, &parts) {
+    let target = target(port, parts.uri.path());
+    if let Err(refusal) = authorise(port, target.stream(port), peer, &parts).await {
+        return refused(target.stream(port), refusal);
+    }
+    match ask(port, target, &parts) {
         Asked::Answer(answer) => answer,
         Asked::Events(stream, config, after) => events(&stream, &config, &port.stopping, after),
         Asked::Socket(stream, ask) => {
             socket::upgrade(&mut parts, &stream, ask, Arc::clone(peer), &port.stopping).await
+        }
+    }
+}
+
+/// What a path is about.
+enum Target {
+    /// The port's own stream.
+    Own,
+    /// All streams.
+    All,
+    /// A stream by its name, and the path behind that.
+    Named(Arc<Stream>, String),
+}
+
+impl Target {
+    fn stream<'a>(&'a self, port: &'a Port) -> &'a Arc<Stream> {
+        match self {
+            Self::Own | Self::All => &port.stream,
+            Self::Named(stream, _) => stream,
+        }
+    }
+}
+
+fn target(port: &Port, path: &str) -> Target {
+    let Some(routed) = &port.routed else { return Target::Own };
+    routed.count();
+    if path == GLOBAL_STATUS {
+        return Target::All;
+    }
+    routed.find(path).map_or(Target::Own, |(stream, rest)| Target::Named(Arc::clone(stream), rest.to_owned()))
+}
+
+/// Whether a request about a stream may be answered. A stream that is asked at the port of another is protected as at its
+/// own.
+async fn authorise(port: &Port, stream: &Arc<Stream>, peer: &Peer, parts: &Parts) -> Result<(), Refusal> {
+    if let Err(refusal) = &peer.admitted {
+        return Err(*refusal);
+    }
+    let (guard, now) = (&stream.http_guard, Instant::now());
+    guard.ask(peer.address, now)?;
+    if !Arc::ptr_eq(stream, &port.stream) {
+        guard.permits(peer.address, now)?;
+        let needs_tls = stream.http_tls.is_some() && port.stream.http_tls.is_none();
+        if needs_tls || stream.config.access == AccessConfig::Certificate {
+            return Err(guard.refuse(peer.address, Refusal::Elsewhere, None, now));
+        }
+    }
+    let header = parts.headers.get(header::AUTHORIZATION).and_then(|words| words.to_str().ok());
+    // Browsers cannot add headers to event streams and WebSockets.
+    let words =
+        header.map(str::to_owned).or_else(|| Some(format!("Bearer {}", parameter(parts, "access_token")?)));
+    guard.identify(&stream.access, words.as_deref(), peer.address).await
+}
+
+/// The answer to somebody who may not come, or not so often.
+fn refused(stream: &Stream, refusal: Refusal) -> Response {
+    let limit = stream.http_guard.limit.as_ref();
+    let code = limit.and_then(|limit| StatusCode::from_u16(limit.code).ok());
+    let code = code.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
+    let message = limit.map(|limit| limit.message.as_str()).filter(|message| !message.is_empty());
+    match refusal {
+        Refusal::Address | Refusal::Elsewhere | Refusal::Handshake => {
+            json(StatusCode::FORBIDDEN, status::refused("Forbidden"))
+        }
+        Refusal::Rate => json(code, status::refused(message.unwrap_or("Rate limit exceeded"))),
+        Refusal::Connections => json(code, status::refused("Connection limit exceeded")),
+        Refusal::Failures => json(StatusCode::TOO_MANY_REQUESTS, status::refused("Too many failed attempts")),
+        Refusal::Unnamed | Refusal::Credentials => {
+            let answer = json(StatusCode::UNAUTHORIZED, status::unauthorized());
+            let challenge = stream.access.challenge().and_then(|text| HeaderValue::from_str(&text).ok());
+            match challenge {
+                Some(challenge) => ([(header::WWW_AUTHENTICATE, challenge)], answer).into_response(),
+                None => answer,
+            }
         }
     }
 }
@@ -111,17 +201,31 @@ enum Asked {
     Socket(Arc<Stream>, Ask),
 }
 
-fn ask(port: &Port, parts: &Parts) -> Asked {
+fn ask(port: &Port, target: Target, parts: &Parts) -> Asked {
     let path = parts.uri.path();
-    if let Some(routed) = &port.routed
-        && let Some(asked) = route(port, routed, parts)
-    {
-        return asked;
-    }
-    let Some(config) = &port.stream.config.http else {
-        return Asked::Answer(StatusCode::NOT_FOUND.into_response());
+    let found = match (&target, &port.routed) {
+        (Target::All, Some(routed)) => {
+            let own = port.stream.config.http.as_ref().map_or(0, |http| http.port);
+            Some(Asked::Answer(json(StatusCode::OK, routed.status(own))))
+        }
+        (Target::Named(stream, rest), Some(routed)) => match &stream.config.http {
+            None => Some(Asked::Answer(json(StatusCode::SERVICE_UNAVAILABLE, routed.not_available(stream)))),
+            Some(config) => {
+                // The name alone is its events.
+                let rest = if matches!(rest.as_str(), "" | "/") { &config.stream_path } else { rest };
+                of_stream(stream, config, rest, true, parts)
+            }
+        },
+        _ => None,
     };
-    of_stream(&port.stream, config, path, false, parts).unwrap_or_else(|| {
+    let Some(config) = &port.stream.config.http else {
+        return found.unwrap_or_else(|| Asked::Answer(StatusCode::NOT_FOUND.into_response()));
+    };
+    let own = || match target {
+        Target::Named(..) => None,
+        _ => of_stream(&port.stream, config, path, false, parts),
+    };
+    found.or_else(own).unwrap_or_else(|| {
         let told = port.routed.as_ref().map(|routed| routed.not_found(path));
         Asked::Answer(json(StatusCode::NOT_FOUND, told.unwrap_or_else(|| status::not_found(config))))
     })
@@ -156,23 +260,6 @@ fn after(parts: &Parts) -> Option<Place> {
 fn parameter(parts: &Parts, wanted: &str) -> Option<String> {
     let mut pairs = form_urlencoded::parse(parts.uri.query()?.as_bytes());
     pairs.find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned())
-}
-
-/// What is asked of all streams, or of one by its name; `None` where the path is none of theirs.
-fn route(port: &Port, routed: &Routed, parts: &Parts) -> Option<Asked> {
-    routed.count();
-    let path = parts.uri.path();
-    if path == GLOBAL_STATUS {
-        let own = port.stream.config.http.as_ref().map_or(0, |http| http.port);
-        return Some(Asked::Answer(json(StatusCode::OK, routed.status(own))));
-    }
-    let (stream, rest) = routed.find(path)?;
-    let Some(config) = &stream.config.http else {
-        return Some(Asked::Answer(json(StatusCode::SERVICE_UNAVAILABLE, routed.not_available(stream))));
-    };
-    // The name alone is its events.
-    let rest = if matches!(rest, "" | "/") { &config.stream_path } else { rest };
-    of_stream(stream, config, rest, true, parts)
 }
 
 fn json(code: StatusCode, body: String) -> Response {

@@ -21,6 +21,9 @@ pub(crate) struct Standing {
     pub(crate) dropped: u64,
     /// Entries that single clients were too slow for.
     pub(crate) missed: u64,
+    /// Who was turned away.
+    pub(crate) http_refused: u64,
+    pub(crate) tcp_refused: u64,
     pub(crate) http_clients: usize,
     pub(crate) socket_clients: usize,
     pub(crate) tcp_clients: usize,
@@ -39,6 +42,8 @@ impl Overview {
             entries: stream.ring.published(),
             dropped: stream.dropped.load(Ordering::Relaxed),
             missed: stream.missed.load(Ordering::Relaxed),
+            http_refused: stream.http_guard.refused.load(Ordering::Relaxed),
+            tcp_refused: stream.tcp_guard.refused.load(Ordering::Relaxed),
             http_clients: stream.http_clients.load(Ordering::Relaxed),
             socket_clients: stream.socket_clients.load(Ordering::Relaxed),
             tcp_clients: stream.tcp_clients.load(Ordering::Relaxed),

@@ -113,6 +113,7 @@ mod tests {
     use taffrail_record::Timestamp;
 
     use super::*;
+    use crate::audit::Audit;
     use crate::streams::StreamConfig;
     use crate::streams::past::Past;
     use crate::tests::fake::Fake;
@@ -120,17 +121,10 @@ mod tests {
     #[test]
     fn names_are_whole_parts_of_paths() {
         let stream = |name: &str| {
-            let config = StreamConfig {
-                name: name.to_owned(),
-                targets: Vec::new(),
-                http: None,
-                tcp: None,
-                allowed: Vec::new(),
-                denied: Vec::new(),
-            };
+            let config = StreamConfig { name: name.to_owned(), ..StreamConfig::default() };
             let past = Arc::new(Past::new(Arc::new(Fake::default())));
             let floor = past.end().unwrap();
-            Arc::new(Stream::new(config, || Timestamp(0), &past, floor))
+            Arc::new(Stream::open(config, || Timestamp(0), &past, floor, &Audit::default()).unwrap())
         };
         let routed = Routed::new(vec![stream("app"), stream("app2"), stream("app/db")]);
         for (path, want) in [

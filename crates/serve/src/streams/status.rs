@@ -35,7 +35,7 @@ pub(super) fn of(stream: &Stream, http: &HttpConfig, is_routed: bool) -> String 
                 "interval": heartbeat.map_or(0, |heartbeat| heartbeat.interval.as_secs()),
                 "format": heartbeat.map_or("", Heartbeat::format),
             },
-            "ssl": {"enabled": false},
+            "ssl": {"enabled": http.tls.is_some()},
             "rate_limit": rate_limit(&stream.http_guard),
         },
         "monitor": monitor(stream),
@@ -102,6 +102,11 @@ fn rate_limit(guard: &Guard) -> Value {
 /// The answer to whoever is turned away.
 pub(super) fn refused(error: &str) -> String {
     json!({"error": error, "retry_after": "60"}).to_string()
+}
+
+/// The answer to whoever does not say who it is, or not rightly.
+pub(super) fn unauthorized() -> String {
+    json!({"error": "Unauthorized"}).to_string()
 }
 
 /// The answer at any other path.

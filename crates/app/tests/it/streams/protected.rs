@@ -1,0 +1,217 @@
+//! Streams that not everybody may see: TLS, certificates, passwords and tokens, with curl, openssl and nc as clients.
+
+use std::io::{Read as _, Write as _};
+use std::process::{Child, Command, Output, Stdio};
+
+use fs_err as fs;
+use serde_json::Value;
+use taffrail_testkit::Daemon;
+
+use super::{port, stored, table};
+use crate::program::{Site, eventually};
+
+/// `secret`, by bcrypt.
+const HASH: &str = "$2b$04$xHzFpwBu4izit2pTUW0TY.Smwx1bneGyNRjlf2LQpPcwN7uXbwx5W";
+/// `ann:secret`, in base64.
+const ANN: &str = "YW5uOnNlY3JldA==";
+
+/// A program, to its end.
+fn run(program: &str, args: &[&str]) -> Output {
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output();
+    output.unwrap_or_else(|error| panic!("{program}: {error}; `scripts/setup test` installs it"))
+}
+
+/// The status that curl is answered with, and its exit code.
+fn curl(args: &[&str]) -> (String, Option<i32>) {
+    let common = ["-sS", "-o", "/dev/null", "-w", "%{http_code}", "--max-time", "10"];
+    let output = run("curl", &[&common, args].concat());
+    (String::from_utf8(output.stdout).unwrap(), output.status.code())
+}
+
+/// A client that goes on reading.
+struct Client(Child);
+
+impl Client {
+    fn start(program: &str, args: &[&str]) -> Self {
+        let mut command = Command::new(program);
+        let command = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        Self(command.spawn().unwrap_or_else(|error| panic!("{program}: {error}")))
+    }
+
+    fn say(&mut self, text: &str) {
+        let said = self.0.stdin.as_mut().unwrap().write_all(text.as_bytes());
+        said.unwrap();
+    }
+
+    /// Reads until a text has come.
+    #[track_caller]
+    fn gets(&mut self, wanted: &str) {
+        let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+        let output = self.0.stdout.as_mut().unwrap();
+        while !String::from_utf8_lossy(&text).contains(wanted) {
+            let count = output.read(&mut buffer).unwrap();
+            assert!(count > 0, "{wanted} did not come: {}", String::from_utf8_lossy(&text));
+            text.extend_from_slice(&buffer[..count]);
+        }
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Makes an authority, or a certificate of one: `NAME.pem` and `NAME.key`. Gives the path without ending.
+fn certificate(site: &Site, name: &str, authority: Option<&str>) -> String {
+    let base = site.path(name).display().to_string();
+    let (pem, key, subject) = (format!("{base}.pem"), format!("{base}.key"), format!("/CN={name}"));
+    let mut args = vec!["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];
+    args.extend(["-days", "30", "-subj", &subject, "-keyout", &key, "-out", &pem]);
+    let of = authority.map(|of| (format!("{of}.pem"), format!("{of}.key")));
+    if let Some((of_pem, of_key)) = &of {
+        args.extend(["-CA", of_pem, "-CAkey", of_key, "-addext", "basicConstraints=critical,CA:FALSE"]);
+        args.extend(["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]);
+    }
+    let made = run("openssl", &args);
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    base
+}
+
+/// Whether somebody listens over TCP.
+fn is_listening(daemon: &Daemon) -> bool {
+    daemon.get("/metrics").unwrap().text().contains("transport=\"tcp\"} 1")
+}
+
+/// The reasons in the audit log.
+fn refusals(site: &Site) -> Vec<Value> {
+    let text = fs::read_to_string(site.path("data/audit.log")).unwrap_or_default();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn passwords_are_asked_for_and_refusals_noted() {
+    let site = Site::new();
+    let (http, tcp) = (port(), port());
+    let servers = format!(
+        "httpserver = {{ enabled = true, port = {http} }}\ntcpserver = {{ enabled = true, port = {tcp} }}\n[streams.auth]\ntype = 'basic'\n[streams.auth.basic_auth]\nrealm = 'logs'\nusers = [{{ username = 'ann', password_hash = '{HASH}' }}]"
+    );
+    let daemon = site.daemon_with(&table(&site, "app", &servers));
+    let (status, stream) =
+        (format!("http://127.0.0.1:{http}/status"), format!("http://127.0.0.1:{http}/stream"));
+    assert_eq!(curl(&[&status]).0, "401");
+    assert_eq!(curl(&["-u", "ann:wrong", &status]).0, "401");
+    assert_eq!(curl(&["-u", "ann:secret", &status]).0, "200");
+    let asked = run("curl", &["-sSi", "--max-time", "10", &stream]);
+    let asked = String::from_utf8(asked.stdout).unwrap();
+    assert!(asked.contains("www-authenticate: Basic realm=\"logs\""), "{asked}");
+    assert!(asked.ends_with(r#"{"error":"Unauthorized"}"#), "{asked}");
+    let mut watching = Client::start("curl", &["-sSN", "-u", "ann:secret", &stream]);
+    watching.gets("event: connected");
+    let mut listening = Client::start("nc", &["127.0.0.1", &tcp.to_string()]);
+    listening.say(&format!("AUTH Basic {ANN}\n"));
+    let mut wrong = Client::start("nc", &["127.0.0.1", &tcp.to_string()]);
+    wrong.say("AUTH Basic eDp5\n");
+    wrong.gets(r#"{"error":"Unauthorized"}"#);
+    // Whoever is let in over TCP gets no greeting.
+    eventually("a client of TCP", || is_listening(&daemon));
+    site.append("logs/a.log", "hello\n");
+    stored(&daemon, 1);
+    watching.gets("\"message\":\"hello\"");
+    listening.gets("\"message\":\"hello\"");
+    eventually("four refusals in the audit log", || refusals(&site).len() == 4);
+    let all = refusals(&site);
+    let of = |server: &str, reason: &str| {
+        let is = |line: &&Value| line["server"] == server && line["reason"] == reason;
+        all.iter().filter(is).count()
+    };
+    assert_eq!(of("http", "it does not say who it is"), 2, "{all:?}");
+    assert_eq!(of("http", "its password or token is wrong"), 1, "{all:?}");
+    assert_eq!(of("tcp", "its password or token is wrong"), 1, "{all:?}");
+    assert!(!format!("{all:?}{}", daemon.stderr()).contains("secret"));
+}
+
+#[test]
+fn whoever_speaks_tls_and_has_the_right_certificate_is_served() {
+    let site = Site::new();
+    let authority = certificate(&site, "authority", None);
+    let other = certificate(&site, "other", None);
+    let [server, ann] = ["server", "ann"].map(|name| certificate(&site, name, Some(&authority)));
+    let eve = certificate(&site, "eve", Some(&other));
+    let (http, tcp) = (port(), port());
+    let ssl = format!("enabled = true, cert_file = '{server}.pem', key_file = '{server}.key'");
+    let mutual =
+        format!("{ssl}, client_auth = true, verify_client_cert = true, client_ca_file = '{authority}.pem'");
+    let servers = format!(
+        "httpserver = {{ enabled = true, port = {http}, ssl = {{ {ssl}, min_version = 'TLS1.3' }} }}\ntcpserver = {{ enabled = true, port = {tcp}, ssl = {{ {mutual} }} }}"
+    );
+    let daemon = site.daemon_with(&table(&site, "app", &servers));
+    let url = format!("https://localhost:{http}/stream");
+    let trusts = ["--cacert", &format!("{authority}.pem")];
+    let mut watching = Client::start("curl", &[&["-sSN"], &trusts[..], &[&url]].concat());
+    watching.gets("event: connected");
+    let status = format!("https://localhost:{http}/status");
+    assert_eq!(curl(&[&trusts[..], &[&status]].concat()), ("200".to_owned(), Some(0)));
+    assert_eq!(curl(&[&trusts[..], &["--tls-max", "1.2", &status]].concat()).1, Some(35), "too old");
+    assert_eq!(curl(&[&format!("http://localhost:{http}/status")]).0, "000", "no TLS at all");
+    let listen = |who: Option<&str>| {
+        let (place, trusted) = (format!("127.0.0.1:{tcp}"), format!("{authority}.pem"));
+        let own = who.map(|who| (format!("{who}.pem"), format!("{who}.key")));
+        let mut args =
+            vec!["s_client", "-quiet", "-verify_return_error", "-connect", &place, "-CAfile", &trusted];
+        if let Some((pem, key)) = &own {
+            args.extend(["-cert", pem, "-key", key]);
+        }
+        Client::start("openssl", &args)
+    };
+    let mut listening = listen(Some(&ann));
+    for mut refused in [listen(None), listen(Some(&eve))] {
+        assert!(!refused.0.wait().unwrap().success());
+    }
+    eventually("a client of TCP", || is_listening(&daemon));
+    site.append("logs/a.log", "hello\n");
+    stored(&daemon, 1);
+    watching.gets("\"message\":\"hello\"");
+    listening.gets("\"message\":\"hello\"");
+    eventually("four failed handshakes", || refusals(&site).len() == 4);
+    assert!(refusals(&site).iter().all(|line| line["reason"] == "the TLS handshake failed"));
+}
+
+#[test]
+fn certificates_that_cannot_be_used_refuse_their_stream_only() {
+    let site = Site::new();
+    let [one, two] = ["one", "two"].map(|name| certificate(&site, name, None));
+    site.write("empty.pem", "");
+    let ports: [u16; 4] = std::array::from_fn(|_| port());
+    let stream = |index: usize, pem: &str, key: &str| {
+        let servers = format!(
+            "httpserver = {{ enabled = true, port = {}, ssl = {{ enabled = true, cert_file = '{pem}', key_file = '{key}' }} }}",
+            ports[index]
+        );
+        table(&site, &format!("s{index}"), &servers)
+    };
+    let empty = site.path("empty.pem").display().to_string();
+    let config = [
+        stream(0, &format!("{one}.pem"), &format!("{two}.key")),
+        stream(1, "/nowhere.pem", &format!("{one}.key")),
+        stream(2, &empty, &format!("{one}.key")),
+        stream(3, &format!("{one}.pem"), &format!("{one}.key")),
+    ];
+    let daemon = site.daemon_with(&config.concat());
+    let url = |port: u16| format!("https://localhost:{port}/status");
+    assert_eq!(curl(&["-k", &url(ports[3])]).0, "200");
+    for port in &ports[..3] {
+        assert_eq!(curl(&["-k", &url(*port)]).1, Some(7), "nobody listens");
+    }
+    let told = daemon.stderr();
+    for wanted in
+        ["`s0` is not there: the key", "/nowhere.pem: No such file", "empty.pem: holds no certificate"]
+    {
+        assert!(told.contains(wanted), "{wanted}: {told}");
+    }
+    let config = site.path("taffrail.toml");
+    let checked = site.run(&["check", "-c", config.to_str().unwrap()]).expect(2);
+    assert!(checked.text().contains("is not that of the certificate"), "{}", checked.text());
+}

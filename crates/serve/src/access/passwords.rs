@@ -1,0 +1,103 @@
+//! Users and the hashes of their passwords.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use argon2::{Argon2, PasswordHash, PasswordVerifier};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+
+use super::BasicConfig;
+use crate::watched::{self, Watched};
+
+/// How argon2's and bcrypt's hashes begin.
+const ARGON2: &str = "$argon2";
+const BCRYPT: [&str; 4] = ["$2a$", "$2b$", "$2x$", "$2y$"];
+
+type Users = HashMap<String, String>;
+
+/// Users, from the config and from a file.
+#[derive(Debug)]
+pub(super) struct Passwords {
+    own: Users,
+    file: Option<Watched<Users>>,
+}
+
+impl Passwords {
+    /// Reads the file, if there is one.
+    ///
+    /// # Errors
+    /// Files that cannot be read, and hashes that are none.
+    pub(super) fn open(config: &BasicConfig) -> Result<Self, String> {
+        for (user, hash) in &config.users {
+            check(user, hash)?;
+        }
+        let open = |path: &PathBuf| {
+            let own = path.clone();
+            let read =
+                move || users(&watched::text(&own)?).map_err(|error| format!("{}: {error}", own.display()));
+            Watched::open(vec![path.clone()], read)
+        };
+        let file = config.users_file.as_ref().map(open).transpose()?;
+        Ok(Self { own: config.users.iter().cloned().collect(), file })
+    }
+
+    /// Reads the file again if it has changed; returns whether it says something else.
+    pub(super) fn refresh(&self) -> bool {
+        self.file.as_ref().is_some_and(Watched::refresh)
+    }
+
+    /// The user whose name and password these words are, in base64. Slow, on purpose.
+    pub(super) fn owner(&self, words: &str) -> Option<Arc<str>> {
+        let words = String::from_utf8(BASE64_STANDARD.decode(words).ok()?).ok()?;
+        let (user, password) = words.split_once(':')?;
+        let file = self.file.as_ref().map(Watched::said);
+        let hash = self.own.get(user).or_else(|| file.as_deref()?.get(user));
+        // A name that nobody has takes as long as a wrong password, so that nobody can try names out.
+        let any = || self.own.values().next().or_else(|| file.as_deref()?.values().next());
+        let fits = fits(password, hash.or_else(any)?);
+        (hash.is_some() && fits).then(|| user.into())
+    }
+}
+
+fn users(text: &str) -> Result<Users, String> {
+    let mut users = Users::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let at = |error: String| format!("line {}: {error}", number + 1);
+        let (user, hash) = line.split_once(':').ok_or_else(|| at("`user:hash` is wanted".to_owned()))?;
+        check(user, hash).map_err(at)?;
+        users.insert(user.to_owned(), hash.to_owned());
+    }
+    Ok(users)
+}
+
+/// Whether passwords can be compared with a hash.
+fn check(user: &str, hash: &str) -> Result<(), String> {
+    let is_known = match hash {
+        _ if hash.starts_with(ARGON2) => PasswordHash::new(hash).is_ok(),
+        _ if is_bcrypt(hash) => hash.parse::<bcrypt::HashParts>().is_ok(),
+        _ => {
+            return Err(format!(
+                "the hash of `{user}` is neither bcrypt's nor argon2's; `htpasswd -B` makes one that is"
+            ));
+        }
+    };
+    if is_known { Ok(()) } else { Err(format!("the hash of `{user}` is damaged")) }
+}
+
+fn is_bcrypt(hash: &str) -> bool {
+    BCRYPT.iter().any(|start| hash.starts_with(start))
+}
+
+fn fits(password: &str, hash: &str) -> bool {
+    if is_bcrypt(hash) {
+        return bcrypt::verify(password, hash).unwrap_or(false);
+    }
+    let verifies = |hash: &PasswordHash| Argon2::default().verify_password(password.as_bytes(), hash).is_ok();
+    PasswordHash::new(hash).is_ok_and(|hash| verifies(&hash))
+}

@@ -1,0 +1,136 @@
+//! Who is let in, and who is not.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
+use serde_json::json;
+
+use super::*;
+
+const LONG: &str = "a secret that is as long as it should be";
+
+fn basic(user: &str, password: &str) -> String {
+    format!("Basic {}", BASE64_STANDARD.encode(format!("{user}:{password}")))
+}
+
+fn hash(password: &str) -> String {
+    bcrypt::hash_with_salt(password, 4, [7; 16]).unwrap().format_for_version(bcrypt::Version::TwoY)
+}
+
+async fn says(access: &Access, words: &str) -> Result<Option<String>, Denied> {
+    access.check(Some(words)).await.map(|user| user.map(|user| user.to_string()))
+}
+
+#[tokio::test]
+async fn users_have_passwords_from_the_config_and_from_a_file_that_may_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("users");
+    fs_err::write(&path, format!("# ours\nbob:{}\n", hash("pass:word"))).unwrap();
+    let config = BasicConfig {
+        realm: "logs".to_owned(),
+        users_file: Some(path.clone()),
+        users: vec![("ann".to_owned(), hash("secret"))],
+    };
+    let access = Access::open(&AccessConfig::Basic(config)).unwrap();
+    assert_eq!(access.challenge().unwrap(), "Basic realm=\"logs\", charset=\"UTF-8\"");
+    for (words, want) in [
+        (basic("ann", "secret"), Ok(Some("ann".to_owned()))),
+        (basic("ann", "secret").replace("Basic", "basic"), Ok(Some("ann".to_owned()))),
+        (basic("bob", "pass:word"), Ok(Some("bob".to_owned()))),
+        (basic("ann", "pass:word"), Err(Denied::Wrong)),
+        (basic("eve", "secret"), Err(Denied::Wrong)),
+        ("Bearer secret".to_owned(), Err(Denied::Wrong)),
+        ("Basic !".to_owned(), Err(Denied::Wrong)),
+        (basic("ann", &"x".repeat(9000)), Err(Denied::Nothing)),
+    ] {
+        assert_eq!(says(&access, &words).await, want, "{words}");
+    }
+    assert_eq!(access.check(None).await, Err(Denied::Nothing));
+    fs_err::write(&path, "bob is nobody\n").unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert!(says(&access, &basic("bob", "pass:word")).await.is_ok(), "what was read before holds");
+    fs_err::write(&path, format!("eve:{}\n", hash("new"))).unwrap();
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    assert_eq!(says(&access, &basic("bob", "pass:word")).await, Err(Denied::Wrong));
+    assert!(says(&access, &basic("eve", "new")).await.is_ok());
+}
+
+#[tokio::test]
+async fn hashes_are_bcrypts_or_argon2s() {
+    let argon2 = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$";
+    let open = |hash: &str| {
+        let users = vec![("ann".to_owned(), hash.to_owned())];
+        Access::open(&AccessConfig::Basic(BasicConfig { users, ..BasicConfig::default() }))
+    };
+    for (hash, want) in [
+        ("$apr1$abcdefgh$0123456789012345678901", "neither bcrypt's nor argon2's; `htpasswd -B`"),
+        ("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "neither"),
+        ("secret", "neither"),
+        ("$2y$04$short", "damaged"),
+        (argon2, "damaged"),
+    ] {
+        let error = open(hash).unwrap_err();
+        assert!(error.contains(want) && !error.contains(hash), "{error}");
+    }
+    assert!(open(&hash("secret")).is_ok());
+    use argon2::PasswordHasher as _;
+    let hashed = argon2::Argon2::new(
+        argon2::Algorithm::Argon2id,
+        argon2::Version::V0x13,
+        argon2::Params::new(64, 1, 1, None).unwrap(),
+    );
+    let hashed = hashed.hash_password_with_salt(b"secret", b"some salt").unwrap().to_string();
+    let access = open(&hashed).unwrap();
+    assert!(says(&access, &basic("ann", "secret")).await.is_ok());
+    assert!(says(&access, &basic("ann", "Secret")).await.is_err());
+}
+
+#[tokio::test]
+async fn signed_tokens_must_be_ours_valid_and_for_us() {
+    let jwt = JwtConfig {
+        key: Some(LONG.to_owned()),
+        issuer: Some("login".to_owned()),
+        audience: Some("logs".to_owned()),
+        ..JwtConfig::default()
+    };
+    let tokens = vec!["a word".to_owned()];
+    let access = Access::open(&AccessConfig::Bearer(BearerConfig { tokens, jwt: Some(jwt) })).unwrap();
+    let now = jiff::Timestamp::now().as_second();
+    let token = |claims: serde_json::Value, algorithm, key: &str| {
+        let token = encode(&Header::new(algorithm), &claims, &EncodingKey::from_secret(key.as_bytes()));
+        format!("Bearer {}", token.unwrap())
+    };
+    let good = json!({"sub": "ann", "exp": now + 600, "iss": "login", "aud": "logs"});
+    let with = |name: &str, value: serde_json::Value| {
+        let mut claims = good.clone();
+        claims[name] = value;
+        if claims[name].is_null() {
+            claims.as_object_mut().unwrap().remove(name);
+        }
+        token(claims, Algorithm::HS256, LONG)
+    };
+    assert_eq!(says(&access, &with("sub", "ann".into())).await, Ok(Some("ann".to_owned())));
+    assert!(says(&access, "Bearer a word").await.is_ok());
+    assert!(says(&access, &token(good.clone(), Algorithm::HS384, LONG)).await.is_ok());
+    for words in [
+        "Bearer a wors".to_owned(),
+        with("exp", (now - 600).into()),
+        with("exp", json!(null)),
+        with("iss", "other".into()),
+        with("iss", json!(null)),
+        with("aud", json!(["others"])),
+        with("aud", json!(null)),
+        with("nbf", (now + 600).into()),
+        token(good.clone(), Algorithm::HS256, "another secret that is long as well"),
+        // `{"alg":"none"}`
+        format!(
+            "Bearer eyJhbGciOiJub25lIn0.{}.",
+            base64::prelude::BASE64_URL_SAFE_NO_PAD.encode(good.to_string())
+        ),
+    ] {
+        assert_eq!(says(&access, &words).await, Err(Denied::Wrong), "{words}");
+    }
+    let short = JwtConfig { key: Some("short".to_owned()), ..JwtConfig::default() };
+    let short = BearerConfig { tokens: Vec::new(), jwt: Some(short) };
+    assert!(Access::open(&AccessConfig::Bearer(short)).unwrap_err().contains("32 bytes"));
+}

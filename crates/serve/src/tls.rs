@@ -1,0 +1,210 @@
+//! TLS: certificates, those of clients, and the handshake.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::server::{WebPkiClientVerifier, danger::ClientCertVerifier};
+use tokio_rustls::rustls::{
+    Error as RustlsError, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion, version,
+};
+use tokio_rustls::server::TlsStream;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+use crate::watched::{self, Watched};
+
+/// Time that a client gets for the handshake.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// A certificate that ends so soon is worth a word.
+const ENDS_SOON: Duration = Duration::from_secs(14 * 86_400);
+
+/// What a server needs for TLS.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct TlsConfig {
+    /// PEM: the server's certificate, then those that lead to its authority.
+    pub cert_file: PathBuf,
+    /// PEM: its private key.
+    pub key_file: PathBuf,
+    /// PEM: the authorities whose certificates clients may have.
+    pub client_ca_file: Option<PathBuf>,
+    /// Whether a client must have one.
+    pub needs_client: bool,
+    /// The oldest version that is spoken.
+    pub min: TlsVersion,
+    /// The newest version that is spoken; `None`: the newest there is.
+    pub max: Option<TlsVersion>,
+    /// Names of the ciphers that may be used; none: all that are safe.
+    pub ciphers: Vec<String>,
+}
+
+/// A version of TLS; older ones are not spoken at all.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum TlsVersion {
+    /// TLS 1.2
+    #[default]
+    V12,
+    /// TLS 1.3
+    V13,
+}
+
+/// TLS, ready for clients. Files that change, as certificates do every few weeks, are read again.
+#[derive(Debug)]
+pub(crate) struct Tls(Watched<Ready>);
+
+struct Ready {
+    acceptor: TlsAcceptor,
+    /// What people should know.
+    warnings: Vec<String>,
+}
+
+impl Tls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// Files that cannot be read, do not hold what they should, or do not belong together; for people.
+    pub(crate) fn open(config: &TlsConfig) -> Result<Self, String> {
+        let paths = [Some(&config.cert_file), Some(&config.key_file), config.client_ca_file.as_ref()];
+        let paths = paths.into_iter().flatten().cloned().collect();
+        let config = config.clone();
+        Ok(Self(Watched::open(paths, move || Ready::new(&config))?))
+    }
+
+    /// What people should know of the certificate.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        self.0.said().warnings.clone()
+    }
+
+    /// Speaks TLS with a client.
+    ///
+    /// # Errors
+    /// A client that does not, has no certificate though it must, or takes too long.
+    pub(crate) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+        let acceptor = self.0.said().acceptor.clone();
+        let slow = |_| io::Error::new(io::ErrorKind::TimedOut, "the handshake takes too long");
+        timeout(HANDSHAKE_TIME, acceptor.accept(socket)).await.map_err(slow)?
+    }
+}
+
+/// What is to be known of a config for TLS, for people.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check(config: &TlsConfig) -> Result<Vec<String>, String> {
+    Tls::open(config).map(|tls| tls.warnings())
+}
+
+/// Whom a client's certificate names.
+pub(crate) fn subject(stream: &TlsStream<TcpStream>) -> Option<String> {
+    let certificate = stream.get_ref().1.peer_certificates()?.first()?;
+    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
+    Some(certificate.subject().to_string())
+}
+
+impl Ready {
+    fn new(config: &TlsConfig) -> Result<Self, String> {
+        let certificates = certificates(&config.cert_file)?;
+        let key = PrivateKeyDer::from_pem_slice(watched::text(&config.key_file)?.as_bytes())
+            .map_err(|error| wrong(&config.key_file, &format!("holds no private key in PEM ({error})")))?;
+        let warnings = warnings(&config.cert_file, &certificates[0])?;
+        let provider = Arc::new(provider(&config.ciphers)?);
+        let unsafe_choice =
+            |error: RustlsError| format!("the ciphers and versions do not go together: {error}");
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&versions(config)?)
+            .map_err(unsafe_choice)?;
+        let builder = match &config.client_ca_file {
+            Some(path) => builder.with_client_cert_verifier(verifier(path, config.needs_client, provider)?),
+            None => builder.with_no_client_auth(),
+        };
+        let config = builder.with_single_cert(certificates, key).map_err(|error| match error {
+            RustlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => format!(
+                "the key {} is not that of the certificate {}",
+                config.key_file.display(),
+                config.cert_file.display()
+            ),
+            error => wrong(&config.cert_file, &error.to_string()),
+        })?;
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), warnings })
+    }
+}
+
+fn wrong(path: &Path, error: &str) -> String {
+    format!("{}: {error}", path.display())
+}
+
+/// The certificates of a file, at least one.
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let text = watched::text(path)?;
+    let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
+    let all = all.map_err(|error| wrong(path, &format!("is damaged: {error}")))?;
+    if all.is_empty() { Err(wrong(path, "holds no certificate in PEM")) } else { Ok(all) }
+}
+
+/// What is to be known of a certificate.
+fn warnings(path: &Path, certificate: &CertificateDer<'_>) -> Result<Vec<String>, String> {
+    let parsed = X509Certificate::from_der(certificate);
+    let (_, parsed) = parsed.map_err(|error| wrong(path, &format!("is no certificate: {error}")))?;
+    let validity = parsed.validity();
+    let ends = validity.not_after;
+    Ok(match validity.time_to_expiration() {
+        None if parsed.validity().not_before.timestamp() > jiff::Timestamp::now().as_second() => {
+            vec![wrong(path, &format!("is valid from {} on only", validity.not_before))]
+        }
+        None => vec![wrong(path, &format!("has expired, {ends}: clients will refuse it"))],
+        Some(left) if left.whole_seconds() < ENDS_SOON.as_secs() as i64 => {
+            vec![wrong(path, &format!("expires soon, {ends}"))]
+        }
+        Some(_) => Vec::new(),
+    })
+}
+
+fn versions(config: &TlsConfig) -> Result<Vec<&'static SupportedProtocolVersion>, String> {
+    let known = [(TlsVersion::V12, &version::TLS12), (TlsVersion::V13, &version::TLS13)];
+    let max = config.max.unwrap_or(TlsVersion::V13);
+    let wanted = known.into_iter().filter(|(version, _)| (config.min..=max).contains(version));
+    let versions: Vec<_> = wanted.map(|(_, version)| version).collect();
+    if versions.is_empty() {
+        Err("the oldest version of TLS is newer than the newest".to_owned())
+    } else {
+        Ok(versions)
+    }
+}
+
+/// The cryptography, with some ciphers only if they are named.
+fn provider(ciphers: &[String]) -> Result<CryptoProvider, String> {
+    let mut provider = aws_lc_rs::default_provider();
+    if ciphers.is_empty() {
+        return Ok(provider);
+    }
+    // OpenSSL and Go write `TLS_ECDHE_...`, and TLS 1.3's `TLS_...` where rustls has `TLS13_...`.
+    let name = |suite: &tokio_rustls::rustls::SupportedCipherSuite| {
+        format!("{:?}", suite.suite()).replacen("TLS13_", "TLS_", 1)
+    };
+    let all: Vec<String> = provider.cipher_suites.iter().map(name).collect();
+    if let Some(unknown) = ciphers.iter().find(|cipher| !all.contains(cipher)) {
+        return Err(format!("the cipher {unknown} is not spoken; there are {}", all.join(", ")));
+    }
+    provider.cipher_suites.retain(|suite| ciphers.contains(&name(suite)));
+    Ok(provider)
+}
+
+fn verifier(
+    path: &Path,
+    needs_client: bool,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, String> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots.add(certificate).map_err(|error| wrong(path, &error.to_string()))?;
+    }
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+    let builder = if needs_client { builder } else { builder.allow_unauthenticated() };
+    builder.build().map_err(|error| wrong(path, &error.to_string()))
+}

@@ -1,0 +1,100 @@
+//! What files say that are read again when they change.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+/// How often it is looked whether they have changed.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// Bytes of one, at most.
+const FILE_BYTES: u64 = 4 << 20;
+
+type Stamps = Vec<Option<(SystemTime, u64)>>;
+type Read<T> = dyn Fn() -> Result<T, String> + Send + Sync;
+
+/// What some files say.
+pub(crate) struct Watched<T> {
+    paths: Vec<PathBuf>,
+    read: Box<Read<T>>,
+    state: Mutex<State<T>>,
+}
+
+struct State<T> {
+    said: Arc<T>,
+    stamps: Stamps,
+    looked: Instant,
+}
+
+impl<T> Watched<T> {
+    /// Reads them with `read`.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(crate) fn open(
+        paths: Vec<PathBuf>,
+        read: impl Fn() -> Result<T, String> + Send + Sync + 'static,
+    ) -> Result<Self, String> {
+        let stamps = stamps(&paths);
+        let state = Mutex::new(State { said: Arc::new(read()?), stamps, looked: Instant::now() });
+        Ok(Self { paths, read: Box::new(read), state })
+    }
+
+    /// What they say now; as long as they cannot be read, what they said.
+    pub(crate) fn said(&self) -> Arc<T> {
+        self.refresh();
+        Arc::clone(&self.state().said)
+    }
+
+    /// Reads them again if they have changed; returns whether they say something else.
+    pub(crate) fn refresh(&self) -> bool {
+        let mut state = self.state();
+        if state.looked.elapsed() < LOOK_EVERY {
+            return false;
+        }
+        state.looked = Instant::now();
+        let stamps = stamps(&self.paths);
+        if stamps == state.stamps {
+            return false;
+        }
+        state.stamps = stamps;
+        match (self.read)() {
+            Ok(said) => state.said = Arc::new(said),
+            Err(error) => {
+                tracing::error!("{error}; what was read before holds");
+                return false;
+            }
+        }
+        tracing::info!("{} has changed and was read again", self.paths[0].display());
+        true
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<T>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> std::fmt::Debug for Watched<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watched").field("paths", &self.paths).finish_non_exhaustive()
+    }
+}
+
+fn stamps(paths: &[PathBuf]) -> Stamps {
+    let stamp = |path: &PathBuf| {
+        let metadata = std::fs::metadata(path).ok()?;
+        Some((metadata.modified().ok()?, metadata.len()))
+    };
+    paths.iter().map(stamp).collect()
+}
+
+/// The text of a file.
+///
+/// # Errors
+/// A file that cannot be read, is no text, or larger than 4 MiB; for people, with its path.
+pub(crate) fn text(path: &Path) -> Result<String, String> {
+    let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    if std::fs::metadata(path).map_err(|error| wrong(&error))?.len() > FILE_BYTES {
+        return Err(wrong(&"is larger than 4 MiB"));
+    }
+    std::fs::read_to_string(path).map_err(|error| wrong(&error))
+}
