@@ -8,7 +8,7 @@ mod tokens;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::{hmac, rand};
@@ -87,16 +87,18 @@ pub(crate) enum Denied {
 pub(crate) struct Access {
     kind: Kind,
     key: hmac::Key,
-    /// Of words that were right: whose they are, and since when that is known.
-    remembered: Mutex<HashMap<[u8; 32], (Arc<str>, Instant)>>,
+    remembered: Mutex<Remembered>,
     turns: Semaphore,
 }
+
+/// Of words that were right: whose they are, and since when that is known.
+type Remembered = HashMap<[u8; 32], (Arc<str>, Instant)>;
 
 #[derive(Debug)]
 enum Kind {
     Anybody,
     Passwords { realm: String, passwords: Arc<Passwords> },
-    Tokens(Tokens),
+    Tokens(Box<Tokens>),
 }
 
 impl Access {
@@ -113,7 +115,7 @@ impl Access {
             AccessConfig::Basic(basic) => {
                 Kind::Passwords { realm: basic.realm.clone(), passwords: Arc::new(Passwords::open(basic)?) }
             }
-            AccessConfig::Bearer(bearer) => Kind::Tokens(Tokens::open(bearer)?),
+            AccessConfig::Bearer(bearer) => Kind::Tokens(Box::new(Tokens::open(bearer)?)),
         };
         Ok(Self { kind, key, remembered: Mutex::default(), turns: Semaphore::new(COMPARISONS) })
     }
@@ -177,7 +179,7 @@ impl Access {
         Some(user)
     }
 
-    fn remembered(&self) -> std::sync::MutexGuard<'_, HashMap<[u8; 32], (Arc<str>, Instant)>> {
+    fn remembered(&self) -> MutexGuard<'_, Remembered> {
         self.remembered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -100,13 +100,6 @@ pub fn check(config: &TlsConfig) -> Result<Vec<String>, String> {
     Tls::open(config).map(|tls| tls.warnings())
 }
 
-/// Whom a client's certificate names.
-pub(crate) fn subject(stream: &TlsStream<TcpStream>) -> Option<String> {
-    let certificate = stream.get_ref().1.peer_certificates()?.first()?;
-    let (_, certificate) = X509Certificate::from_der(certificate).ok()?;
-    Some(certificate.subject().to_string())
-}
-
 impl Ready {
     fn new(config: &TlsConfig) -> Result<Self, String> {
         let certificates = certificates(&config.cert_file)?;

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use fs_err as fs;
+
 /// How often it is looked whether they have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of one, at most.
@@ -81,7 +83,7 @@ impl<T> std::fmt::Debug for Watched<T> {
 
 fn stamps(paths: &[PathBuf]) -> Stamps {
     let stamp = |path: &PathBuf| {
-        let metadata = std::fs::metadata(path).ok()?;
+        let metadata = fs::metadata(path).ok()?;
         Some((metadata.modified().ok()?, metadata.len()))
     };
     paths.iter().map(stamp).collect()
@@ -92,9 +94,8 @@ fn stamps(paths: &[PathBuf]) -> Stamps {
 /// # Errors
 /// A file that cannot be read, is no text, or larger than 4 MiB; for people, with its path.
 pub(crate) fn text(path: &Path) -> Result<String, String> {
-    let wrong = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    if std::fs::metadata(path).map_err(|error| wrong(&error))?.len() > FILE_BYTES {
-        return Err(wrong(&"is larger than 4 MiB"));
+    if fs::metadata(path).map_err(|error| error.to_string())?.len() > FILE_BYTES {
+        return Err(format!("{}: is larger than 4 MiB", path.display()));
     }
-    std::fs::read_to_string(path).map_err(|error| wrong(&error))
+    fs::read_to_string(path).map_err(|error| error.to_string())
 }

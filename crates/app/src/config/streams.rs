@@ -9,7 +9,6 @@ use std::time::Duration;
 use taffrail_serve::streams::{
     AddressRange, BUFFER_DEFAULT, Heartbeat, HttpConfig, LimitBy, RateLimit, StreamConfig, Target, TcpConfig,
 };
-use taffrail_serve::tls::TlsConfig;
 use toml::{Table, Value};
 
 use super::{Problem, SourceConfig, StartAt};

@@ -293,7 +293,7 @@ mod tests {
     use super::*;
     use crate::access::{AccessConfig, BearerConfig};
 
-    fn guard(allowed: &[&str], denied: &[&str], limit: Option<&RateLimit>) -> Arc<Guard> {
+    fn protecting(allowed: &[&str], denied: &[&str], limit: Option<&RateLimit>) -> Arc<Guard> {
         let ranges =
             |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect::<Vec<AddressRange>>();
         let (allowed, denied) = (ranges(allowed), ranges(denied));
@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn a_burst_is_let_in_and_then_the_rate() {
-        let guard = guard(&[], &[], Some(&limit(LimitBy::Address)));
+        let guard = protecting(&[], &[], Some(&limit(LimitBy::Address)));
         let start = Instant::now();
         let ask = |last, millis| guard.ask(address(last), start + Duration::from_millis(millis)).is_ok();
         assert_eq!([0, 0, 0, 0].map(|at| ask(1, at)), [true, true, true, false]);
@@ -328,7 +328,7 @@ mod tests {
         assert_eq!([9000; 4].map(|at| ask(1, at)), [true, true, true, false], "no more than a burst gathers");
         assert_eq!(guard.refused.load(Ordering::Relaxed), 4);
 
-        let guard = guard(&[], &[], Some(&limit(LimitBy::Everybody)));
+        let guard = protecting(&[], &[], Some(&limit(LimitBy::Everybody)));
         assert_eq!(
             [1, 2, 3, 4].map(|last| guard.ask(address(last), start).is_ok()),
             [true, true, true, false]
@@ -337,7 +337,7 @@ mod tests {
 
     #[test]
     fn connections_are_counted_and_given_back() {
-        let guard = guard(&[], &[], Some(&limit(LimitBy::Address)));
+        let guard = protecting(&[], &[], Some(&limit(LimitBy::Address)));
         let now = Instant::now();
         let first = guard.admit(address(1), now).unwrap();
         let _second = guard.admit(address(1), now).unwrap();
@@ -351,7 +351,7 @@ mod tests {
 
     #[test]
     fn lists_say_who_may_come() {
-        let guard = guard(&["192.0.2.0/28", "2001:db8::/32"], &["192.0.2.7"], None);
+        let guard = protecting(&["192.0.2.0/28", "2001:db8::/32"], &["192.0.2.7"], None);
         for (text, want) in [
             ("192.0.2.1", true),
             ("::ffff:192.0.2.1", true),
@@ -368,7 +368,7 @@ mod tests {
     async fn who_is_wrong_too_often_is_not_even_listened_to() {
         let basic = BearerConfig { tokens: vec!["right".to_owned()], jwt: None };
         let access = Access::open(&AccessConfig::Bearer(basic)).unwrap();
-        let guard = guard(&[], &[], None);
+        let guard = protecting(&[], &[], None);
         let says = |words: &'static str, last| guard.identify(&access, Some(words), address(last));
         assert_eq!(guard.identify(&access, None, address(1)).await, Err(Refusal::Unnamed));
         for _ in 0..FAILURES {
@@ -380,7 +380,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded() {
-        let guard = guard(&[], &[], Some(&limit(LimitBy::Address)));
+        let guard = protecting(&[], &[], Some(&limit(LimitBy::Address)));
         let now = Instant::now();
         for number in 0..ADDRESSES_MAX as u32 + 10 {
             let _ = guard.ask(IpAddr::from(number.to_be_bytes()), now);

@@ -48,19 +48,19 @@ async fn client(socket: TcpStream, stream: &Arc<Stream>, stopping: watch::Receiv
     match &stream.tcp_tls {
         None => {
             let (incoming, outgoing) = socket.into_split();
-            serve(incoming, outgoing, address, stream, stopping).await;
+            attend(incoming, outgoing, address, stream, stopping).await;
         }
         Some(tls) => {
             if let Some(socket) = handshake(tls, socket, address, guard).await {
                 let (incoming, outgoing) = split(socket);
-                serve(incoming, outgoing, address, stream, stopping).await;
+                attend(incoming, outgoing, address, stream, stopping).await;
             }
         }
     }
 }
 
 /// Sends entries to a client that is connected, once it has said who it is where that is asked.
-async fn serve(
+async fn attend(
     incoming: impl AsyncRead + Unpin,
     mut outgoing: impl AsyncWrite + Unpin,
     address: IpAddr,

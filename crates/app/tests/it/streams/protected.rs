@@ -207,7 +207,7 @@ fn certificates_that_cannot_be_used_refuse_their_stream_only() {
     }
     let told = daemon.stderr();
     for wanted in
-        ["`s0` is not there: the key", "/nowhere.pem: No such file", "empty.pem: holds no certificate"]
+        ["`s0` is not there: the key", "nowhere.pem`: No such file", "empty.pem: holds no certificate"]
     {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
