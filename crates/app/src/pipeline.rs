@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use taffrail_parse::{Context, Detection, Parser, Redactor, service_from_path};
 use taffrail_record::{LogBatch, RawBatch};
 use taffrail_serve::LiveHub;
-use taffrail_serve::streams::Feed;
+use taffrail_serve::streams::{Feed, Lines};
 use taffrail_source::{Rotations, Sink, Stopped};
 use taffrail_store::{Append, Receipt, Store, wal};
 
@@ -243,17 +243,19 @@ impl Pipeline {
         let (source, checkpoint, gaps) = (Arc::clone(&raw.source), raw.checkpoint.clone(), raw.gaps.clone());
         let lines = self.feed.lines(&raw);
         let batch = parsers.parse(raw, origin);
-        let seen = self.live.has_subscribers().then(|| taffrail_store::from_batch(batch.clone()));
+        let is_watched = lines.as_ref().is_some_and(Lines::needs_parsed) || self.live.has_subscribers();
+        let seen = is_watched.then(|| taffrail_store::from_batch(batch.clone()));
         let mut append = Append { frame, batch, source: &source, checkpoint, gaps };
         loop {
             let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
             match self.store.append(append) {
                 Ok(receipt) => {
-                    self.feed.show(lines, receipt.arrived());
-                    if let Some(seen) = seen {
-                        let seen = taffrail_store::observe(seen?, receipt.arrived());
-                        self.live.publish(Arc::new(seen.map_err(taffrail_store::Error::from)?));
-                    }
+                    let observe = |seen| taffrail_store::observe(seen, receipt.arrived()).map(Arc::new);
+                    // It is stored: that it cannot be shown is no reason to offer it again.
+                    let seen = seen.map(|seen| seen.and_then(observe)).transpose();
+                    let seen = seen.map_err(taffrail_store::Error::from)?;
+                    self.feed.show(lines, receipt.arrived(), seen.clone());
+                    seen.into_iter().for_each(|seen| self.live.publish(seen));
                     return Ok(receipt);
                 }
                 Err(back) => {

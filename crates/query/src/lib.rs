@@ -7,3 +7,4 @@ mod engine;
 pub mod sql;
 
 pub use engine::StoreEngine;
+pub use taffrail_search::grammar::parse;

@@ -16,6 +16,7 @@ mod past;
 mod place;
 mod ring;
 mod routed;
+mod selection;
 mod socket;
 mod status;
 mod tcp;
@@ -33,7 +34,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 pub use self::config::{
-    AddressRange, BUFFER_DEFAULT, Heartbeat, HttpConfig, LimitBy, RateLimit, StreamConfig, Target, TcpConfig,
+    AddressRange, BUFFER_DEFAULT, Heartbeat, HttpConfig, LimitBy, RateLimit, Rule, SelectionConfig,
+    StreamConfig, Target, TcpConfig,
 };
 pub use self::feed::{Feed, Lines};
 use self::guard::Guard;
@@ -44,6 +46,7 @@ use self::past::{Page, Past};
 use self::place::Place;
 use self::ring::Ring;
 use self::routed::Routed;
+use self::selection::Selection;
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::server::{self, Error};
@@ -78,6 +81,7 @@ pub(crate) struct Stream {
     http_guard: Arc<Guard>,
     tcp_guard: Arc<Guard>,
     access: Access,
+    selection: Arc<Selection>,
     http_tls: Option<Tls>,
     tcp_tls: Option<Tls>,
     started: Instant,
@@ -128,8 +132,10 @@ impl Stream {
         let http_tls = tls(http.and_then(|http| http.tls.as_ref()))?;
         let tcp_tls = tls(tcp.and_then(|tcp| tcp.tls.as_ref()))?;
         let access = Access::open(&config.access)?;
+        let selection = Arc::new(Selection::open(&config.selection, past.engine())?);
         Ok(Self {
             access,
+            selection,
             http_tls,
             tcp_tls,
             ring: Ring::new(capacity, floor),
@@ -176,7 +182,7 @@ impl Stream {
 
     /// What it showed after a place, the next of it.
     async fn page(&self, after: Place) -> Result<Page, QueryError> {
-        self.past.page(&self.config, after).await
+        self.past.page(&self.config, &self.selection, after).await
     }
 
     /// How things stand for clients that are counted by `clients`.

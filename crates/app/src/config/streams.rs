@@ -14,6 +14,7 @@ use toml::{Table, Value};
 use super::{Problem, SourceConfig, StartAt};
 
 mod protection;
+mod selection;
 
 /// What variables begin with.
 const VARIABLE: &str = "LOGWISP_STREAMS";
@@ -153,6 +154,25 @@ impl Reader<'_> {
         }
     }
 
+    /// A list of texts; a variable has them with commas between.
+    fn texts(&mut self, table: &Table, key: &str) -> Vec<String> {
+        match self.value(table, key) {
+            None => Vec::new(),
+            Some(Value::String(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+            Some(Value::Array(list)) => {
+                let texts: Vec<String> = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+                if texts.len() < list.len() {
+                    self.wrong(key, "a list of texts is wanted");
+                }
+                texts
+            }
+            Some(other) => {
+                self.wrong(key, &format!("a list of texts is wanted, not {}", other.type_str()));
+                Vec::new()
+            }
+        }
+    }
+
     fn stream(&mut self, table: &Table) -> Option<StreamConfig> {
         let name = self.text(table, "name");
         if name.is_empty() {
@@ -178,7 +198,8 @@ impl Reader<'_> {
         let denied = self.ranges(table, "auth.ip_blacklist");
         let servers = [http.as_ref().map(|http| &http.tls), tcp.as_ref().map(|tcp| &tcp.tls)];
         let access = self.access(table, &servers.map(|tls| tls.map(Option::as_ref)));
-        let stream = StreamConfig { name, targets, http, tcp, allowed, denied, access };
+        let selection = self.selection(table);
+        let stream = StreamConfig { name, targets, http, tcp, allowed, denied, access, selection };
         (self.problems.len() == before).then_some(stream)
     }
 
@@ -362,6 +383,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use taffrail_serve::access::AccessConfig;
+    use taffrail_serve::streams::SelectionConfig;
 
     use super::*;
 
@@ -450,6 +472,7 @@ mod tests {
             allowed: vec!["192.0.2.0/24".parse().unwrap()],
             denied: vec!["192.0.2.7".parse().unwrap()],
             access: AccessConfig::Anybody,
+            selection: SelectionConfig::default(),
         };
         assert_eq!(streams, [want]);
         let source = source(&streams).unwrap();

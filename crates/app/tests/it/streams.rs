@@ -2,6 +2,7 @@
 
 mod protected;
 mod resume;
+mod selection;
 mod socket;
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};

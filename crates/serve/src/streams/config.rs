@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::selection;
 use crate::access::{Access, AccessConfig};
 use crate::tls::{self, TlsConfig};
 
@@ -30,6 +31,38 @@ pub struct StreamConfig {
     pub denied: Vec<AddressRange>,
     /// Who of these is let in.
     pub access: AccessConfig,
+    /// What it shows of its files.
+    pub selection: SelectionConfig,
+}
+
+/// What a stream shows of its files.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct SelectionConfig {
+    /// All must let a record through.
+    pub rules: Vec<Rule>,
+    /// An expression of the search language that a record must match; empty: all do.
+    pub query: String,
+}
+
+/// Patterns that records must or must not match, as they were written.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Rule {
+    /// Regular expressions.
+    pub patterns: Vec<String>,
+    /// Whether what matches is left out.
+    pub excludes: bool,
+    /// Whether to match means all of them, not one.
+    pub all: bool,
+}
+
+impl Rule {
+    /// Whether its patterns can be matched.
+    ///
+    /// # Errors
+    /// What is wrong with one; for people.
+    pub fn check(&self) -> Result<(), String> {
+        selection::compiled(&self.patterns).map(|_| ())
+    }
 }
 
 /// An address, or all of a network.

@@ -3,12 +3,13 @@
 //! Storing never waits for it. Where the queue is full, the lines are stored and the streams miss them: that is counted, told as an
 //! entry, and whoever comes back from before gets them from the store.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arrow::array::RecordBatch;
 use taffrail_record::{RawBatch, RawLine, Timestamp};
 use taffrail_store::engine::Arrival;
 
@@ -61,7 +62,17 @@ pub struct Lines {
     bytes: Vec<u8>,
     /// Where each stands in the source, and where it ends in the bytes.
     records: Vec<(u64, usize)>,
+    /// The same, parsed, if a stream needs that.
+    parsed: Option<Arc<RecordBatch>>,
     streams: Arc<[usize]>,
+    needs_parsed: bool,
+}
+
+impl Lines {
+    /// Whether a stream needs the parsed records.
+    pub fn needs_parsed(&self) -> bool {
+        self.needs_parsed
+    }
 }
 
 impl Feed {
@@ -102,15 +113,17 @@ impl Feed {
         };
         let records = batch.lines.iter().map(record).collect();
         let (source, observed) = (Arc::clone(&batch.source), batch.observed);
-        Some(Lines { source, observed, bytes, records, streams })
+        let needs_parsed = streams.iter().any(|index| shared.streams[*index].selection.needs_records());
+        Some(Lines { source, observed, bytes, records, parsed: None, streams, needs_parsed })
     }
 
-    /// Shows lines that are stored now, with the time of reading that they are stored with. To be called in the order of
-    /// these times.
-    pub fn show(&self, lines: Option<Lines>, observed: Timestamp) {
+    /// Shows lines that are stored now, with the time of reading that they are stored with, and the same lines parsed, where
+    /// they need that. To be called in the order of these times.
+    pub fn show(&self, lines: Option<Lines>, observed: Timestamp, parsed: Option<Arc<RecordBatch>>) {
         let (Some(shared), Some(lines)) = (&self.shared, lines) else { return };
         let (streams, missed) = (Arc::clone(&lines.streams), lines.records.len() as u64);
-        if !shared.push(Item::Lines(Lines { observed, ..lines })) {
+        let parsed = parsed.filter(|_| lines.needs_parsed);
+        if !shared.push(Item::Lines(Lines { observed, parsed, ..lines })) {
             let until = Place::before(Arrival::end_of(observed));
             streams.iter().for_each(|index| shared.streams[*index].lose(missed, until));
         }
@@ -192,16 +205,52 @@ impl Item {
 
 impl Lines {
     fn encode(self, streams: &[Arc<Stream>], new: &mut [Vec<Entry>]) {
-        let (mut encoder, mut start) = (Encoder::new(&self.source, self.bytes.len()), 0);
-        for (offset, end) in self.records {
-            encoder.record(&self.bytes[start..end], Arrival { observed: self.observed, offset });
-            start = end;
+        let mut encoder = Encoder::new(&self.source, self.bytes.len());
+        for (offset, record) in self.records() {
+            encoder.record(record, Arrival { observed: self.observed, offset });
         }
         let entries = encoder.finish();
         for index in self.streams.iter() {
-            streams[*index].last_entry.store(self.observed.0, Ordering::Relaxed);
-            new[*index].extend(entries.iter().cloned());
+            let stream = &streams[*index];
+            let shown = match self.shown_by(stream) {
+                None => entries.clone(),
+                Some(shown) => {
+                    let is_shown = |entry: &&Entry| {
+                        entry.place().is_some_and(|place| shown.contains(&place.arrival.offset))
+                    };
+                    entries.iter().filter(is_shown).cloned().collect()
+                }
+            };
+            if !shown.is_empty() {
+                stream.last_entry.store(self.observed.0, Ordering::Relaxed);
+                new[*index].extend(shown);
+            }
         }
+    }
+
+    /// The records, and where they stand in the source.
+    fn records(&self) -> impl Iterator<Item = (u64, &[u8])> {
+        let mut start = 0;
+        self.records.iter().map(move |(offset, end)| {
+            let record = &self.bytes[start..*end];
+            start = *end;
+            (*offset, record)
+        })
+    }
+
+    /// Where the records stand that a stream shows; `None`: it shows all.
+    fn shown_by(&self, stream: &Stream) -> Option<HashSet<u64>> {
+        let selection = &stream.selection;
+        if selection.is_all() {
+            return None;
+        }
+        let matching = selection.matching(self.parsed.as_deref()).unwrap_or_else(|error| {
+            tracing::error!("the stream `{}` shows all of a batch: {error}", stream.config.name);
+            None
+        });
+        let is_matching = |offset: &u64| matching.as_ref().is_none_or(|matching| matching.contains(offset));
+        let shown = self.records().filter(|(offset, record)| is_matching(offset) && selection.allows(record));
+        Some(shown.map(|(offset, _)| offset).collect())
     }
 }
 

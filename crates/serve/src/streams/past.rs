@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use taffrail_store::engine::{Arrival, Arrivals, ArrivalsRequest, Control, Engine, QueryError};
-use taffrail_store::filter::Filter;
 use tokio::sync::Semaphore;
 
 use super::config::StreamConfig;
 use super::entry::{Encoder, Entry};
 use super::place::Place;
+use super::selection::Selection;
 
 /// Records that are read at once.
 const PAGE: usize = 1_000;
@@ -36,6 +36,11 @@ impl Past {
         Self { engine, turns: Arc::new(Semaphore::new(READERS)) }
     }
 
+    /// The store.
+    pub(super) fn engine(&self) -> &dyn Engine {
+        &*self.engine
+    }
+
     /// Where the store stands: all that comes from now on comes after this.
     pub(super) fn end(&self) -> Result<Place, QueryError> {
         let end = self.engine.arrivals(&ArrivalsRequest::end(), &Control::with_limit(PATIENCE))?;
@@ -43,30 +48,43 @@ impl Past {
     }
 
     /// The next entries of a stream after a place.
-    pub(super) async fn page(&self, config: &StreamConfig, after: Place) -> Result<Page, QueryError> {
+    pub(super) async fn page(
+        &self,
+        config: &StreamConfig,
+        selection: &Arc<Selection>,
+        after: Place,
+    ) -> Result<Page, QueryError> {
         let gone = |error: &dyn std::fmt::Display| QueryError::Store(error.to_string());
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|error| gone(&error))?;
-        let (engine, config) = (Arc::clone(&self.engine), config.clone());
+        let (engine, config, selection) = (Arc::clone(&self.engine), config.clone(), Arc::clone(selection));
         let read = tokio::task::spawn_blocking(move || {
             let _turn = turn;
-            read(&*engine, &config, after)
+            read(&*engine, &config, &selection, after)
         });
         read.await.map_err(|error| gone(&error))?
     }
 }
 
-fn read(engine: &dyn Engine, config: &StreamConfig, after: Place) -> Result<Page, QueryError> {
+fn read(
+    engine: &dyn Engine,
+    config: &StreamConfig,
+    selection: &Selection,
+    after: Place,
+) -> Result<Page, QueryError> {
     let wants = |source: &str| config.shows(source);
     // The record itself again: some of its lines may be missing.
-    let request = ArrivalsRequest { from: after.arrival, filter: &Filter::All, wants: &wants, limit: PAGE };
+    let request =
+        ArrivalsRequest { from: after.arrival, filter: selection.filter(), wants: &wants, limit: PAGE };
     let Arrivals { hits, until } = engine.arrivals(&request, &Control::with_limit(PATIENCE))?;
     let mut entries = Vec::new();
     for hits in hits.chunk_by(|a, b| a.source == b.source) {
         let source = hits.first().map_or("", |hit| hit.source.as_str());
         let mut encoder = Encoder::new(source, hits.iter().map(|hit| hit.body.len()).sum());
         for hit in hits {
-            let arrival = Arrival { observed: hit.observed, offset: hit.offset };
-            encoder.record(&hit.raw_line().map_err(QueryError::Store)?, arrival);
+            let record = hit.raw_line().map_err(QueryError::Store)?;
+            if selection.allows(&record) {
+                encoder.record(&record, Arrival { observed: hit.observed, offset: hit.offset });
+            }
         }
         entries.extend(encoder.finish().into_iter().filter(|entry| entry.place() > Some(after)));
     }

@@ -155,23 +155,4 @@ impl Reader<'_> {
     fn file(&mut self, table: &Table, key: &str) -> Option<PathBuf> {
         Some(self.text(table, key)).filter(|path| !path.is_empty()).map(PathBuf::from)
     }
-
-    /// A list of texts; a variable has them with commas between.
-    fn texts(&mut self, table: &Table, key: &str) -> Vec<String> {
-        match self.value(table, key) {
-            None => Vec::new(),
-            Some(Value::String(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),
-            Some(Value::Array(list)) => {
-                let texts: Vec<String> = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-                if texts.len() < list.len() {
-                    self.wrong(key, "a list of texts is wanted");
-                }
-                texts
-            }
-            Some(other) => {
-                self.wrong(key, &format!("a list of texts is wanted, not {}", other.type_str()));
-                Vec::new()
-            }
-        }
-    }
 }
