@@ -295,6 +295,7 @@ impl Streams {
     pub async fn stop(mut self) {
         self.stopping.send_replace(true);
         let streams = self.streams;
+        streams.iter().for_each(|stream| stream.ring.end_all());
         let ended = async {
             while self.tasks.join_next().await.is_some() {}
             // WebSockets have tasks of their own.

@@ -40,10 +40,31 @@ static SIGNS: LazyLock<AhoCorasick> = LazyLock::new(|| {
 /// One entry: `id: ...` and `data: {...}`, a line each, and a blank one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Entry {
-    event: Bytes,
-    /// Where the JSON begins.
+    /// The memory that it shares with those that were made together with it.
+    shared: Bytes,
+    /// Where it begins there, where its JSON does, and where it ends.
+    start: usize,
     json: usize,
+    end: usize,
     place: Option<Place>,
+}
+
+/// Entries as events, one after the other. What stands so in memory already is not copied.
+pub(super) fn events<'a>(entries: impl Iterator<Item = &'a Entry> + Clone) -> Bytes {
+    let mut all = entries.clone();
+    let Some(first) = all.next() else { return Bytes::new() };
+    let mut end = first.end;
+    let follows = |entry: &Entry| {
+        let is_next = entry.start == end && entry.shared.as_ptr() == first.shared.as_ptr();
+        end = entry.end;
+        is_next
+    };
+    if all.all(follows) {
+        return first.shared.slice(first.start..end);
+    }
+    let mut bytes = Vec::with_capacity(entries.clone().map(|entry| entry.event().len()).sum());
+    entries.for_each(|entry| bytes.extend_from_slice(entry.event()));
+    Bytes::from(bytes)
 }
 
 impl Entry {
@@ -58,7 +79,7 @@ impl Entry {
         };
         let mut out = Vec::with_capacity(message.len() + 128);
         let json = encode(&fields, None, &mut out);
-        Self { event: Bytes::from(out), json, place: None }
+        Self { end: out.len(), shared: Bytes::from(out), start: 0, json, place: None }
     }
 
     /// Its place; `None` for what is no stored line.
@@ -68,23 +89,23 @@ impl Entry {
 
     /// As an event.
     pub(super) fn event(&self) -> &[u8] {
-        &self.event
+        &self.shared[self.start..self.end]
     }
 
     /// As JSON.
     pub(super) fn json(&self) -> Bytes {
-        self.event.slice(self.json..self.event.len() - 2)
+        self.shared.slice(self.json..self.end - 2)
     }
 
     /// As a line of JSON.
     pub(super) fn line(&self) -> &[u8] {
-        &self.event[self.json..self.event.len() - 1]
+        &self.shared[self.json..self.end - 1]
     }
 }
 
-/// Makes entries of the records of one source. They share one piece of memory.
-pub(super) struct Encoder<'a> {
-    source: Cow<'a, str>,
+/// Makes entries of records. They share one piece of memory.
+pub(super) struct Encoder {
+    source: String,
     /// The last time of reading, as entries show it: all records of a batch have the same.
     observed: (Timestamp, String),
     out: Vec<u8>,
@@ -92,11 +113,21 @@ pub(super) struct Encoder<'a> {
     ends: Vec<(usize, usize, usize, Place)>,
 }
 
-impl<'a> Encoder<'a> {
+impl Encoder {
     /// For about so many bytes of lines.
-    pub(super) fn new(source: &'a str, bytes: usize) -> Self {
+    pub(super) fn new(bytes: usize) -> Self {
         let observed = (Timestamp(0), time(Timestamp(0)));
-        Self { source: base_name(source), observed, out: Vec::with_capacity(bytes * 2), ends: Vec::new() }
+        Self { source: String::new(), observed, out: Vec::with_capacity(bytes * 2), ends: Vec::new() }
+    }
+
+    /// The next records are of this source.
+    pub(super) fn source(&mut self, source: &str) {
+        self.source = base_name(source).into_owned();
+    }
+
+    /// How many entries were made.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
     }
 
     /// The lines of a record, but for empty ones.
@@ -132,8 +163,10 @@ impl<'a> Encoder<'a> {
     pub(super) fn finish(self) -> Vec<Entry> {
         let all = Bytes::from(self.out.into_boxed_slice());
         let entry = |(start, json, end, place): (usize, usize, usize, Place)| Entry {
-            event: all.slice(start..end),
-            json: json - start,
+            shared: all.clone(),
+            start,
+            json,
+            end,
             place: Some(place),
         };
         self.ends.into_iter().map(entry).collect()
@@ -250,7 +283,8 @@ mod tests {
 
     fn entry(line: &str) -> String {
         let arrival = Arrival { observed: Timestamp(1_793_491_200_120_000_000), offset: 7 };
-        let mut entries = Encoder::new("/var/log/app.log", 100);
+        let mut entries = Encoder::new(100);
+        entries.source("/var/log/app.log");
         entries.record(line.as_bytes(), arrival);
         entries.finish().iter().map(|entry| String::from_utf8(entry.line().to_vec()).unwrap()).collect()
     }
@@ -289,9 +323,15 @@ mod tests {
         let line = String::from_utf8(notice.line().to_vec()).unwrap();
         assert_eq!(event, format!("data: {line}\n"));
         let arrival = Arrival { observed: Timestamp(9), offset: 7 };
-        let mut entries = Encoder::new("/a/b.log", 100);
+        let mut entries = Encoder::new(100);
+        entries.source("/a/b.log");
         entries.record(b"one\n\n two", arrival);
         let entries = entries.finish();
+        let together = events(entries.iter());
+        assert_eq!(together.as_ptr(), entries[0].event().as_ptr(), "not copied");
+        let apart = events(entries.iter().rev());
+        assert_eq!(apart.len(), together.len());
+        assert_eq!(together, [entries[0].event(), entries[1].event()].concat());
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         assert_eq!(text(entries[1].event()), format!("id: 9-7-3\ndata: {}\n", text(entries[1].line())));
         assert_eq!(entries.len(), 2);

@@ -12,6 +12,7 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use taffrail_record::{RawBatch, RawLine, Timestamp};
 use taffrail_store::engine::Arrival;
+use tokio::sync::mpsc;
 
 use super::Stream;
 use super::entry::{Encoder, Entry};
@@ -81,7 +82,7 @@ impl Feed {
         Self { shared: None }
     }
 
-    /// For these streams; the thread ends with the last feed.
+    /// For these streams; the thread ends with the last feed. Must be called inside of the runtime of the clients.
     pub(super) fn spawn(streams: Vec<Arc<Stream>>) -> std::io::Result<Self> {
         if streams.is_empty() {
             return Ok(Self::none());
@@ -95,7 +96,9 @@ impl Feed {
             shown: Mutex::default(),
         };
         let thread = std::thread::Builder::new().name("streams".to_owned());
-        thread.spawn(move || encode(&streams, &items, &waiting))?;
+        let (publisher, encoded) = mpsc::channel(1);
+        tokio::spawn(publish(streams.clone(), encoded));
+        thread.spawn(move || encode(&streams, &items, &waiting, &publisher))?;
         Ok(Self { shared: Some(Arc::new(shared)) })
     }
 
@@ -175,22 +178,57 @@ impl Shared {
 
 /// Encodes each line once, for all streams that show it. What comes while entries are handed out waits, and is handed out
 /// together: writing to a thousand clients costs about the same for one entry and for ten.
-fn encode(streams: &[Arc<Stream>], queue: &Receiver<Item>, waiting: &AtomicUsize) {
+fn encode(
+    streams: &[Arc<Stream>],
+    queue: &Receiver<Item>,
+    waiting: &AtomicUsize,
+    publisher: &mpsc::Sender<Vec<Vec<Entry>>>,
+) {
     while let Ok(first) = queue.recv() {
-        let mut new = vec![Vec::new(); streams.len()];
-        for item in std::iter::once(first).chain(queue.try_iter().take(QUEUE)) {
-            waiting.fetch_sub(item.bytes(), Ordering::Relaxed);
-            match item {
-                Item::Lines(lines) => lines.encode(streams, &mut new),
-                Item::Notice(notice) => notice.encode(streams, &mut new),
-            }
+        let items: Vec<Item> = std::iter::once(first).chain(queue.try_iter().take(QUEUE)).collect();
+        let bytes = items.iter().map(Item::bytes).sum();
+        waiting.fetch_sub(bytes, Ordering::Relaxed);
+        if publisher.blocking_send(entries(streams, &items, bytes)).is_err() {
+            return;
         }
+        let clients: usize = streams.iter().map(|stream| stream.clients()).sum();
+        std::thread::sleep((PER_CLIENT * clients as u32).min(PAUSE_MAX));
+    }
+}
+
+/// What each stream shows of some items.
+fn entries(streams: &[Arc<Stream>], items: &[Item], bytes: usize) -> Vec<Vec<Entry>> {
+    let mut encoder = Encoder::new(bytes);
+    // Of each item, where its entries end.
+    let ends: Vec<usize> = items
+        .iter()
+        .map(|item| {
+            if let Item::Lines(lines) = item {
+                lines.encode(&mut encoder);
+            }
+            encoder.len()
+        })
+        .collect();
+    let all = encoder.finish();
+    let mut new = vec![Vec::new(); streams.len()];
+    let mut start = 0;
+    for (item, end) in items.iter().zip(ends) {
+        match item {
+            Item::Lines(lines) => lines.hand_out(&all[start..end], streams, &mut new),
+            Item::Notice(notice) => notice.hand_out(streams, &mut new),
+        }
+        start = end;
+    }
+    new
+}
+
+/// Hands entries to those who watch. On the runtime of the clients: to wake them from elsewhere costs more than what they do.
+async fn publish(streams: Vec<Arc<Stream>>, mut entries: mpsc::Receiver<Vec<Vec<Entry>>>) {
+    while let Some(new) = entries.recv().await {
         for (stream, new) in streams.iter().zip(new) {
             stream.ring.publish(new.into_iter());
             stream.tell_lost();
         }
-        let clients: usize = streams.iter().map(|stream| stream.clients()).sum();
-        std::thread::sleep((PER_CLIENT * clients as u32).min(PAUSE_MAX));
     }
 }
 
@@ -204,16 +242,18 @@ impl Item {
 }
 
 impl Lines {
-    fn encode(self, streams: &[Arc<Stream>], new: &mut [Vec<Entry>]) {
-        let mut encoder = Encoder::new(&self.source, self.bytes.len());
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.source(&self.source);
         for (offset, record) in self.records() {
             encoder.record(record, Arrival { observed: self.observed, offset });
         }
-        let entries = encoder.finish();
+    }
+
+    fn hand_out(&self, entries: &[Entry], streams: &[Arc<Stream>], new: &mut [Vec<Entry>]) {
         for index in self.streams.iter() {
             let stream = &streams[*index];
             let shown = match self.shown_by(stream) {
-                None => entries.clone(),
+                None => entries.to_vec(),
                 Some(shown) => {
                     let is_shown = |entry: &&Entry| {
                         entry.place().is_some_and(|place| shown.contains(&place.arrival.offset))
@@ -255,7 +295,7 @@ impl Lines {
 }
 
 impl Notice {
-    fn encode(self, streams: &[Arc<Stream>], new: &mut [Vec<Entry>]) {
+    fn hand_out(&self, streams: &[Arc<Stream>], new: &mut [Vec<Entry>]) {
         for index in self.streams.iter() {
             let now = (streams[*index].clock)();
             new[*index].push(Entry::notice("INFO", &self.message, &self.source, now));

@@ -66,10 +66,6 @@ impl Follow {
                 }
             }
         }
-        tokio::select! {
-            biased;
-            () = stopped(&mut self.stopping) => Step::Stopping,
-            chunk = self.reader.next() => chunk.map_or(Step::Stopping, Step::Entries),
-        }
+        self.reader.next().await.map_or(Step::Stopping, Step::Entries)
     }
 }

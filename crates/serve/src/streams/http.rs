@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, Request, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use tokio::net::{TcpListener, TcpStream};
@@ -374,9 +374,6 @@ impl Client {
 
     fn entries(&self, chunk: &Chunk) -> Bytes {
         let gap = (chunk.missed > 0).then(|| self.stream.gap(chunk.missed));
-        let all = || gap.iter().chain(&chunk.entries).map(entry::Entry::event);
-        let mut bytes = BytesMut::with_capacity(all().map(<[u8]>::len).sum());
-        all().for_each(|event| bytes.extend_from_slice(event));
-        bytes.freeze()
+        entry::events(gap.iter().chain(&chunk.entries))
     }
 }

@@ -76,18 +76,15 @@ fn read(
     let request =
         ArrivalsRequest { from: after.arrival, filter: selection.filter(), wants: &wants, limit: PAGE };
     let Arrivals { hits, until } = engine.arrivals(&request, &Control::with_limit(PATIENCE))?;
-    let mut entries = Vec::new();
-    for hits in hits.chunk_by(|a, b| a.source == b.source) {
-        let source = hits.first().map_or("", |hit| hit.source.as_str());
-        let mut encoder = Encoder::new(source, hits.iter().map(|hit| hit.body.len()).sum());
-        for hit in hits {
-            let record = hit.raw_line().map_err(QueryError::Store)?;
-            if selection.allows(&record) {
-                encoder.record(&record, Arrival { observed: hit.observed, offset: hit.offset });
-            }
+    let mut encoder = Encoder::new(hits.iter().map(|hit| hit.body.len()).sum());
+    for hit in &hits {
+        let record = hit.raw_line().map_err(QueryError::Store)?;
+        if selection.allows(&record) {
+            encoder.source(&hit.source);
+            encoder.record(&record, Arrival { observed: hit.observed, offset: hit.offset });
         }
-        entries.extend(encoder.finish().into_iter().filter(|entry| entry.place() > Some(after)));
     }
+    let entries = encoder.finish().into_iter().filter(|entry| entry.place() > Some(after)).collect();
     Ok(Page { entries, after: after.max(Place::before(until)) })
 }
 

@@ -19,8 +19,16 @@ const CHUNK: usize = 512;
 pub(super) struct Ring {
     capacity: usize,
     kept: RwLock<Kept>,
+    head: watch::Sender<Head>,
+}
+
+/// How far a stream is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Head {
     /// Entries that were ever published.
-    head: watch::Sender<u64>,
+    published: u64,
+    /// Whether no more will come.
+    is_over: bool,
 }
 
 #[derive(Debug)]
@@ -34,7 +42,7 @@ impl Ring {
     /// For readers that lag by `capacity` entries at most; all entries will come after `floor`.
     pub(super) fn new(capacity: usize, floor: Place) -> Arc<Self> {
         let kept = RwLock::new(Kept { entries: VecDeque::new(), floor });
-        Arc::new(Self { capacity: capacity.max(1), kept, head: watch::Sender::new(0) })
+        Arc::new(Self { capacity: capacity.max(1), kept, head: watch::Sender::default() })
     }
 
     /// Hands entries to all readers; those with a place in the order of their places.
@@ -52,7 +60,7 @@ impl Ring {
         }
         if count > 0 {
             // While nobody can read, so that the number is never behind the entries.
-            self.head.send_modify(|head| *head += count);
+            self.head.send_modify(|head| head.published += count);
         }
     }
 
@@ -64,13 +72,18 @@ impl Ring {
 
     /// How many entries were published.
     pub(super) fn published(&self) -> u64 {
-        *self.head.borrow()
+        self.head.borrow().published
+    }
+
+    /// No more will come: readers get what there is, and then nothing.
+    pub(super) fn end_all(&self) {
+        self.head.send_modify(|head| head.is_over = true);
     }
 
     /// A reader of what comes from now on, with a buffer of so many entries.
     pub(super) fn reader(self: &Arc<Self>, buffer: usize) -> Reader {
         let head = self.head.subscribe();
-        let next = *head.borrow();
+        let next = head.borrow().published;
         let buffer = buffer.clamp(1, self.capacity) as u64;
         Reader { ring: Arc::clone(self), head, next, buffer, after: None }
     }
@@ -84,7 +97,7 @@ impl Ring {
         }
         let is_known = |entry: &Entry| entry.place().is_some_and(|place| place <= after);
         let news = kept.entries.iter().rev().take_while(|entry| !is_known(entry)).count() as u64;
-        reader.next = *self.head.borrow() - news;
+        reader.next = self.published() - news;
         // Entries may be on their way here that the client has from the store.
         reader.after = Some(after);
         (news <= reader.buffer).then_some(reader)
@@ -105,7 +118,7 @@ impl Ring {
 #[derive(Debug)]
 pub(super) struct Reader {
     ring: Arc<Ring>,
-    head: watch::Receiver<u64>,
+    head: watch::Receiver<Head>,
     next: u64,
     buffer: u64,
     /// What comes before is known.
@@ -126,7 +139,10 @@ impl Reader {
     pub(super) async fn next(&mut self) -> Option<Chunk> {
         loop {
             let next = self.next;
-            self.head.wait_for(|head| *head > next).await.ok()?;
+            let head = *self.head.wait_for(|head| head.published > next || head.is_over).await.ok()?;
+            if head.published <= next {
+                return None;
+            }
             let chunk = self.take();
             if chunk.missed > 0 || !chunk.entries.is_empty() {
                 return Some(chunk);
@@ -136,7 +152,7 @@ impl Reader {
 
     fn take(&mut self) -> Chunk {
         let kept = self.ring.read();
-        let head = *self.ring.head.borrow();
+        let head = self.ring.published();
         let oldest = head - (kept.entries.len() as u64).min(self.buffer);
         let missed = oldest.saturating_sub(self.next);
         let from = self.next.max(oldest);
@@ -177,7 +193,7 @@ mod tests {
     }
 
     fn publish(ring: &Ring, numbers: std::ops::Range<u64>) {
-        let mut encoder = Encoder::new("a", 100);
+        let mut encoder = Encoder::new(100);
         numbers.for_each(|number| encoder.record(format!("n{number}").as_bytes(), arrival(number)));
         ring.publish(encoder.finish().into_iter());
     }
