@@ -204,6 +204,9 @@ pub(crate) struct TailArgs {
     /// One JSON object a line
     #[arg(long)]
     pub json: bool,
+    /// At most so many records a second: where more come, one of several is shown
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub rate: Option<u32>,
 }
 
 /// `taffrail export`

@@ -11,6 +11,7 @@ pub(crate) mod openapi;
 pub(crate) mod parameters;
 pub(crate) mod push;
 mod record;
+mod sampling;
 pub(crate) mod search;
 pub(crate) mod sources;
 pub(crate) mod sql;
@@ -26,6 +27,7 @@ pub use health::{HealthAnswer, Problem};
 pub use histogram::HistogramAnswer;
 pub use push::PushAnswer;
 pub use record::Record;
+pub use sampling::SampledNotice;
 pub use search::SearchAnswer;
 pub use sources::{
     FileIdentity, GapAnswer, GapReasonSum, GapsAnswer, SOURCES_LIMIT_MAX, SeenFormat, Source, SourceGaps,

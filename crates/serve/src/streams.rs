@@ -16,6 +16,7 @@ mod past;
 mod place;
 mod ring;
 mod routed;
+mod seat;
 mod selection;
 mod socket;
 mod status;
@@ -46,6 +47,7 @@ use self::past::{Page, Past};
 use self::place::Place;
 use self::ring::Ring;
 use self::routed::Routed;
+use self::seat::{Seat, Seats, Transport};
 use self::selection::Selection;
 use crate::access::Access;
 use crate::audit::Audit;
@@ -78,6 +80,7 @@ pub(crate) struct Stream {
     http_clients: AtomicUsize,
     socket_clients: AtomicUsize,
     tcp_clients: AtomicUsize,
+    seats: Seats,
     http_guard: Arc<Guard>,
     tcp_guard: Arc<Guard>,
     access: Access,
@@ -89,25 +92,6 @@ pub(crate) struct Stream {
     since: Timestamp,
     clock: fn() -> Timestamp,
     past: Arc<Past>,
-}
-
-/// The count of the clients that come one way.
-type Count = fn(&Stream) -> &AtomicUsize;
-
-/// A client's seat; it is given up by dropping it.
-struct Seat(Arc<Stream>, Count);
-
-impl Seat {
-    fn take(stream: &Arc<Stream>, count: Count) -> Self {
-        count(stream).fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(stream), count)
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        (self.1)(&self.0).fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 impl Stream {
@@ -148,6 +132,7 @@ impl Stream {
             http_clients: AtomicUsize::new(0),
             socket_clients: AtomicUsize::new(0),
             tcp_clients: AtomicUsize::new(0),
+            seats: Seats::default(),
             http_guard,
             tcp_guard,
             started: Instant::now(),

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use taffrail_serve::api::{GapNotice, Record};
+use taffrail_serve::api::{GapNotice, Record, SampledNotice};
 
 use super::{Client, Refusal};
 
@@ -22,6 +22,8 @@ pub(crate) enum Event {
     Record(Record),
     /// This many records were left out because they were not read fast enough.
     Gap(u64),
+    /// Not all records were shown, as asked.
+    Sampled(SampledNotice),
     /// The connection ended with this reason and is made again.
     Lost(String),
     /// The connection is there again.
@@ -32,16 +34,24 @@ type Sink<'a> = dyn FnMut(Event) -> anyhow::Result<ControlFlow<()>> + 'a;
 
 impl Client {
     /// Hands the matching new records to `sink` until it breaks. Connects again by itself, after a pause
-    /// that grows, and goes on after the last record that came.
+    /// that grows, and goes on after the last record that came. `rate`: records a second, if not all are wanted.
     ///
     /// # Errors
     /// The daemon refuses the expression, or `sink` fails.
-    pub(crate) fn tail(&self, expression: &str, sink: &mut Sink<'_>) -> anyhow::Result<()> {
+    pub(crate) fn tail(
+        &self,
+        expression: &str,
+        rate: Option<u32>,
+        sink: &mut Sink<'_>,
+    ) -> anyhow::Result<()> {
         let mut client = self.clone();
+        let rate = rate.map(|rate| rate.to_string());
+        let mut asked = vec![("q", expression)];
+        asked.extend(rate.as_deref().map(|rate| ("rate", rate)));
         let mut last = None;
         let mut pause = None;
         loop {
-            let reason = match client.connect(expression, &mut last, &mut pause, sink) {
+            let reason = match client.connect(&asked, &mut last, &mut pause, sink) {
                 Ok(ControlFlow::Break(())) => return Ok(()),
                 Ok(ControlFlow::Continue(reason)) => reason,
                 Err(error) if error.is::<ureq::Error>() => error.root_cause().to_string(),
@@ -65,12 +75,12 @@ impl Client {
     /// One connection, from its beginning to its end (`Continue` with the reason).
     fn connect(
         &self,
-        expression: &str,
+        asked: &[(&str, &str)],
         last: &mut Option<String>,
         pause: &mut Option<Duration>,
         sink: &mut Sink<'_>,
     ) -> anyhow::Result<ControlFlow<(), String>> {
-        let mut parameters = vec![("q", expression)];
+        let mut parameters = asked.to_vec();
         parameters.extend(last.as_deref().map(|last| ("after", last)));
         let response = self.call("/api/v1/tail", &parameters)?;
         if pause.take().is_some() && sink(Event::Back)?.is_break() {
@@ -141,6 +151,7 @@ fn event(kind: &str, data: &str) -> Option<Event> {
     match kind {
         "record" => serde_json::from_str::<Record>(data).ok().map(Event::Record),
         "gap" => serde_json::from_str::<GapNotice>(data).ok().map(|gap| Event::Gap(gap.missed)),
+        "sampled" => serde_json::from_str(data).ok().map(Event::Sampled),
         _ => None,
     }
 }

@@ -78,7 +78,7 @@ fn a_lost_stream_goes_on_without_loss_or_repetition() {
     let (client, server) = answering(vec![first, second, third]);
     let mut events = Vec::new();
     client
-        .tail("x", &mut |event| {
+        .tail("x", None, &mut |event| {
             events.push(event);
             Ok(if events.len() == 8 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
         })
@@ -97,7 +97,7 @@ fn a_lost_stream_goes_on_without_loss_or_repetition() {
 fn a_wrong_expression_ends_the_stream() {
     let body = r#"{"error":{"code":"syntax","message":"no end","position":1}}"#;
     let (client, _server) = answering(vec![http("400 Bad Request", body)]);
-    let error = client.tail("(", &mut |_| Ok(ControlFlow::Continue(()))).unwrap_err();
+    let error = client.tail("(", None, &mut |_| Ok(ControlFlow::Continue(()))).unwrap_err();
     assert!(error.is::<Refusal>(), "{error}");
 }
 

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use anyhow::bail;
+use taffrail_serve::api::SampledNotice;
 
 use super::output::{RecordWriter, Style};
 use super::search::from_daemon;
@@ -22,7 +23,7 @@ pub(crate) fn run(args: &TailArgs, config: &Config, terminal: Terminal) -> anyho
     let style = if args.json { Style::Json } else { Style::Line };
     let mut writer = RecordWriter::on_stdout(style, terminal);
     let expression = args.expression.join(" ");
-    let ended = client.tail(&expression, &mut |event| {
+    let ended = client.tail(&expression, args.rate, &mut |event| {
         match event {
             Event::Record(record) => {
                 writer.write(&record)?;
@@ -32,6 +33,9 @@ pub(crate) fn run(args: &TailArgs, config: &Config, terminal: Terminal) -> anyho
                 terminal.note(&format!(
                     "{missed} records left out: they came faster than they were read; `search` has them"
                 ));
+            }
+            Event::Sampled(SampledNotice { matched, shown }) => {
+                terminal.note(&format!("{shown} of {matched} records shown; `search` has all"));
             }
             Event::Lost(reason) => terminal.note(&format!("the daemon is gone ({reason}); waiting for it")),
             Event::Back => terminal.note("the daemon is back"),

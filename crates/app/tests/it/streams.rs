@@ -1,5 +1,6 @@
 //! Streams: what is appended to a file reaches all who watch, over HTTP and TCP, and nobody waits for the slow.
 
+mod abuse;
 mod protected;
 mod resume;
 mod selection;

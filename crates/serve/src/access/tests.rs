@@ -134,3 +134,53 @@ async fn signed_tokens_must_be_ours_valid_and_for_us() {
     let short = BearerConfig { tokens: Vec::new(), jwt: Some(short) };
     assert!(Access::open(&AccessConfig::Bearer(short)).unwrap_err().contains("32 bytes"));
 }
+
+fn openssl(args: &[&str]) -> String {
+    let output = std::process::Command::new("openssl").args(args).output().expect("openssl is there");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn tokens_are_signed_by_a_key_of_the_set_or_by_the_key_in_the_config() {
+    let dir = tempfile::tempdir().unwrap();
+    let private = dir.path().join("key.pem");
+    let path = private.to_str().unwrap();
+    openssl(&["genrsa", "-out", path, "2048"]);
+    let public = openssl(&["rsa", "-in", path, "-pubout"]);
+    let key = EncodingKey::from_rsa_pem(&fs_err::read(&private).unwrap()).unwrap();
+    let mut jwk = jsonwebtoken::jwk::Jwk::from_encoding_key(&key, Algorithm::RS256).unwrap();
+    jwk.common.key_id = Some("one".to_owned());
+    let set = dir.path().join("jwks.json");
+    let secret = json!({"kty": "oct", "k": "c2VjcmV0", "kid": "two"});
+    fs_err::write(&set, json!({"keys": [jwk, secret]}).to_string()).unwrap();
+    let claims = json!({"sub": "ann", "exp": jiff::Timestamp::now().as_second() + 600});
+    let token = |id: Option<&str>, algorithm, key: &EncodingKey| {
+        let header = Header { kid: id.map(str::to_owned), ..Header::new(algorithm) };
+        format!("Bearer {}", encode(&header, &claims, key).unwrap())
+    };
+    let open = |jwt: JwtConfig| {
+        Access::open(&AccessConfig::Bearer(BearerConfig { tokens: Vec::new(), jwt: Some(jwt) }))
+    };
+    let by_set = open(JwtConfig { jwks_file: Some(set.clone()), ..JwtConfig::default() }).unwrap();
+    let by_key = open(JwtConfig { key: Some(public.clone()), ..JwtConfig::default() }).unwrap();
+    for id in [None, Some("one")] {
+        assert_eq!(says(&by_set, &token(id, Algorithm::RS256, &key)).await, Ok(Some("ann".to_owned())));
+        assert!(says(&by_key, &token(id, Algorithm::RS512, &key)).await.is_ok());
+    }
+    // A public key is no secret to sign with.
+    let confused = EncodingKey::from_secret(public.as_bytes());
+    let of_set = EncodingKey::from_secret(b"secret");
+    for words in [
+        token(Some("two"), Algorithm::RS256, &key),
+        token(Some("one"), Algorithm::HS256, &confused),
+        token(None, Algorithm::HS256, &confused),
+        token(Some("two"), Algorithm::HS256, &of_set),
+    ] {
+        assert_eq!(says(&by_set, &words).await, Err(Denied::Wrong), "{words}");
+    }
+    assert_eq!(says(&by_key, &token(None, Algorithm::HS256, &confused)).await, Err(Denied::Wrong));
+    fs_err::write(&set, json!({"keys": [secret]}).to_string()).unwrap();
+    let none = open(JwtConfig { jwks_file: Some(set), ..JwtConfig::default() }).unwrap_err();
+    assert!(none.contains("no public key"), "{none}");
+}

@@ -1,12 +1,13 @@
 //! `GET /api/v1/tail`: new matching records as server-sent events.
 //!
-//! Events: `record` (a record, its id the place to go on from), `gap` (records that this reader was too slow for), a
-//! comment every 15 s. Who comes back with an id gets what it missed from the store first.
+//! Events: `record` (a record, its id the place to go on from), `gap` (records that this reader was too slow for), `sampled`
+//! (how many were left out of what came, where a rate was asked for), a comment every 15 s. Who comes back with an id gets what it missed from the store first.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
@@ -20,6 +21,7 @@ use taffrail_store::hit::Hit;
 
 use crate::api::Record;
 use crate::api::parameters::Parameters;
+use crate::api::sampling::{SampledNotice, Sampler};
 use crate::error::ApiError;
 use crate::live::{Event, Subscription};
 use crate::run::App;
@@ -33,6 +35,8 @@ pub struct GapNotice {
 
 /// Records that are read from the store at once.
 const PAGE: usize = 500;
+/// Records a second that can be asked for, at most.
+const RATE_MAX: usize = 1_000_000;
 
 /// `GET /api/v1/tail`
 pub(crate) async fn tail(
@@ -57,10 +61,11 @@ impl Tail {
         query: Option<&str>,
         headers: &HeaderMap,
     ) -> Result<Self, ApiError> {
-        let parameters = Parameters::read(query, &["q", "raw", "after", "resume"])?;
+        let parameters = Parameters::read(query, &["q", "raw", "after", "resume", "rate"])?;
         let expression = parameters.text("q").unwrap_or_default().to_owned();
         let with_raw = parameters.flag("raw")?;
         let after = after(&parameters, headers)?;
+        let rate = parameters.number("rate", 0, 1..=RATE_MAX)? as u64;
         let seats = app.services.limits.subscribers;
         let full = || ApiError::busy(format!("{seats} live streams are open already; close one"));
         // The seat is taken first: whoever sees an answer sees every record after it.
@@ -83,6 +88,7 @@ impl Tail {
             // Who loses the connection before the first record goes on from here.
             start: Some(after.unwrap_or(end)),
             pending: VecDeque::new(),
+            sampler: (rate > 0).then(|| Sampler::new(rate, Instant::now())),
             with_raw,
             stopping: Box::pin(app.stopping()),
             app,
@@ -125,6 +131,8 @@ pub(super) enum Told {
     Record(Hit),
     /// So many records were missed.
     Gap(u64),
+    /// Not all records were shown, as asked.
+    Sampled(SampledNotice),
 }
 
 /// A reader of new records.
@@ -135,6 +143,7 @@ pub(super) struct Tail {
     progress: Progress,
     start: Option<Arrival>,
     pending: VecDeque<Hit>,
+    sampler: Option<Sampler>,
     pub(super) with_raw: bool,
     stopping: Pin<Box<dyn Future<Output = ()> + Send>>,
     app: Arc<App>,
@@ -147,8 +156,14 @@ impl Tail {
             return Some(Told::Start(start));
         }
         loop {
+            if let Some(notice) = self.sampler.as_mut().and_then(|sampler| sampler.notice(Instant::now())) {
+                return Some(Told::Sampled(notice));
+            }
             if let Some(hit) = self.pending.pop_front() {
-                return Some(Told::Record(hit));
+                if self.sampler.as_mut().is_none_or(Sampler::takes) {
+                    return Some(Told::Record(hit));
+                }
+                continue;
             }
             let known = match self.progress {
                 Progress::Live { known } => known,
@@ -225,6 +240,7 @@ fn message(told: &Told, with_raw: bool) -> Message {
             named("record", json(&Record::from_hit(hit, with_raw))).id(place(hit).to_string())
         }
         Told::Gap(missed) => named("gap", json(&GapNotice { missed: *missed })),
+        Told::Sampled(notice) => named("sampled", json(notice)),
     }
 }
 

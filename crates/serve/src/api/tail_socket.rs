@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::tail::{Tail, Told, json, place};
 use crate::api::Record;
+use crate::api::sampling::SampledNotice;
 use crate::error::ApiError;
 use crate::run::App;
 use crate::websocket;
@@ -26,6 +27,7 @@ enum Frame<'a> {
     Start { id: String },
     Record { id: String, record: &'a Record },
     Gap { missed: u64 },
+    Sampled { matched: u64, shown: u64 },
 }
 
 pub(crate) async fn tail_socket(
@@ -64,5 +66,8 @@ fn frame(told: &Told, with_raw: bool) -> String {
             json(&Frame::Record { id: place(hit).to_string(), record: &record })
         }
         Told::Gap(missed) => json(&Frame::Gap { missed: *missed }),
+        Told::Sampled(SampledNotice { matched, shown }) => {
+            json(&Frame::Sampled { matched: *matched, shown: *shown })
+        }
     }
 }

@@ -57,7 +57,7 @@ impl Follow {
                 Ok(page) => {
                     self.behind = Some(page.after);
                     if !page.entries.is_empty() {
-                        return Step::Entries(Chunk { missed: 0, entries: page.entries });
+                        return Step::Entries(Chunk { entries: page.entries, ..Chunk::default() });
                     }
                 }
                 Err(error) => {

@@ -25,7 +25,7 @@ use super::place::Place;
 use super::ring::Chunk;
 use super::routed::{GLOBAL_STATUS, Routed};
 use super::socket::Ask;
-use super::{CLIENTS_MAX, Seat, Stream, entry, socket, status, stopped};
+use super::{CLIENTS_MAX, Seat, Stream, Transport, entry, socket, status, stopped};
 use crate::access::AccessConfig;
 use crate::limits::Limits;
 use crate::server;
@@ -275,6 +275,7 @@ struct Client {
     /// Where it goes on if it loses the connection before the first entry.
     place: Place,
     stage: Stage,
+    seat: Seat,
 }
 
 /// What comes next.
@@ -298,11 +299,11 @@ fn events(
         config: config.clone(),
         beats: config.heartbeat.map(|heartbeat| beats(heartbeat.interval)),
         stage: Stage::Greeting,
+        seat: Seat::take(stream, Transport::Events),
     };
-    let seat = Seat::take(stream, |stream| &stream.http_clients);
-    let chunks = futures::stream::unfold((client, seat), |(mut client, seat)| async {
+    let chunks = futures::stream::unfold(client, |mut client| async {
         let chunk = client.next().await?;
-        Some((Ok::<_, Infallible>(chunk), (client, seat)))
+        Some((Ok::<_, Infallible>(chunk), client))
     });
     let headers = [
         (header::CONTENT_TYPE, "text/event-stream"),
@@ -374,6 +375,8 @@ impl Client {
 
     fn entries(&self, chunk: &Chunk) -> Bytes {
         let gap = (chunk.missed > 0).then(|| self.stream.gap(chunk.missed));
-        entry::events(gap.iter().chain(&chunk.entries))
+        let events = entry::events(gap.iter().chain(&chunk.entries));
+        self.seat.sends(chunk, events.len());
+        events
     }
 }

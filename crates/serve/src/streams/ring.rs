@@ -132,6 +132,8 @@ pub(super) struct Chunk {
     pub(super) missed: u64,
     /// The entries.
     pub(super) entries: Vec<Entry>,
+    /// How far the reader is in all that was published.
+    pub(super) next: u64,
 }
 
 impl Reader {
@@ -160,7 +162,7 @@ impl Reader {
         let entries: Vec<Entry> = kept.entries.iter().skip(skipped).take(CHUNK).cloned().collect();
         drop(kept);
         self.next = from + entries.len() as u64;
-        Chunk { missed, entries: self.news(entries) }
+        Chunk { missed, entries: self.news(entries), next: self.next }
     }
 
     /// Without what is known.

@@ -18,7 +18,7 @@ use super::entry::Entry;
 use super::follow::{Follow, Step};
 use super::http::{Peer, beats, next_beat};
 use super::place::Place;
-use super::{Seat, Stream};
+use super::{Seat, Stream, Transport};
 use crate::websocket::{self, Told};
 
 /// What is behind the stream's path.
@@ -45,12 +45,12 @@ pub(super) async fn upgrade(
     let (stream, stopping) = (Arc::clone(stream), stopping.clone());
     upgrade.on_upgrade(move |socket| async move {
         let _peer = peer;
-        let _seat = Seat::take(&stream, |stream| &stream.socket_clients);
         let Some(config) = stream.config.http.clone() else { return };
         let client = Client {
             follow: Follow::new(&stream, config.buffer, ask.after, &stopping),
             beats: config.heartbeat.map(|heartbeat| beats(heartbeat.interval)),
             with_ids: ask.with_ids,
+            seat: Seat::take(&stream, Transport::Socket),
             config,
             stream,
         };
@@ -67,6 +67,7 @@ struct Client {
     follow: Follow,
     beats: Option<Interval>,
     with_ids: bool,
+    seat: Seat,
 }
 
 impl Client {
@@ -75,7 +76,10 @@ impl Client {
             step = self.follow.next() => match step {
                 Step::Entries(chunk) => {
                     let gap = (chunk.missed > 0).then(|| self.stream.gap(chunk.missed));
-                    Told::Frames(gap.iter().chain(&chunk.entries).map(|entry| self.frame(entry)).collect())
+                    let frames = gap.iter().chain(&chunk.entries).map(|entry| self.frame(entry));
+                    let frames: Vec<Utf8Bytes> = frames.collect();
+                    self.seat.sends(&chunk, frames.iter().map(|frame| frame.as_str().len()).sum());
+                    Told::Frames(frames)
                 }
                 Step::Failed => {
                     Told::GoodBye(CloseFrame { code: close_code::AGAIN, reason: "try again".into() })

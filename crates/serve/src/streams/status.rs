@@ -39,6 +39,7 @@ pub(super) fn of(stream: &Stream, http: &HttpConfig, is_routed: bool) -> String 
             "rate_limit": rate_limit(&stream.http_guard),
         },
         "monitor": monitor(stream),
+        "clients": stream.seats.sitting(stream.ring.published()),
     })
     .to_string()
 }

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 
 use super::http::{beats, handshake, next_beat};
 use super::ring::Chunk;
-use super::{CLIENTS_MAX, Seat, Stream, entry, status, stopped};
+use super::{CLIENTS_MAX, Seat, Stream, Transport, entry, status, stopped};
 use crate::server;
 
 /// Time that clients get to go once the program ends.
@@ -77,10 +77,10 @@ async fn attend(
             return;
         }
     }
-    let _seat = Seat::take(stream, |stream| &stream.tcp_clients);
+    let seat = Seat::take(stream, Transport::Tcp);
     tokio::select! {
         () = stopped(&mut stopping) => {}
-        ended = send(&mut outgoing, stream) => tracing::debug!(?ended, "a client of a stream has gone"),
+        ended = send(&mut outgoing, stream, &seat) => tracing::debug!(?ended, "a client of a stream has gone"),
         () = throw_away(incoming) => {}
     }
     // TLS says good-bye; without it this ends the connection anyway.
@@ -108,7 +108,7 @@ async fn throw_away(mut incoming: impl AsyncBufRead + Unpin) {
     }
 }
 
-async fn send(outgoing: &mut (impl AsyncWrite + Unpin), stream: &Stream) -> std::io::Result<()> {
+async fn send(outgoing: &mut (impl AsyncWrite + Unpin), stream: &Stream, seat: &Seat) -> std::io::Result<()> {
     let Some(config) = &stream.config.tcp else { return Ok(()) };
     let mut reader = stream.ring.reader(config.buffer);
     let mut beats = config.heartbeat.map(|heartbeat| beats(heartbeat.interval));
@@ -116,7 +116,9 @@ async fn send(outgoing: &mut (impl AsyncWrite + Unpin), stream: &Stream) -> std:
         tokio::select! {
             chunk = reader.next() => match chunk {
                 Some(chunk) => {
-                    outgoing.write_all(&lines(&chunk, stream)).await?;
+                    let lines = lines(&chunk, stream);
+                    seat.sends(&chunk, lines.len());
+                    outgoing.write_all(&lines).await?;
                     // TLS keeps what is less than a record.
                     outgoing.flush().await?;
                 }

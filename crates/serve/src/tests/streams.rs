@@ -58,6 +58,29 @@ async fn a_live_stream_gets_what_matches_and_a_gap_where_it_was_too_slow() {
 }
 
 #[tokio::test]
+async fn a_live_stream_shows_as_many_a_second_as_it_is_asked_to() {
+    let fake = Arc::new(Fake::default());
+    let services = fake.services();
+    let mut stream = open(&services, "/api/v1/tail?rate=2").await;
+    assert_eq!(event(&mut stream).await, (String::new(), String::new()));
+    services.live.publish(batch(&["1", "2", "3", "4"]));
+    for want in ["1", "2"] {
+        assert!(event(&mut stream).await.1.contains(&format!("\"body\":\"{want}\"")));
+    }
+    assert!(timeout(Duration::from_millis(100), stream.next()).await.is_err(), "the rest is left out");
+    sleep(Duration::from_millis(950)).await;
+    services.live.publish(batch(&["5", "6", "7"]));
+    let (kind, data) = event(&mut stream).await;
+    assert_eq!((kind.as_str(), data.as_str()), ("sampled", r#"{"matched":4,"shown":2}"#));
+    for want in ["5", "7"] {
+        let (_, data) = event(&mut stream).await;
+        assert!(data.contains(&format!("\"body\":\"{want}\"")), "{data}");
+    }
+    let (status, _) = get(&services, "/api/v1/tail?rate=0").await;
+    assert_eq!(status, 400);
+}
+
+#[tokio::test]
 async fn live_streams_are_bounded_in_number_and_show_signs_of_life() {
     let fake = Arc::new(Fake::default());
     let mut services = fake.services();

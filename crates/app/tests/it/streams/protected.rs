@@ -65,7 +65,7 @@ impl Drop for Client {
 }
 
 /// Makes an authority, or a certificate of one: `NAME.pem` and `NAME.key`. Gives the path without ending.
-fn certificate(site: &Site, name: &str, authority: Option<&str>) -> String {
+pub(super) fn certificate(site: &Site, name: &str, authority: Option<&str>) -> String {
     let base = site.path(name).display().to_string();
     let (pem, key, subject) = (format!("{base}.pem"), format!("{base}.key"), format!("/CN={name}"));
     let mut args = vec!["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"];

@@ -1,0 +1,132 @@
+//! Who watches a stream, and how each of them stands.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::Stream;
+use super::ring::Chunk;
+
+/// Clients that are told of at a status path, those that lag most.
+const TOLD: usize = 100;
+
+/// How a client watches.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Transport {
+    Events,
+    Socket,
+    Tcp,
+}
+
+impl Transport {
+    /// As `/metrics` and the status path call it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Events => "http",
+            Self::Socket => "websocket",
+            Self::Tcp => "tcp",
+        }
+    }
+
+    fn count(self, stream: &Stream) -> &AtomicUsize {
+        match self {
+            Self::Events => &stream.http_clients,
+            Self::Socket => &stream.socket_clients,
+            Self::Tcp => &stream.tcp_clients,
+        }
+    }
+}
+
+/// What a client was sent.
+#[derive(Debug)]
+struct Figures {
+    transport: Transport,
+    since: Instant,
+    entries: AtomicU64,
+    bytes: AtomicU64,
+    missed: AtomicU64,
+    /// How far it is in all that was published.
+    next: AtomicU64,
+}
+
+/// The seats of a stream that are taken.
+#[derive(Debug, Default)]
+pub(super) struct Seats(Mutex<Vec<Weak<Figures>>>);
+
+/// A client's seat; it is given up by dropping it.
+pub(super) struct Seat {
+    stream: Arc<Stream>,
+    figures: Arc<Figures>,
+}
+
+impl Seat {
+    pub(super) fn take(stream: &Arc<Stream>, transport: Transport) -> Self {
+        transport.count(stream).fetch_add(1, Ordering::Relaxed);
+        let number = |number: u64| AtomicU64::new(number);
+        let figures = Arc::new(Figures {
+            transport,
+            since: Instant::now(),
+            entries: number(0),
+            bytes: number(0),
+            missed: number(0),
+            next: number(stream.ring.published()),
+        });
+        let mut seats = stream.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Now and then, so that who has gone costs nothing.
+        if seats.len() == seats.capacity() {
+            seats.retain(|seat| seat.strong_count() > 0);
+        }
+        seats.push(Arc::downgrade(&figures));
+        Self { stream: Arc::clone(stream), figures }
+    }
+
+    /// Notes what is sent.
+    pub(super) fn sends(&self, chunk: &Chunk, bytes: usize) {
+        let Figures { entries, bytes: all, missed, next, .. } = &*self.figures;
+        entries.fetch_add(chunk.entries.len() as u64, Ordering::Relaxed);
+        all.fetch_add(bytes as u64, Ordering::Relaxed);
+        missed.fetch_add(chunk.missed, Ordering::Relaxed);
+        next.fetch_max(chunk.next, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.figures.transport.count(&self.stream).fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// How a client stands, as the status path tells it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub(super) struct Sitting {
+    transport: &'static str,
+    connected_seconds: u64,
+    entries: u64,
+    bytes: u64,
+    dropped_entries: u64,
+    /// Entries that it was not sent yet.
+    lag_entries: u64,
+}
+
+impl Seats {
+    /// Those who lag most.
+    pub(super) fn sitting(&self, published: u64) -> Vec<Sitting> {
+        let seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        let sitting = |figures: Arc<Figures>| Sitting {
+            transport: figures.transport.name(),
+            connected_seconds: figures.since.elapsed().as_secs(),
+            entries: load(&figures.entries),
+            bytes: load(&figures.bytes),
+            dropped_entries: load(&figures.missed),
+            lag_entries: published.saturating_sub(load(&figures.next)),
+        };
+        let mut all: Vec<Sitting> = seats.iter().filter_map(Weak::upgrade).map(sitting).collect();
+        drop(seats);
+        all.sort_by_key(|one| std::cmp::Reverse(one.lag_entries));
+        all.truncate(TOLD);
+        all
+    }
+}
