@@ -1,14 +1,17 @@
 //! Any bytes are lines: each becomes one record, whose layout writes it again, in time that its length bounds.
 #![no_main]
 
+use std::sync::Once;
 use std::time::{Duration, Instant};
 
 use libfuzzer_sys::fuzz_target;
-use taffrail_parse::{Context, Parser};
+use taffrail_parse::{Context, Parser, format_names};
 use taffrail_record::{RawBatch, RawLine, Span, Timestamp};
 
 /// A line of this length takes a few hundred microseconds with the sanitizer; what takes this long is not linear.
 const PATIENCE: Duration = Duration::from_millis(250);
+
+static FORMATS: Once = Once::new();
 
 fuzz_target!(|bytes: &[u8]| {
     let mut lines = Vec::new();
@@ -31,6 +34,8 @@ fuzz_target!(|bytes: &[u8]| {
         checkpoint: Default::default(),
     };
     let context = Context { service: "service".into(), node: "node".into(), offset_minutes: 60 };
+    // The formats are read once a process, at the first look at one.
+    FORMATS.call_once(|| assert!(format_names().count() > 0));
     let started = Instant::now();
     let batch = Parser::new(context).parse(raw);
     assert!(started.elapsed() < PATIENCE * (1 + bytes.len() as u32 / 4_096), "{:?}", started.elapsed());
