@@ -1,6 +1,7 @@
 //! The listener: accepts connections, bounds their number and patience, and stops them in order.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -15,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -31,6 +32,9 @@ const HEAD_BYTES: usize = 64 << 10;
 const SILENCE: Duration = Duration::from_secs(60);
 const PROBE_EVERY: Duration = Duration::from_secs(15);
 const PROBES: u32 = 4;
+/// Connections that wait to be accepted: all clients of a stream may come back at once. The system may allow fewer
+/// (`net.core.somaxconn`).
+const BACKLOG: u32 = 4096;
 /// Pause after a connection could not be accepted for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -72,19 +76,27 @@ pub enum Error {
 
 /// Takes the address; connections wait until [`Server::run`].
 pub async fn bind(address: SocketAddr) -> Result<Server, Error> {
-    let listener = listen(address).await?;
+    let listener = listen(address)?;
     let address = listener.local_addr().map_err(|source| Error::Listen { address, source })?;
     Ok(Server { listener, address })
 }
 
 /// Takes an address.
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+pub(crate) fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
+    listener(address).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => Error::InUse { address },
         io::ErrorKind::PermissionDenied => Error::Denied { address },
         io::ErrorKind::AddrNotAvailable => Error::NotHere { address },
         _ => Error::Listen { address, source },
     })
+}
+
+fn listener(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // After a restart the address is free at once, though old connections still fade.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// A listener that has its address.
@@ -188,23 +200,48 @@ pub(crate) async fn serve_connection<I, S>(
     stopping: impl Future<Output = ()>,
 ) where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: HttpService<Incoming, ResBody = Body, Error = Infallible>,
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible> + Unpin,
 {
-    let connection = http1::Builder::new()
+    serve_until_taken(socket, service, limits, stopping, pending::<Infallible>()).await;
+}
+
+/// The same, until `taken` resolves: then the connection is given back, and what resolved. The request that is open then is
+/// left without an answer, for whoever takes the connection.
+pub(crate) async fn serve_until_taken<I, S, T>(
+    socket: I,
+    service: S,
+    limits: &Limits,
+    stopping: impl Future<Output = ()>,
+    taken: impl Future<Output = T>,
+) -> Option<(I, T)>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: HttpService<Incoming, ResBody = Body, Error = Infallible> + Unpin,
+{
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_time)
         .max_buf_size(HEAD_BYTES + limits.query_bytes)
         .serve_connection(TokioIo::new(socket), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        () = stopping => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let (mut stopping, mut taken) = (pin!(stopping), pin!(taken));
+    let mut is_stopping = false;
+    let ended = loop {
+        tokio::select! {
+            biased;
+            // First, so that answers to earlier requests are written.
+            ended = &mut connection => break ended,
+            taken = &mut taken => {
+                return connection.into_parts().map(|parts| (parts.io.into_inner(), taken));
+            }
+            () = &mut stopping, if !is_stopping => {
+                is_stopping = true;
+                Pin::new(&mut connection).graceful_shutdown();
+            }
         }
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection broke off");
     }
+    None
 }

@@ -1,16 +1,19 @@
 //! Streams: views of followed files for whoever connects, in LogWisp's forms.
 //!
-//! Lines come from the pipeline that stores them ([`Feed`]), are encoded once, and stand in a ring that every client reads
-//! at a pace of its own ([`ring`]). Each stream listens on ports of its own: events over HTTP ([`http`]), lines of JSON
+//! Lines come from the pipeline that stores them ([`Feed`]), are encoded once, written to whoever takes them at once
+//! ([`outlet`]), and stand in a ring that all others read at a pace of their own ([`ring`], [`client`]). Each stream listens on ports of its own: events over HTTP ([`http`]), lines of JSON
 //! over TCP ([`tcp`]).
 
+mod client;
 mod config;
 mod entry;
 mod feed;
 mod follow;
+mod form;
 mod guard;
 mod heartbeat;
 mod http;
+mod outlet;
 mod overview;
 mod past;
 mod place;
@@ -41,6 +44,7 @@ pub use self::config::{
 pub use self::feed::{Feed, Lines};
 use self::guard::Guard;
 use self::heartbeat::Moment;
+use self::outlet::Outlets;
 pub use self::overview::Overview;
 pub(crate) use self::overview::Standing;
 use self::past::{Page, Past};
@@ -58,8 +62,6 @@ use crate::tls::{Tls, TlsConfig};
 const CLIENTS_MAX: usize = 8192;
 /// Time that clients get to take what was written to them when the program ends.
 const DRAIN_TIME: Duration = Duration::from_secs(3);
-/// How often it is looked whether they have gone.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// One stream, while it is served.
 #[derive(Debug)]
@@ -81,6 +83,10 @@ pub(crate) struct Stream {
     socket_clients: AtomicUsize,
     tcp_clients: AtomicUsize,
     seats: Seats,
+    outlets: Outlets,
+    /// To all clients together.
+    sent_entries: AtomicU64,
+    sent_bytes: AtomicU64,
     http_guard: Arc<Guard>,
     tcp_guard: Arc<Guard>,
     access: Access,
@@ -133,6 +139,9 @@ impl Stream {
             socket_clients: AtomicUsize::new(0),
             tcp_clients: AtomicUsize::new(0),
             seats: Seats::default(),
+            outlets: Outlets::default(),
+            sent_entries: AtomicU64::new(0),
+            sent_bytes: AtomicU64::new(0),
             http_guard,
             tcp_guard,
             started: Instant::now(),
@@ -149,13 +158,17 @@ impl Stream {
         self.untold.fetch_add(entries, Ordering::Relaxed);
     }
 
-    /// Says so, where it was not said yet.
-    fn tell_lost(&self) {
+    /// Hands entries to all who watch; after them what was lost, where that was not said yet.
+    async fn publish(&self, mut entries: Vec<entry::Entry>) {
         let lost = self.untold.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let message = format!("{lost} entries were dropped: they came faster than they can be shown");
-            let entry = entry::Entry::notice("WARN", &message, &self.config.name, (self.clock)());
-            self.ring.publish(std::iter::once(entry));
+            entries.push(entry::Entry::notice("WARN", &message, &self.config.name, (self.clock)()));
+        }
+        if !entries.is_empty() {
+            let from = self.ring.published();
+            self.ring.publish(entries.iter().cloned());
+            self.outlets.pour(from, &entries).await;
         }
     }
 
@@ -166,15 +179,15 @@ impl Stream {
     }
 
     /// What it showed after a place, the next of it.
-    async fn page(&self, after: Place) -> Result<Page, QueryError> {
+    async fn page(self: Arc<Self>, after: Place) -> Result<Page, QueryError> {
         self.past.page(&self.config, &self.selection, after).await
     }
 
-    /// How things stand for clients that are counted by `clients`.
-    fn moment(&self, clients: &AtomicUsize) -> Moment {
+    /// How things stand for clients that watch so.
+    fn moment(&self, transport: Transport) -> Moment {
         Moment {
             now: (self.clock)(),
-            clients: clients.load(Ordering::Relaxed),
+            clients: transport.count(self).load(Ordering::Relaxed),
             uptime: self.started.elapsed(),
         }
     }
@@ -237,7 +250,7 @@ impl Streams {
         };
         let routed = is_router.then(|| Routed::new(streams.streams.clone()));
         for stream in streams.streams.clone() {
-            if let Err(error) = streams.listen(&stream, routed.as_ref()).await {
+            if let Err(error) = streams.listen(&stream, routed.as_ref()) {
                 refused.push(Refused { stream: stream.config.name.clone(), error: error.to_string() });
             }
         }
@@ -245,17 +258,17 @@ impl Streams {
         Ok((streams, feed, refused))
     }
 
-    async fn listen(&mut self, stream: &Arc<Stream>, routed: Option<&Arc<Routed>>) -> Result<(), Error> {
+    fn listen(&mut self, stream: &Arc<Stream>, routed: Option<&Arc<Routed>>) -> Result<(), Error> {
         let bind = |port: u16| server::listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
         // Both or none: half a stream would look like one that works.
         let http = match &stream.config.http {
             // The first stream's port answers for all.
             Some(http) if routed.is_some() && self.ports.contains(&http.port) => None,
-            Some(http) => Some(bind(http.port).await?),
+            Some(http) => Some(bind(http.port)?),
             None => None,
         };
         let tcp = match &stream.config.tcp {
-            Some(tcp) => Some(bind(tcp.port).await?),
+            Some(tcp) => Some(bind(tcp.port)?),
             None => None,
         };
         self.ports.extend(stream.config.http.as_ref().map(|http| http.port));
@@ -281,13 +294,7 @@ impl Streams {
         self.stopping.send_replace(true);
         let streams = self.streams;
         streams.iter().for_each(|stream| stream.ring.end_all());
-        let ended = async {
-            while self.tasks.join_next().await.is_some() {}
-            // WebSockets have tasks of their own.
-            while streams.iter().any(|stream| stream.socket_clients.load(Ordering::Relaxed) > 0) {
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
         if timeout(DRAIN_TIME, ended).await.is_err() {
             tracing::warn!("clients of streams were still there at shutdown and are broken off");
         }

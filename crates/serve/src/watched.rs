@@ -41,6 +41,19 @@ impl<T> Watched<T> {
         Ok(Self { paths, read: Box::new(read), state })
     }
 
+    /// Reads the text of one file with `read`, whose errors are told with its path.
+    ///
+    /// # Errors
+    /// Those of `read`, and those of [`text`].
+    pub(crate) fn of_file<E: std::fmt::Display>(
+        path: &Path,
+        read: impl Fn(&str) -> Result<T, E> + Send + Sync + 'static,
+    ) -> Result<Self, String> {
+        let own = path.to_path_buf();
+        let read = move || read(&text(&own)?).map_err(|error| format!("{}: {error}", own.display()));
+        Self::open(vec![path.to_path_buf()], read)
+    }
+
     /// What they say now; as long as they cannot be read, what they said.
     pub(crate) fn said(&self) -> Arc<T> {
         self.refresh();

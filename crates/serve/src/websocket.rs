@@ -8,11 +8,12 @@ use futures::{SinkExt as _, Stream, StreamExt as _};
 use tokio::time::{Instant, interval_at};
 
 /// How often a client is asked whether it is there.
-const PING_EVERY: Duration = Duration::from_secs(20);
+pub(crate) const PING_EVERY: Duration = Duration::from_secs(20);
 /// Bytes of a message that a client may send.
-const MESSAGE_BYTES: usize = 64 << 10;
-/// Memory for what it says, and for what it is told at once.
-const READ_BYTES: usize = 2 << 10;
+pub(crate) const MESSAGE_BYTES: usize = 64 << 10;
+/// Memory for what it says.
+pub(crate) const READ_BYTES: usize = 2 << 10;
+/// Memory for what it is told at once.
 const WRITE_BYTES: usize = 16 << 10;
 
 /// What a client is told next.

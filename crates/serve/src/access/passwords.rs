@@ -9,7 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
 use super::BasicConfig;
-use crate::watched::{self, Watched};
+use crate::watched::Watched;
 
 /// How argon2's and bcrypt's hashes begin.
 const ARGON2: &str = "$argon2";
@@ -33,12 +33,7 @@ impl Passwords {
         for (user, hash) in &config.users {
             check(user, hash)?;
         }
-        let open = |path: &PathBuf| {
-            let own = path.clone();
-            let read =
-                move || users(&watched::text(&own)?).map_err(|error| format!("{}: {error}", own.display()));
-            Watched::open(vec![path.clone()], read)
-        };
+        let open = |path: &PathBuf| Watched::of_file(path, users);
         let file = config.users_file.as_ref().map(open).transpose()?;
         Ok(Self { own: config.users.iter().cloned().collect(), file })
     }

@@ -9,7 +9,7 @@ use jsonwebtoken::{AlgorithmFamily, DecodingKey, Validation, decode, decode_head
 use serde::Deserialize;
 
 use super::{BearerConfig, JwtConfig};
-use crate::watched::{self, Watched};
+use crate::watched::Watched;
 
 /// Who has one of the words.
 const HOLDER: &str = "a holder of a token";
@@ -74,12 +74,7 @@ impl Tokens {
 impl Jwt {
     fn open(config: &JwtConfig) -> Result<Self, String> {
         let key = config.key.as_deref().map(signing_key).transpose()?;
-        let open = |path: &PathBuf| {
-            let own = path.clone();
-            let read =
-                move || key_set(&watched::text(&own)?).map_err(|error| format!("{}: {error}", own.display()));
-            Watched::open(vec![path.clone()], read)
-        };
+        let open = |path: &PathBuf| Watched::of_file(path, key_set);
         let set = config.jwks_file.as_ref().map(open).transpose()?;
         Ok(Self { key, set, issuer: config.issuer.clone(), audience: config.audience.clone() })
     }

@@ -1,14 +1,14 @@
 //! Entries: how LogWisp shows a line, encoded once for all who watch.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::fmt;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
 use bytes::Bytes;
-use serde::Serialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 use serde_json::value::RawValue;
@@ -21,6 +21,9 @@ use crate::api::iso;
 /// What stands before an entry in an event stream.
 const DATA: &str = "data: ";
 
+/// Bytes of an entry beside the line.
+const OVERHEAD: usize = 176;
+
 /// The groups of texts in a line that say how bad it is, in the order in which they are looked for.
 const LEVELS: [(&str, &[&str]); 5] = [
     ("ERROR", &["[ERROR]", "ERROR:", " ERROR ", "ERR:", "[ERR]", "FATAL:", "[FATAL]"]),
@@ -29,13 +32,6 @@ const LEVELS: [(&str, &[&str]); 5] = [
     ("DEBUG", &["[DEBUG]", "DEBUG:", " DEBUG ", "[DBG]", "DBG:"]),
     ("TRACE", &["[TRACE]", "TRACE:", " TRACE "]),
 ];
-
-/// All of these texts at once, however they are spelled.
-static SIGNS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    let signs = LEVELS.iter().flat_map(|(_, signs)| *signs);
-    let all = AhoCorasick::builder().ascii_case_insensitive(true).build(signs);
-    all.expect("a few short texts")
-});
 
 /// One entry: `id: ...` and `data: {...}`, a line each, and a blank one.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -93,8 +89,8 @@ impl Entry {
     }
 
     /// As JSON.
-    pub(super) fn json(&self) -> Bytes {
-        self.shared.slice(self.json..self.end - 2)
+    pub(super) fn json(&self) -> &[u8] {
+        &self.shared[self.json..self.end - 2]
     }
 
     /// As a line of JSON.
@@ -114,10 +110,11 @@ pub(super) struct Encoder {
 }
 
 impl Encoder {
-    /// For about so many bytes of lines.
-    pub(super) fn new(bytes: usize) -> Self {
+    /// For about so many lines, and bytes of them.
+    pub(super) fn new(lines: usize, bytes: usize) -> Self {
         let observed = (Timestamp(0), time(Timestamp(0)));
-        Self { source: String::new(), observed, out: Vec::with_capacity(bytes * 2), ends: Vec::new() }
+        let out = Vec::with_capacity(bytes + bytes / 16 + lines * OVERHEAD);
+        Self { source: String::new(), observed, out, ends: Vec::with_capacity(lines) }
     }
 
     /// The next records are of this source.
@@ -145,7 +142,8 @@ impl Encoder {
         if line.is_empty() {
             return;
         }
-        let text = String::from_utf8_lossy(line);
+        // Far faster than what also mends.
+        let text = std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
         let said = said(&text).unwrap_or_default();
         let fields = Fields {
             time: said.time.unwrap_or(Cow::Borrowed(&self.observed.1)),
@@ -161,7 +159,7 @@ impl Encoder {
 
     /// All entries, in the order in which they were made.
     pub(super) fn finish(self) -> Vec<Entry> {
-        let all = Bytes::from(self.out.into_boxed_slice());
+        let all = Bytes::from(self.out);
         let entry = |(start, json, end, place): (usize, usize, usize, Place)| Entry {
             shared: all.clone(),
             start,
@@ -205,50 +203,121 @@ struct Said<'a> {
     fields: Option<&'a RawValue>,
 }
 
-/// `None` where the line is a text, also one that looks like an object.
-fn said(text: &str) -> Option<Said<'_>> {
-    if !text.starts_with('{') {
+/// The members that are looked for.
+const MEMBERS: [&str; 5] = ["time", "level", "msg", "message", "fields"];
+
+/// Their values, of names that are spelled so, and of names that are spelled another way.
+#[derive(Default)]
+struct Members<'a> {
+    exact: [Option<&'a RawValue>; MEMBERS.len()],
+    other: [Option<&'a RawValue>; MEMBERS.len()],
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members<'de>, A::Error> {
+        let mut members = Members::default();
+        while let Some(Name(name)) = map.next_key()? {
+            let place = MEMBERS.iter().position(|member| name.eq_ignore_ascii_case(member));
+            match place {
+                Some(place) if name == MEMBERS[place] => members.exact[place] = Some(map.next_value()?),
+                Some(place) => members.other[place] = Some(map.next_value()?),
+                None => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(members)
+    }
+}
+
+/// A text that is not copied if it stands in the JSON as it is.
+#[derive(Deserialize)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'a> Members<'a> {
+    fn raw(&self, wanted: &str) -> Option<&'a RawValue> {
+        let place = MEMBERS.iter().position(|member| *member == wanted)?;
+        self.exact[place].or(self.other[place])
+    }
+
+    /// `None` where it is no text; nothing where it is not there.
+    fn text(&self, wanted: &str) -> Option<Option<Cow<'a, str>>> {
+        match self.raw(wanted).map(RawValue::get) {
+            None | Some("null") => Some(None),
+            Some(value) => serde_json::from_str(value).ok().map(|Name(text)| Some(text)),
+        }
+    }
+}
+
+/// `None` where the line is a text, also one that looks like an object. A type clash makes the whole line a text.
+fn said(line: &str) -> Option<Said<'_>> {
+    if !line.starts_with('{') {
         return None;
     }
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
-    let member = |wanted: &str| {
-        let exact = members.get(wanted);
-        exact.or_else(|| {
-            members.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
-        })
-    };
-    // A type clash makes the whole line a text.
-    let text = |wanted: &str| match member(wanted) {
-        None => Some(None),
-        Some(value) if value.get() == "null" => Some(None),
-        Some(value) => serde_json::from_str::<String>(value.get()).ok().map(Some),
-    };
-    let time = text("time")?.filter(|time| time.parse::<jiff::Timestamp>().is_ok());
-    let message = match text("msg")? {
+    let members: Members<'_> = serde_json::from_str(line).ok()?;
+    let time = members.text("time")?.filter(|time| time.parse::<jiff::Timestamp>().is_ok());
+    let message = match members.text("msg")? {
         Some(message) => Some(message),
         // The original's page shows it, and the original loses it.
-        None => text("message")?,
+        None => members.text("message")?,
     };
     Some(Said {
-        time: time.map(Cow::Owned),
-        level: Some(text("level")?.map_or(Cow::Borrowed(""), Cow::Owned)),
-        message: Some(message.map_or(Cow::Borrowed(""), Cow::Owned)),
-        fields: member("fields").copied(),
+        time,
+        level: Some(members.text("level")?.unwrap_or_default()),
+        message: Some(message.unwrap_or_default()),
+        fields: members.raw("fields"),
     })
 }
 
-/// The first of the groups of which a text stands in the line.
-fn guessed_level(text: &str) -> &'static str {
-    let mut found: Option<usize> = None;
-    for sign in SIGNS.find_overlapping_iter(text) {
-        let mut end = 0;
-        let group = LEVELS.iter().position(|(_, signs)| {
-            end += signs.len();
-            sign.pattern().as_usize() < end
-        });
-        found = found.map_or(group, |known| group.map(|group| group.min(known)));
+/// The group of a text, and the text.
+type Sign = (usize, &'static [u8]);
+
+/// The texts by the letter before their last byte, in both spellings.
+static BY_LETTER: LazyLock<[Vec<Sign>; 256]> = LazyLock::new(|| {
+    let mut by_letter = [const { Vec::new() }; 256];
+    for (group, (_, signs)) in LEVELS.iter().enumerate() {
+        for sign in signs.iter().map(|sign| sign.as_bytes()) {
+            let letter = sign[sign.len() - 2];
+            by_letter[usize::from(letter)].push((group, sign));
+            by_letter[usize::from(letter.to_ascii_lowercase())].push((group, sign));
+        }
     }
-    found.map_or("", |group| LEVELS[group].0)
+    by_letter
+});
+
+/// The first of the groups of which a text stands in the line, however it is spelled. All end with one of three bytes, and
+/// few words that end before these have one of their last letters.
+fn guessed_level(line: &str) -> &'static str {
+    let (line, by_letter) = (line.as_bytes(), &*BY_LETTER);
+    let mut found = LEVELS.len();
+    for (at, pair) in line.windows(2).enumerate() {
+        if !matches!(pair[1], b' ' | b':' | b']') {
+            continue;
+        }
+        let head = &line[..at + 2];
+        for (group, sign) in &by_letter[usize::from(pair[0])] {
+            let start = head.len().checked_sub(sign.len());
+            if *group < found && start.is_some_and(|start| head[start..].eq_ignore_ascii_case(sign)) {
+                found = *group;
+            }
+        }
+        if found == 0 {
+            break;
+        }
+    }
+    LEVELS.get(found).map_or("", |(level, _)| level)
 }
 
 /// UTC to the nanosecond, without zeros at the end.
@@ -283,7 +352,7 @@ mod tests {
 
     fn entry(line: &str) -> String {
         let arrival = Arrival { observed: Timestamp(1_793_491_200_120_000_000), offset: 7 };
-        let mut entries = Encoder::new(100);
+        let mut entries = Encoder::new(1, 100);
         entries.source("/var/log/app.log");
         entries.record(line.as_bytes(), arrival);
         entries.finish().iter().map(|entry| String::from_utf8(entry.line().to_vec()).unwrap()).collect()
@@ -298,6 +367,9 @@ mod tests {
             ("x error: y", with(r#""level":"ERROR","message":"x error: y""#)),
             ("a warn b [info]", with(r#""level":"WARN","message":"a warn b [info]""#)),
             ("terror", with(r#""message":"terror""#)),
+            ("ERR error] [err", with(r#""message":"ERR error] [err""#)),
+            ("myerr: x", with(r#""level":"ERROR","message":"myerr: x""#)),
+            ("warning: [Dbg]", with(r#""level":"WARN","message":"warning: [Dbg]""#)),
             ("<b> & \"c\"", with(r#""message":"\u003cb\u003e \u0026 \"c\"""#)),
             (
                 r#"{"msg":"hi","level":"warn","fields":{"b":1,"a":2},"x":1}"#,
@@ -323,7 +395,7 @@ mod tests {
         let line = String::from_utf8(notice.line().to_vec()).unwrap();
         assert_eq!(event, format!("data: {line}\n"));
         let arrival = Arrival { observed: Timestamp(9), offset: 7 };
-        let mut entries = Encoder::new(100);
+        let mut entries = Encoder::new(1, 100);
         entries.source("/a/b.log");
         entries.record(b"one\n\n two", arrival);
         let entries = entries.finish();

@@ -22,8 +22,8 @@ use super::place::Place;
 const QUEUE: usize = 1024;
 const QUEUE_BYTES: usize = 64 << 20;
 /// How long entries wait for others after some were handed out: for each client, and at most.
-const PER_CLIENT: Duration = Duration::from_micros(35);
-const PAUSE_MAX: Duration = Duration::from_millis(45);
+const PER_CLIENT: Duration = Duration::from_micros(41);
+const PAUSE_MAX: Duration = Duration::from_millis(58);
 /// Sources whose streams are remembered; beyond, all are looked up anew.
 const SOURCES_MAX: usize = 4096;
 
@@ -198,7 +198,7 @@ fn encode(
 
 /// What each stream shows of some items.
 fn entries(streams: &[Arc<Stream>], items: &[Item], bytes: usize) -> Vec<Vec<Entry>> {
-    let mut encoder = Encoder::new(bytes);
+    let mut encoder = Encoder::new(items.iter().map(Item::entries).sum(), bytes);
     // Of each item, where its entries end.
     let ends: Vec<usize> = items
         .iter()
@@ -226,8 +226,7 @@ fn entries(streams: &[Arc<Stream>], items: &[Item], bytes: usize) -> Vec<Vec<Ent
 async fn publish(streams: Vec<Arc<Stream>>, mut entries: mpsc::Receiver<Vec<Vec<Entry>>>) {
     while let Some(new) = entries.recv().await {
         for (stream, new) in streams.iter().zip(new) {
-            stream.ring.publish(new.into_iter());
-            stream.tell_lost();
+            stream.publish(new).await;
         }
     }
 }
@@ -237,6 +236,13 @@ impl Item {
         match self {
             Self::Lines(lines) => lines.bytes.len(),
             Self::Notice(_) => 0,
+        }
+    }
+
+    fn entries(&self) -> usize {
+        match self {
+            Self::Lines(lines) => lines.records.len(),
+            Self::Notice(_) => 1,
         }
     }
 }

@@ -2,8 +2,12 @@
 
 use std::sync::Arc;
 
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use taffrail_store::engine::QueryError;
 use tokio::sync::watch;
 
+use super::past::Page;
 use super::place::Place;
 use super::ring::{Chunk, Reader};
 use super::{Stream, stopped};
@@ -26,6 +30,8 @@ pub(super) struct Follow {
     reader: Reader,
     /// What comes after this is to be read from the store.
     behind: Option<Place>,
+    /// Part of that, being read: whoever stops waiting for it finds it again.
+    page: Option<BoxFuture<'static, Result<Page, QueryError>>>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -38,7 +44,17 @@ impl Follow {
         stopping: &watch::Receiver<bool>,
     ) -> Self {
         let (reader, stopping) = (stream.ring.reader(buffer), stopping.clone());
-        Self { stream: Arc::clone(stream), buffer, reader, behind: after, stopping }
+        Self { stream: Arc::clone(stream), buffer, reader, behind: after, page: None, stopping }
+    }
+
+    /// How many entries were published, if the client was given all of them.
+    pub(super) fn caught_up(&self) -> Option<u64> {
+        if self.behind.is_some() { None } else { self.reader.caught_up() }
+    }
+
+    /// The client was given all of the first `next` entries by others.
+    pub(super) fn go_on(&mut self, next: u64) {
+        self.reader.go_on(next);
     }
 
     /// What comes next. Cancel-safe.
@@ -48,11 +64,14 @@ impl Follow {
                 (self.reader, self.behind) = (reader, None);
                 break;
             }
+            let stream = &self.stream;
+            let page = self.page.get_or_insert_with(|| Arc::clone(stream).page(after).boxed());
             let page = tokio::select! {
                 biased;
                 () = stopped(&mut self.stopping) => return Step::Stopping,
-                page = self.stream.page(after) => page,
+                page = page => page,
             };
+            self.page = None;
             match page {
                 Ok(page) => {
                     self.behind = Some(page.after);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use taffrail_record::{Timestamp, Zone};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::config::Heartbeat;
 use super::entry;
@@ -68,6 +69,21 @@ impl Heartbeat {
             members.push(format!(r#""uptime_seconds":{}"#, uptime.as_secs()));
         }
         format!("{{{}}}\n", members.join(","))
+    }
+}
+
+/// A beat each `interval`, the first after one.
+pub(super) fn beats(interval: Duration) -> Interval {
+    let mut beats = interval_at(Instant::now() + interval, interval);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beats
+}
+
+/// The next beat; never, without any.
+pub(super) async fn next_beat(beats: &mut Option<Interval>) {
+    match beats {
+        Some(beats) => drop(beats.tick().await),
+        None => std::future::pending().await,
     }
 }
 

@@ -1,31 +1,29 @@
 //! A stream's port for HTTP: events at one path, the status at another.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
+use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Request, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use hyper::body::Incoming;
+use hyper::body;
 use hyper::service::service_fn;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
-use tokio::time::{Interval, MissedTickBehavior, interval_at};
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::server::TlsStream;
 
+use super::client::{Client, Incoming, Wire, plain, sealed};
 use super::config::HttpConfig;
-use super::follow::{Follow, Step};
+use super::form::Form;
 use super::guard::{Admitted, Guard, Refusal};
 use super::place::Place;
-use super::ring::Chunk;
 use super::routed::{GLOBAL_STATUS, Routed};
-use super::socket::Ask;
-use super::{CLIENTS_MAX, Seat, Stream, Transport, entry, socket, status, stopped};
+use super::{CLIENTS_MAX, Stream, socket, status, stopped};
 use crate::access::AccessConfig;
 use crate::limits::Limits;
 use crate::server;
@@ -47,39 +45,68 @@ pub(super) async fn serve(
     routed: Option<Arc<Routed>>,
     stopping: watch::Receiver<bool>,
 ) {
-    let port = Port { stream, routed, stopping: stopping.clone() };
-    let port = Arc::new(port);
-    let limits = Limits { connections: CLIENTS_MAX, ..Limits::default() };
     let mut until = stopping.clone();
+    let port = Arc::new(Port { stream, routed, stopping });
+    let limits = Limits { connections: CLIENTS_MAX, ..Limits::default() };
     let connection = |socket| {
-        let (port, limits, stopping) = (Arc::clone(&port), limits.clone(), stopping.clone());
-        async move { connect(port, socket, &limits, stopping).await }
+        let (port, limits) = (Arc::clone(&port), limits.clone());
+        async move { connect(port, socket, &limits).await }
     };
     server::accept_all(listener, CLIENTS_MAX, stopped(&mut until), connection, limits.drain_time).await;
 }
 
 /// Answers on one connection.
-async fn connect(port: Arc<Port>, socket: TcpStream, limits: &Limits, mut stopping: watch::Receiver<bool>) {
+async fn connect(port: Arc<Port>, socket: TcpStream, limits: &Limits) {
     let Ok(address) = socket.peer_addr().map(|address| address.ip()) else { return };
     let stream = Arc::clone(&port.stream);
     let peer = Peer { address, admitted: stream.http_guard.admit(address, Instant::now()) };
     let is_welcome = peer.admitted.is_ok();
     let peer = Arc::new(peer);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (port, peer) = (Arc::clone(&port), Arc::clone(&peer));
-        async move { Ok::<_, Infallible>(answer(&port, &peer, request).await) }
-    });
-    let stopping = stopped(&mut stopping);
-    match &stream.http_tls {
-        None => server::serve_connection(socket, service, limits, stopping).await,
+    // In memory of its own, which is given back: most of the time that clients stay they do not ask.
+    let client = match &stream.http_tls {
+        None => Box::pin(asked(&port, &peer, socket, limits, plain)).await,
         // A handshake is too dear for somebody who is turned away afterwards.
-        Some(_) if !is_welcome => {}
+        Some(_) if !is_welcome => return,
         Some(tls) => {
-            if let Some(socket) = handshake(tls, socket, address, &stream.http_guard).await {
-                server::serve_connection(socket, service, limits, stopping).await;
-            }
+            Box::pin(async {
+                let socket = handshake(tls, socket, address, &stream.http_guard).await?;
+                asked(&port, &peer, socket, limits, sealed).await
+            })
+            .await
         }
+    };
+    if let Some((client, wire, incoming)) = client {
+        client.attend(wire, incoming).await;
     }
+}
+
+/// Answers the requests of a connection until one is of a client that stays: then the connection is that client's.
+async fn asked<I>(
+    port: &Arc<Port>,
+    peer: &Arc<Peer>,
+    socket: I,
+    limits: &Limits,
+    halves: fn(I) -> (Wire, Incoming),
+) -> Option<(Client, Wire, Incoming)>
+where
+    I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (takeover, mut taken) = mpsc::channel(1);
+    let service = service_fn(move |request: Request<body::Incoming>| {
+        let (port, peer, takeover) = (Arc::clone(port), Arc::clone(peer), takeover.clone());
+        async move { Ok::<_, Infallible>(answer(&port, &peer, request, &takeover).await) }
+    });
+    let mut stopping = port.stopping.clone();
+    let taken = async {
+        match taken.recv().await {
+            Some(client) => client,
+            None => pending().await,
+        }
+    };
+    let (socket, client) =
+        server::serve_until_taken(socket, service, limits, stopped(&mut stopping), taken).await?;
+    let (wire, incoming) = halves(socket);
+    Some((client, wire, incoming))
 }
 
 /// Speaks TLS with a client, or turns it away.
@@ -104,19 +131,41 @@ pub(super) struct Peer {
     admitted: Result<Admitted, Refusal>,
 }
 
-async fn answer(port: &Port, peer: &Arc<Peer>, request: Request<Incoming>) -> Response {
-    let (mut parts, _) = request.into_parts();
+/// Answers a request; one of a client that stays by giving it to `takeover`.
+async fn answer(
+    port: &Port,
+    peer: &Arc<Peer>,
+    request: Request<body::Incoming>,
+    takeover: &mpsc::Sender<Client>,
+) -> Response {
+    let (parts, _) = request.into_parts();
     let target = target(port, parts.uri.path());
     if let Err(refusal) = authorise(port, target.stream(port), peer, &parts).await {
         return refused(target.stream(port), refusal);
     }
     match ask(port, target, &parts) {
         Asked::Answer(answer) => answer,
-        Asked::Events(stream, config, after) => events(&stream, &config, &port.stopping, after),
-        Asked::Socket(stream, ask) => {
-            socket::upgrade(&mut parts, &stream, ask, Arc::clone(peer), &port.stopping).await
+        Asked::Events(..) if parts.method == Method::HEAD => head_of_events(),
+        Asked::Events(stream, after) => {
+            let form = if parts.version == Version::HTTP_10 { Form::Events } else { Form::Chunks };
+            give(Client::new(&stream, form, after, &port.stopping), takeover).await
         }
+        Asked::Socket(stream, after) => match socket::accept(&parts) {
+            Ok(head) => {
+                let with_ids = parameter(&parts, "ids").is_some_and(|value| value != "false");
+                let form = if with_ids { Form::FramesWithIds } else { Form::Frames };
+                give(Client::new(&stream, form, after, &port.stopping).greeted(head), takeover).await
+            }
+            Err(error) => json(StatusCode::BAD_REQUEST, status::no_socket(&error)),
+        },
     }
+}
+
+/// Leaves a client to whoever takes the connection: they answer.
+async fn give(client: Client, takeover: &mpsc::Sender<Client>) -> Response {
+    // Nobody may be there any more.
+    let _ = takeover.send(client).await;
+    pending().await
 }
 
 /// What a path is about.
@@ -197,8 +246,8 @@ fn refused(stream: &Stream, refusal: Refusal) -> Response {
 enum Asked {
     /// Something that is answered at once.
     Answer(Response),
-    Events(Arc<Stream>, HttpConfig, Option<Place>),
-    Socket(Arc<Stream>, Ask),
+    Events(Arc<Stream>, Option<Place>),
+    Socket(Arc<Stream>, Option<Place>),
 }
 
 fn ask(port: &Port, target: Target, parts: &Parts) -> Asked {
@@ -240,11 +289,10 @@ fn of_stream(
     parts: &Parts,
 ) -> Option<Asked> {
     if path == config.stream_path {
-        return Some(Asked::Events(Arc::clone(stream), config.clone(), after(parts)));
+        return Some(Asked::Events(Arc::clone(stream), after(parts)));
     }
     if path.strip_suffix(socket::SUFFIX) == Some(&config.stream_path) {
-        let with_ids = parameter(parts, "ids").is_some_and(|value| value != "false");
-        return Some(Asked::Socket(Arc::clone(stream), Ask { after: after(parts), with_ids }));
+        return Some(Asked::Socket(Arc::clone(stream), after(parts)));
     }
     let status = || json(StatusCode::OK, status::of(stream, config, is_routed));
     (path == config.status_path).then(|| Asked::Answer(status()))
@@ -266,117 +314,22 @@ fn json(code: StatusCode, body: String) -> Response {
     (code, [(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
-/// What one client of the events needs.
-struct Client {
-    stream: Arc<Stream>,
-    config: HttpConfig,
-    follow: Follow,
-    beats: Option<Interval>,
-    /// Where it goes on if it loses the connection before the first entry.
-    place: Place,
-    stage: Stage,
-    seat: Seat,
+/// The head alone, for whoever asks for no more.
+fn head_of_events() -> Response {
+    ([(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-cache")], Body::empty())
+        .into_response()
 }
 
-/// What comes next.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Stage {
-    Greeting,
-    Entries,
-    Over,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn events(
-    stream: &Arc<Stream>,
-    config: &HttpConfig,
-    stopping: &watch::Receiver<bool>,
-    after: Option<Place>,
-) -> Response {
-    let client = Client {
-        place: after.unwrap_or_else(|| stream.ring.end()),
-        follow: Follow::new(stream, config.buffer, after, stopping),
-        stream: Arc::clone(stream),
-        config: config.clone(),
-        beats: config.heartbeat.map(|heartbeat| beats(heartbeat.interval)),
-        stage: Stage::Greeting,
-        seat: Seat::take(stream, Transport::Events),
-    };
-    let chunks = futures::stream::unfold(client, |mut client| async {
-        let chunk = client.next().await?;
-        Some((Ok::<_, Infallible>(chunk), client))
-    });
-    let headers = [
-        (header::CONTENT_TYPE, "text/event-stream"),
-        (header::CACHE_CONTROL, "no-cache"),
-        (header::CONNECTION, "keep-alive"),
-        (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
-        (header::HeaderName::from_static("x-accel-buffering"), "no"),
-    ];
-    (headers, Body::from_stream(chunks)).into_response()
-}
-
-/// A beat each `interval`, the first after one.
-pub(super) fn beats(interval: Duration) -> Interval {
-    let mut beats = interval_at(tokio::time::Instant::now() + interval, interval);
-    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    beats
-}
-
-/// The next beat; never, without any.
-pub(super) async fn next_beat(beats: &mut Option<Interval>) {
-    match beats {
-        Some(beats) => drop(beats.tick().await),
-        None => std::future::pending().await,
-    }
-}
-
-impl Client {
-    async fn next(&mut self) -> Option<Bytes> {
-        match self.stage {
-            Stage::Greeting => {
-                self.stage = Stage::Entries;
-                Some(self.greeting())
-            }
-            Stage::Entries => {
-                tokio::select! {
-                    step = self.follow.next() => match step {
-                        Step::Entries(chunk) => Some(self.entries(&chunk)),
-                        Step::Failed => None,
-                        Step::Stopping => {
-                            self.stage = Stage::Over;
-                            Some(Bytes::from_static(b"event: disconnect\ndata: {\"reason\":\"server_shutdown\"}\n\n"))
-                        }
-                    },
-                    () = next_beat(&mut self.beats) => {
-                        let stream = &self.stream;
-                        let beat = self.config.heartbeat?.event(&stream.moment(&stream.http_clients));
-                        Some(Bytes::from(beat))
-                    }
-                }
-            }
-            Stage::Over => None,
+    #[test]
+    fn a_client_that_stays_needs_little_memory() {
+        fn size<A, B, C, F: Future>(_: fn(A, B, C) -> F) -> usize {
+            size_of::<F>()
         }
-    }
-
-    fn greeting(&self) -> Bytes {
-        let HttpConfig { buffer, stream_path, status_path, .. } = &self.config;
-        let id = (self.stream.clock)().0;
-        let mut text = String::from("event: connected\ndata: ");
-        // Writing to a text cannot fail.
-        let _ = write!(
-            text,
-            r#"{{"buffer_size":{buffer},"client_id":"{id}","status_path":{},"stream_path":{}}}"#,
-            serde_json::Value::from(status_path.as_str()),
-            serde_json::Value::from(stream_path.as_str())
-        );
-        let _ = write!(text, "\nid: {}\n\n", self.place);
-        Bytes::from(text)
-    }
-
-    fn entries(&self, chunk: &Chunk) -> Bytes {
-        let gap = (chunk.missed > 0).then(|| self.stream.gap(chunk.missed));
-        let events = entry::events(gap.iter().chain(&chunk.entries));
-        self.seat.sends(chunk, events.len());
-        events
+        let task = size(|port, socket, limits: &'static Limits| connect(port, socket, limits));
+        assert!(task <= 3 << 10, "{task} bytes");
     }
 }

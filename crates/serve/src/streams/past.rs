@@ -76,7 +76,7 @@ fn read(
     let request =
         ArrivalsRequest { from: after.arrival, filter: selection.filter(), wants: &wants, limit: PAGE };
     let Arrivals { hits, until } = engine.arrivals(&request, &Control::with_limit(PATIENCE))?;
-    let mut encoder = Encoder::new(hits.iter().map(|hit| hit.body.len()).sum());
+    let mut encoder = Encoder::new(hits.len(), hits.iter().map(|hit| hit.body.len()).sum());
     for hit in &hits {
         let record = hit.raw_line().map_err(QueryError::Store)?;
         if selection.allows(&record) {

@@ -137,6 +137,16 @@ pub(super) struct Chunk {
 }
 
 impl Reader {
+    /// How many entries were published, if it was given all of them.
+    pub(super) fn caught_up(&self) -> Option<u64> {
+        (self.after.is_none() && self.ring.published() == self.next).then_some(self.next)
+    }
+
+    /// It goes on after the first `next` entries.
+    pub(super) fn go_on(&mut self, next: u64) {
+        self.next = next;
+    }
+
     /// What came since the last call, at least one entry; `None` once the stream ends. Cancel-safe.
     pub(super) async fn next(&mut self) -> Option<Chunk> {
         loop {
@@ -195,7 +205,7 @@ mod tests {
     }
 
     fn publish(ring: &Ring, numbers: std::ops::Range<u64>) {
-        let mut encoder = Encoder::new(100);
+        let mut encoder = Encoder::new(1, 100);
         numbers.for_each(|number| encoder.record(format!("n{number}").as_bytes(), arrival(number)));
         ring.publish(encoder.finish().into_iter());
     }

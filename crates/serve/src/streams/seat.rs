@@ -7,7 +7,6 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::Stream;
-use super::ring::Chunk;
 
 /// Clients that are told of at a status path, those that lag most.
 const TOLD: usize = 100;
@@ -30,7 +29,8 @@ impl Transport {
         }
     }
 
-    fn count(self, stream: &Stream) -> &AtomicUsize {
+    /// How many of a stream's clients watch so.
+    pub(super) fn count(self, stream: &Stream) -> &AtomicUsize {
         match self {
             Self::Events => &stream.http_clients,
             Self::Socket => &stream.socket_clients,
@@ -82,13 +82,19 @@ impl Seat {
         Self { stream: Arc::clone(stream), figures }
     }
 
-    /// Notes what is sent.
-    pub(super) fn sends(&self, chunk: &Chunk, bytes: usize) {
-        let Figures { entries, bytes: all, missed, next, .. } = &*self.figures;
-        entries.fetch_add(chunk.entries.len() as u64, Ordering::Relaxed);
+    /// Notes what is sent: so many entries, with which it is so far in all that was published.
+    pub(super) fn sends(&self, count: u64, bytes: usize, until: u64) {
+        let Figures { entries, bytes: all, next, .. } = &*self.figures;
+        entries.fetch_add(count, Ordering::Relaxed);
         all.fetch_add(bytes as u64, Ordering::Relaxed);
-        missed.fetch_add(chunk.missed, Ordering::Relaxed);
-        next.fetch_max(chunk.next, Ordering::Relaxed);
+        next.fetch_max(until, Ordering::Relaxed);
+        self.stream.sent_entries.fetch_add(count, Ordering::Relaxed);
+        self.stream.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Notes entries that it was too slow for.
+    pub(super) fn misses(&self, count: u64) {
+        self.figures.missed.fetch_add(count, Ordering::Relaxed);
     }
 }
 

@@ -110,6 +110,11 @@ pub(super) fn unauthorized() -> String {
     json!({"error": "Unauthorized"}).to_string()
 }
 
+/// The answer to whoever asks for a WebSocket in a wrong way.
+pub(super) fn no_socket(error: &dyn std::fmt::Display) -> String {
+    json!({"error": "Bad Request", "message": error.to_string()}).to_string()
+}
+
 /// The answer at any other path.
 pub(super) fn not_found(http: &HttpConfig) -> String {
     let HttpConfig { stream_path, status_path, .. } = http;

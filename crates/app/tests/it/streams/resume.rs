@@ -1,32 +1,7 @@
 //! A client that was away gets what it missed, once and in order: from memory, from the store, and after a restart.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-
-use serde_json::Value;
-
-use super::{connect, port, stored, table};
+use super::{Event, events_after, port, stored, table};
 use crate::program::Site;
-
-/// An event: its id, and the message of its entry.
-type Event = (String, String);
-
-/// The events of a stream after the one with this id.
-fn events_after(port: u16, id: &str) -> impl Iterator<Item = Event> + use<> {
-    let mut stream = connect(port);
-    let header = if id.is_empty() { String::new() } else { format!("Last-Event-ID: {id}\r\n") };
-    // Without HTTP/1.1 the answer comes as it is, not in chunks.
-    write!(stream, "GET /stream HTTP/1.0\r\n{header}\r\n").unwrap();
-    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line == "event: connected"));
-    let mut id = String::new();
-    lines.filter_map(move |line| {
-        if let Some(told) = line.strip_prefix("id: ") {
-            told.clone_into(&mut id);
-        }
-        let entry: Value = serde_json::from_str(line.strip_prefix("data: ")?).ok()?;
-        Some((id.clone(), entry["message"].as_str()?.to_owned()))
-    })
-}
 
 /// The next so many.
 fn take(events: &mut impl Iterator<Item = Event>, count: usize) -> Vec<Event> {

@@ -1,27 +1,7 @@
 //! Streams that show a part of their files: live, and to whoever comes back.
 
-use super::{connect, port, stored, table};
+use super::{events_after, port, stored, table};
 use crate::program::Site;
-use std::io::{BufRead as _, BufReader, Write as _};
-
-use serde_json::Value;
-
-/// The messages that a client of a stream gets, from the one with this id on.
-fn messages(port: u16, after: &str) -> impl Iterator<Item = (String, String)> + use<> {
-    let mut stream = connect(port);
-    let header = if after.is_empty() { String::new() } else { format!("Last-Event-ID: {after}\r\n") };
-    write!(stream, "GET /stream HTTP/1.0\r\n{header}\r\n").unwrap();
-    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
-    assert!(lines.any(|line| line == "event: connected"));
-    let mut id = String::new();
-    lines.filter_map(move |line| {
-        if let Some(told) = line.strip_prefix("id: ") {
-            told.clone_into(&mut id);
-        }
-        let entry: Value = serde_json::from_str(line.strip_prefix("data: ")?).ok()?;
-        Some((id.clone(), entry["message"].as_str()?.to_owned()))
-    })
-}
 
 #[test]
 fn a_stream_shows_what_it_is_asked_to_live_and_again() {
@@ -41,7 +21,7 @@ fn a_stream_shows_what_it_is_asked_to_live_and_again() {
         table(&site, "asked", &format!("query = 'severity:error -disk'\n{}", server(asked))),
     ];
     let daemon = site.daemon_with(&config.concat());
-    let mut live = [severe, chosen, asked].map(|port| messages(port, ""));
+    let mut live = [severe, chosen, asked].map(|port| events_after(port, ""));
     let lines = [
         "2026-11-01 10:00:00 INFO disk is fine",
         "2026-11-01 10:00:01 WARN disk is nearly full",
@@ -71,7 +51,7 @@ fn a_stream_shows_what_it_is_asked_to_live_and_again() {
     drop(live);
     for (port, wanted) in [severe, chosen, asked].into_iter().zip(wanted) {
         let again: Vec<String> =
-            messages(port, "1-0-0").map(|(_, message)| message).take(wanted.len() + 1).collect();
+            events_after(port, "1-0-0").map(|(_, message)| message).take(wanted.len() + 1).collect();
         let all: Vec<&str> = wanted.iter().flat_map(|index| lines[*index].lines()).collect();
         assert_eq!(again, all);
     }

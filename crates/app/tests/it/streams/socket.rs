@@ -14,6 +14,18 @@ fn open(port: u16, path: &str) -> WebSocket<TcpStream> {
     client(format!("ws://localhost:{port}{path}"), connect(port)).unwrap().0
 }
 
+/// The texts of a socket's frames.
+pub(super) fn frames(port: u16) -> impl Iterator<Item = String> {
+    let mut socket = open(port, "/stream/ws");
+    std::iter::from_fn(move || {
+        loop {
+            if let Message::Text(text) = socket.read().ok()? {
+                return Some(text.to_string());
+            }
+        }
+    })
+}
+
 /// The JSON of the next frame that is no heartbeat.
 fn next(socket: &mut WebSocket<TcpStream>) -> Value {
     loop {
