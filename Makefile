@@ -6,8 +6,8 @@ CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/taffrail
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export npm_config_cache ?= $(CACHE)/npm
 export PIP_CACHE_DIR ?= $(CACHE)/pip
-# A Python with DuckDB, which reads our segments in a test.
-export DUCKDB_PYTHON ?= $(CACHE)/venv/bin/python
+# A Python with what tests need: DuckDB, which reads our segments, and websockets, a client of our streams.
+export TEST_PYTHON ?= $(CACHE)/venv/bin/python
 
 .DEFAULT_GOAL := help
 .PHONY: help run test bench ui lint fmt clean

@@ -72,6 +72,8 @@ pub(crate) struct Config {
     pub stream_tables: Vec<StreamTable>,
     /// The streams that are served.
     pub streams: Vec<StreamConfig>,
+    /// What Resolvix' clients find.
+    pub control: Control,
     /// Limits of queries.
     pub query: Query,
     /// Limits of memory.
@@ -103,6 +105,19 @@ impl Redact {
     pub(crate) fn redactor(&self) -> Result<Redactor, String> {
         Redactor::new(&self.rules, &self.patterns)
     }
+}
+
+/// What Resolvix' clients find.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Control {
+    /// Where the control API answers; `None`: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// Where live lines are shown, while they are.
+    pub live_port: u16,
+    /// The machine's name for its clients; `None`: its address in its network.
+    pub node_id: Option<String>,
+    /// The files whose lines are shown; empty: all.
+    pub files: Vec<String>,
 }
 
 /// Limits of queries.
@@ -277,7 +292,11 @@ impl Config {
             problems.extend(source::same_name(&config.sources));
         }
         if problems.is_empty() {
-            problems.extend(listen::check(config.listen, config.allow_anonymous).err());
+            let addresses = [("listen", Some(config.listen)), ("control.listen", config.control.listen)];
+            for (key, address) in addresses {
+                let wrong = |address| listen::check(key, address, config.allow_anonymous).err();
+                problems.extend(address.and_then(wrong));
+            }
         }
         if problems.is_empty() { Ok(config) } else { Err(problems) }
     }
@@ -301,6 +320,7 @@ impl Config {
             formats: Vec::new(),
             stream_tables: Vec::new(),
             streams: Vec::new(),
+            control: Control::default(),
             query: Query { timeout: Duration::ZERO, memory_bytes: 0, concurrent: 0 },
             memory: Memory { memtable_bytes: 0 },
             stall_after: Duration::ZERO,

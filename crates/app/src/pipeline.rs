@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use taffrail_agent::live::Live;
 use taffrail_parse::{Context, Detection, Parser, Redactor, service_from_path};
 use taffrail_record::{LogBatch, RawBatch};
 use taffrail_serve::LiveHub;
@@ -162,6 +163,8 @@ pub(crate) struct Pipeline {
     pub live: LiveHub,
     /// The streams that are served.
     pub feed: Feed,
+    /// What Resolvix' clients watch.
+    pub control: Option<Live>,
     /// What is overwritten before anything is stored.
     pub redactor: Arc<Redactor>,
     /// In which formats the lines of each source were.
@@ -242,6 +245,7 @@ impl Pipeline {
         let frame = wal::Frame::new(&raw, &parsers.detect(&raw, origin).note());
         let (source, checkpoint, gaps) = (Arc::clone(&raw.source), raw.checkpoint.clone(), raw.gaps.clone());
         let lines = self.feed.lines(&raw);
+        let mut frames = self.control.as_ref().map(|live| live.frames(&raw)).unwrap_or_default();
         let batch = parsers.parse(raw, origin);
         let is_watched = lines.as_ref().is_some_and(Lines::needs_parsed) || self.live.has_subscribers();
         let seen = is_watched.then(|| taffrail_store::from_batch(batch.clone()));
@@ -255,6 +259,9 @@ impl Pipeline {
                     let seen = seen.map(|seen| seen.and_then(observe)).transpose();
                     let seen = seen.map_err(taffrail_store::Error::from)?;
                     self.feed.show(lines, receipt.arrived(), seen.clone());
+                    if let Some(live) = &self.control {
+                        live.show(std::mem::take(&mut frames));
+                    }
                     seen.into_iter().for_each(|seen| self.live.publish(seen));
                     return Ok(receipt);
                 }

@@ -24,11 +24,11 @@ mod tests;
 pub mod tls;
 mod ui;
 mod watched;
-mod websocket;
 
 pub use hosts::Hosts;
 pub use limits::Limits;
 pub use live::LiveHub;
 pub use router::router;
-pub use server::{Error, Server, bind};
+pub use server::{Server, bind};
 pub use services::{Health, Info, Ingest, IngestError, Push, Receipt, Services, Sources};
+pub use taffrail_http::listener::Error;

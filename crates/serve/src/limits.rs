@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use taffrail_http::connection::Bounds;
+
 /// The bounds of the server.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Limits {
@@ -56,8 +58,15 @@ impl Default for Limits {
             subscribers: 64,
             heartbeat: Duration::from_secs(15),
             connections: 512,
-            head_time: Duration::from_secs(10),
+            head_time: Bounds::default().head_time,
             drain_time: Duration::from_secs(5),
         }
+    }
+}
+
+impl Limits {
+    /// What the head of a request may cost.
+    pub(crate) fn head(&self) -> Bounds {
+        Bounds { head_time: self.head_time, head_bytes: Bounds::default().head_bytes + self.query_bytes }
     }
 }

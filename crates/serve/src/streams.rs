@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use taffrail_http::listener::{self, Error};
 use taffrail_record::Timestamp;
 use taffrail_store::engine::{Engine, QueryError};
 use tokio::net::TcpListener;
@@ -55,7 +56,6 @@ use self::seat::{Seat, Seats, Transport};
 use self::selection::Selection;
 use crate::access::Access;
 use crate::audit::Audit;
-use crate::server::{self, Error};
 use crate::tls::{Tls, TlsConfig};
 
 /// Clients of one port at a time; more wait to be accepted.
@@ -259,7 +259,7 @@ impl Streams {
     }
 
     fn listen(&mut self, stream: &Arc<Stream>, routed: Option<&Arc<Routed>>) -> Result<(), Error> {
-        let bind = |port: u16| server::listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
+        let bind = |port: u16| listener::listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
         // Both or none: half a stream would look like one that works.
         let http = match &stream.config.http {
             // The first stream's port answers for all.

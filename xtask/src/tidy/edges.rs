@@ -7,6 +7,7 @@ const RULE: &str = "edge";
 /// A crate of ours and those of ours that it may depend on.
 const EDGES: &[(&str, &[&str])] = &[
     ("memory", &[]),
+    ("http", &[]),
     ("record", &[]),
     ("parse", &["record"]),
     ("detect", &["record"]),
@@ -17,8 +18,8 @@ const EDGES: &[(&str, &[&str])] = &[
     ("search", &["record", "store"]),
     ("query", &["record", "store", "search"]),
     ("alert", &["record"]),
-    ("serve", &["record", "store", "alert", "forward", "telemetry"]),
-    ("agent", &["record", "parse", "source", "forward", "telemetry"]),
+    ("serve", &["http", "record", "store", "alert", "forward", "telemetry"]),
+    ("agent", &["http", "record", "parse", "source", "forward", "telemetry"]),
     (
         "app",
         &[
@@ -47,7 +48,7 @@ const EDGES: &[(&str, &[&str])] = &[
 const GUARDED: &[(&str, &[&str])] = &[
     ("datafusion", &["query", "cluster"]),
     ("ballista", &["cluster"]),
-    ("axum", &["serve", "agent"]),
+    ("axum", &["http", "serve", "agent"]),
     ("libmimalloc-sys", &["memory"]),
     ("mimalloc", &["memory"]),
     ("rusqlite", &["store"]),
@@ -186,7 +187,7 @@ mod tests {
                 Some((2, "may not depend on `datafusion`")),
             ),
             ("crates/serve", "[dependencies]\naxum.workspace = true", None),
-            ("crates/query", "[dependencies]\naxum.workspace = true", Some((2, "only serve, agent"))),
+            ("crates/query", "[dependencies]\naxum.workspace = true", Some((2, "only http, serve, agent"))),
             (
                 "crates/store",
                 "[build-dependencies]\nclap.workspace = true",

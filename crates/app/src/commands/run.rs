@@ -1,11 +1,14 @@
 //! `taffrail run`: the daemon, in the foreground.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use fs_err as fs;
+use taffrail_agent::control::{Control, own_address};
+use taffrail_agent::live::{Live, LiveConfig};
 use taffrail_query::StoreEngine;
 use taffrail_serve::audit::Audit;
 use taffrail_serve::streams::{Overview, Refused, Streams};
@@ -16,11 +19,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::RunArgs;
 use crate::client::DAEMON_FILE;
 use crate::clock::now;
-use crate::config::{Config, unit};
+use crate::config::{Config, ZoneChoice, unit};
 use crate::demo::Demo;
 use crate::exit::Outcome;
 use crate::followers::{self, Followers};
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, offset_minutes};
 use crate::pushes::Pushes;
 use crate::seen_formats::SeenFormats;
 use crate::standing::Standing;
@@ -55,12 +58,14 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let streams = Streams::start(config.streams.clone(), args.router, now, own, &audit);
     let (streams, feed, refused) = runtime.block_on(streams)?;
     let stopping = Arc::default();
+    let shown = config.control.listen.map(|address| Live::new(live_config(&config, address), now));
     let redactor = Arc::new(config.redact.redactor().map_err(anyhow::Error::msg)?);
     let seen = SeenFormats::default();
     let pipeline = Pipeline {
         store: Arc::clone(&store),
         live: live.clone(),
         feed,
+        control: shown.clone(),
         redactor,
         seen: seen.clone(),
         stopping,
@@ -69,6 +74,7 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     let followers = Arc::new(Followers::spawn(&config, &pipeline, now)?);
     announce(&config, &store, &server, &recovered)?;
     announce_streams(&config, &refused);
+    let control = runtime.block_on(async { start_control(&config, shown) });
     // Before anyone learns where it answers: who stops it at once is to see it end in order.
     let stop = runtime.block_on(async { stop_signal() })?;
     let daemon_file = store.lend_reserve(|| DaemonFile::write(&config.data_dir, &server))?;
@@ -81,6 +87,9 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
     };
     runtime.block_on(server.run(services, stop));
     runtime.block_on(streams.stop());
+    if let Some(control) = control {
+        runtime.block_on(control.stop());
+    }
     tracing::info!("stopping: what was read is being stored");
     pipeline.stopping.set();
     drop((demo, daemon_file));
@@ -182,6 +191,33 @@ fn announce_streams(config: &Config, refused: &[Refused]) {
         }
         for warning in stream.check().unwrap_or_default() {
             tracing::warn!("{}", escape(&warning));
+        }
+    }
+}
+
+/// What Resolvix' clients watch.
+fn live_config(config: &Config, address: SocketAddr) -> LiveConfig {
+    let node_id = || own_address().map_or_else(|| config.node.clone(), |address| address.to_string());
+    LiveConfig {
+        address: SocketAddr::new(address.ip(), config.control.live_port),
+        node: config.control.node_id.clone().unwrap_or_else(node_id),
+        files: config.control.files.clone(),
+        offset_minutes: offset_minutes(ZoneChoice::Local),
+    }
+}
+
+/// Answers Resolvix' clients, if that is wanted; where that is not possible all else goes on.
+#[expect(clippy::print_stdout, reason = "as `announce`")]
+fn start_control(config: &Config, live: Option<Live>) -> Option<Control> {
+    let address = config.control.listen?;
+    match Control::start(address, live?) {
+        Ok(control) => {
+            println!("  control  http://{address}/control");
+            Some(control)
+        }
+        Err(error) => {
+            tracing::error!("Resolvix' clients are not answered: {error}");
+            None
         }
     }
 }

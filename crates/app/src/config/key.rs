@@ -1,6 +1,8 @@
 //! The one table of keys. Parsing, defaults, environment names, suggestions and `docs/config.md` all come
 //! from it; a new key is one entry that says who needs it.
 
+mod control;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -273,6 +275,10 @@ pub(crate) static KEYS: &[Key] = &[
             Ok(())
         }),
     },
+    control::LISTEN,
+    control::LIVE_PORT,
+    control::NODE_ID,
+    control::FILES,
     Key {
         name: "redact.rules",
         form: "list of `keys`, `tokens`, `jwt`, `cards`, `emails`",

@@ -24,7 +24,7 @@ pub(crate) fn address(text: &str) -> Result<SocketAddr, String> {
 }
 
 /// Refuses an address that others reach unless that was asked for.
-pub(crate) fn check(listen: SocketAddr, allow_anonymous: bool) -> Result<(), Problem> {
+pub(crate) fn check(key: &str, listen: SocketAddr, allow_anonymous: bool) -> Result<(), Problem> {
     if listen.ip().is_loopback() || allow_anonymous {
         return Ok(());
     }
@@ -34,7 +34,7 @@ pub(crate) fn check(listen: SocketAddr, allow_anonymous: bool) -> Result<(), Pro
          that is wanted",
         listen.port()
     );
-    Err(Problem::new("listen", message))
+    Err(Problem::new(key, message))
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
             ("0.0.0.0:1", false, false),
             ("0.0.0.0:1", true, true),
         ] {
-            assert_eq!(check(text.parse().unwrap(), allowed).is_ok(), ok, "{text}");
+            assert_eq!(check("listen", text.parse().unwrap(), allowed).is_ok(), ok, "{text}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::program::Site;
+use crate::program::{Site, python_or_skip};
 
 const SCRIPT: &str = r#"
 import duckdb, json, sys
@@ -16,12 +16,7 @@ print(json.dumps(list(rows[0])))
 
 #[test]
 fn duckdb_reads_the_segments() {
-    let Some(python) = std::env::var_os("DUCKDB_PYTHON") else {
-        // Straight to the terminal: the test harness keeps what a passing test prints.
-        let notice = "SKIPPED duckdb::duckdb_reads_the_segments: DUCKDB_PYTHON names no python with duckdb (`make test` sets it)\n";
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), notice.as_bytes());
-        return;
-    };
+    let Some(python) = python_or_skip("duckdb::duckdb_reads_the_segments") else { return };
     let site = Site::new();
     let lines: String = (0..2_000)
         .map(|n| {

@@ -214,3 +214,15 @@ impl Random {
         least + (self.next() >> 16) % (most - least + 1)
     }
 }
+
+/// The Python that `make test` sets up with the libraries of tests; without it the test is skipped, and says so.
+pub(crate) fn python_or_skip(test: &str) -> Option<std::ffi::OsString> {
+    let python = std::env::var_os("TEST_PYTHON");
+    if python.is_none() {
+        // Straight to the terminal: the test harness keeps what a passing test prints.
+        let notice =
+            format!("SKIPPED {test}: TEST_PYTHON names no python with what it needs (`make test` sets it)\n");
+        let _ = io::stderr().write_all(notice.as_bytes());
+    }
+    python
+}

@@ -1,6 +1,7 @@
 //! Streams: what is appended to a file reaches all who watch, over HTTP and TCP, and nobody waits for the slow.
 
 mod abuse;
+mod clients;
 mod protected;
 mod resume;
 mod selection;
@@ -22,7 +23,7 @@ const PORTS_OF_A_TEST: u32 = 16;
 const PORTS: std::ops::Range<u32> = 10_000..30_000;
 
 /// A port that is free now, and that no other test takes.
-fn port() -> u16 {
+pub(crate) fn port() -> u16 {
     static TAKEN: AtomicU32 = AtomicU32::new(0);
     loop {
         let number = std::process::id() * PORTS_OF_A_TEST + TAKEN.fetch_add(1, Ordering::Relaxed);

@@ -18,7 +18,7 @@ use crate::api::Record;
 use crate::api::sampling::SampledNotice;
 use crate::error::ApiError;
 use crate::run::App;
-use crate::websocket;
+use taffrail_http::websocket;
 
 /// A frame.
 #[derive(Serialize)]

@@ -12,6 +12,7 @@ use axum::http::{HeaderValue, Method, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body;
 use hyper::service::service_fn;
+use taffrail_http::{connection, listener};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -26,7 +27,6 @@ use super::routed::{GLOBAL_STATUS, Routed};
 use super::{CLIENTS_MAX, Stream, socket, status, stopped};
 use crate::access::AccessConfig;
 use crate::limits::Limits;
-use crate::server;
 use crate::tls::Tls;
 
 /// What the handlers of a port share.
@@ -52,7 +52,7 @@ pub(super) async fn serve(
         let (port, limits) = (Arc::clone(&port), limits.clone());
         async move { connect(port, socket, &limits).await }
     };
-    server::accept_all(listener, CLIENTS_MAX, stopped(&mut until), connection, limits.drain_time).await;
+    listener::accept_all(listener, CLIENTS_MAX, stopped(&mut until), connection, limits.drain_time).await;
 }
 
 /// Answers on one connection.
@@ -104,7 +104,7 @@ where
         }
     };
     let (socket, client) =
-        server::serve_until_taken(socket, service, limits, stopped(&mut stopping), taken).await?;
+        connection::serve_until_taken(socket, service, limits.head(), stopped(&mut stopping), taken).await?;
     let (wire, incoming) = halves(socket);
     Some((client, wire, incoming))
 }

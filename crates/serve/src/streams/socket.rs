@@ -8,6 +8,7 @@ use std::io::{self, Read, Write};
 
 use axum::http::request;
 use bytes::{Buf as _, Bytes, BytesMut};
+use taffrail_http::websocket::{MESSAGE_BYTES, PING_EVERY, READ_BYTES};
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, interval_at};
@@ -16,7 +17,6 @@ use tungstenite::protocol::frame::Frame;
 use tungstenite::protocol::{Role, WebSocketConfig, WebSocketContext};
 
 use super::client::Incoming;
-use crate::websocket::{MESSAGE_BYTES, PING_EVERY, READ_BYTES};
 
 /// What is behind the stream's path.
 pub(super) const SUFFIX: &str = "/ws";

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use taffrail_http::listener;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -14,7 +15,6 @@ use super::client::{Client, Incoming, Wire, plain, sealed};
 use super::form::Form;
 use super::http::handshake;
 use super::{CLIENTS_MAX, Stream, status, stopped};
-use crate::server;
 
 /// Time that clients get to go once the program ends.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
@@ -31,7 +31,7 @@ pub(super) async fn serve(listener: TcpListener, stream: Arc<Stream>, stopping: 
         let (stream, stopping) = (Arc::clone(&stream), stopping.clone());
         async move { client(socket, &stream, stopping).await }
     };
-    server::accept_all(listener, CLIENTS_MAX, stopped(&mut until), connection, DRAIN_TIME).await;
+    listener::accept_all(listener, CLIENTS_MAX, stopped(&mut until), connection, DRAIN_TIME).await;
 }
 
 async fn client(socket: TcpStream, stream: &Arc<Stream>, stopping: watch::Receiver<bool>) {

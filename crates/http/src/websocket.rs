@@ -8,16 +8,16 @@ use futures::{SinkExt as _, Stream, StreamExt as _};
 use tokio::time::{Instant, interval_at};
 
 /// How often a client is asked whether it is there.
-pub(crate) const PING_EVERY: Duration = Duration::from_secs(20);
+pub const PING_EVERY: Duration = Duration::from_secs(20);
 /// Bytes of a message that a client may send.
-pub(crate) const MESSAGE_BYTES: usize = 64 << 10;
+pub const MESSAGE_BYTES: usize = 64 << 10;
 /// Memory for what it says.
-pub(crate) const READ_BYTES: usize = 2 << 10;
+pub const READ_BYTES: usize = 2 << 10;
 /// Memory for what it is told at once.
 const WRITE_BYTES: usize = 16 << 10;
 
 /// What a client is told next.
-pub(crate) enum Told {
+pub enum Told {
     /// Text frames.
     Frames(Vec<Utf8Bytes>),
     /// Nothing more will come.
@@ -25,7 +25,7 @@ pub(crate) enum Told {
 }
 
 /// The same upgrade, within bounds.
-pub(crate) fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
+pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
     upgrade
         .max_message_size(MESSAGE_BYTES)
         .max_frame_size(MESSAGE_BYTES)
@@ -38,7 +38,7 @@ pub(crate) fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
 ///
 /// # Errors
 /// A connection that breaks, or a client that does not speak WebSocket.
-pub(crate) async fn serve(socket: WebSocket, told: impl Stream<Item = Told>) -> Result<(), axum::Error> {
+pub async fn serve(socket: WebSocket, told: impl Stream<Item = Told>) -> Result<(), axum::Error> {
     let (mut outgoing, mut incoming) = socket.split();
     let mut told = std::pin::pin!(told);
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);

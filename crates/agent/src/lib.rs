@@ -1,0 +1,8 @@
+//! The agent of a machine: what Resolvix's clients find on it.
+//!
+//! Owns: the control API, the live lines that it opens and closes. Depends on: record, http, axum. Never: stores or searches;
+//! both programs mount it. Start reading at [`control`] for what is asked and [`live`] for what is shown.
+
+pub mod control;
+pub mod line;
+pub mod live;

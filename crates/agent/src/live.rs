@@ -1,0 +1,222 @@
+//! Live lines over a WebSocket of their own, which the control API opens and closes: each line that is appended from then on
+//! is a frame, as Resolvix' clients read it.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Utf8Bytes, WebSocketUpgrade, close_code};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use futures::stream;
+use hyper_util::service::TowerToHyperService;
+use serde::Serialize;
+use taffrail_http::connection::{self, Bounds};
+use taffrail_http::listener;
+use taffrail_http::websocket::{self, Told};
+use taffrail_record::{RawBatch, Timestamp};
+use tokio::net::TcpListener;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio::task::JoinHandle;
+
+use crate::line;
+
+/// Lines that a client may lag by; it is told of those that it missed.
+const BUFFER: usize = 16 << 10;
+/// Frames that are written at once.
+const FRAMES: usize = 256;
+/// Clients at a time; more wait to be accepted.
+const CLIENTS_MAX: usize = 512;
+/// Time that clients get to go.
+const DRAIN_TIME: Duration = Duration::from_secs(1);
+
+/// Where and what is shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LiveConfig {
+    /// Where it listens while it is open.
+    pub address: SocketAddr,
+    /// The machine's name for clients.
+    pub node: String,
+    /// The files whose lines are shown; empty: all.
+    pub files: Vec<String>,
+    /// Minutes that times without a zone are east of UTC.
+    pub offset_minutes: i16,
+}
+
+/// The live lines of a machine.
+#[derive(Clone)]
+pub struct Live {
+    config: Arc<LiveConfig>,
+    clock: fn() -> Timestamp,
+    open: Arc<Mutex<Option<Open>>>,
+}
+
+struct Open {
+    frames: broadcast::Sender<Utf8Bytes>,
+    listening: JoinHandle<()>,
+}
+
+/// Why it was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// It is open.
+    #[error("already_running")]
+    Open,
+    /// Its address cannot be listened on.
+    #[error("spawn_error: {0}")]
+    Listen(#[from] listener::Error),
+}
+
+/// Frames of lines that are about to be stored.
+#[derive(Debug, Default)]
+pub struct Frames(Vec<Utf8Bytes>);
+
+impl Live {
+    /// Closed.
+    pub fn new(config: LiveConfig, clock: fn() -> Timestamp) -> Self {
+        Self { config: Arc::new(config), clock, open: Arc::default() }
+    }
+
+    /// Where and what is shown.
+    pub fn config(&self) -> &LiveConfig {
+        &self.config
+    }
+
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        self.state().is_some()
+    }
+
+    /// Listens. Must be called inside of a runtime.
+    ///
+    /// # Errors
+    /// If it is open, or somebody else has its address.
+    pub fn open(&self) -> Result<(), OpenError> {
+        let mut open = self.state();
+        if open.is_some() {
+            return Err(OpenError::Open);
+        }
+        let listener = listener::listen(self.config.address)?;
+        let (frames, _) = broadcast::channel(BUFFER);
+        let listening = tokio::spawn(serve(listener, self.clone()));
+        *open = Some(Open { frames, listening });
+        Ok(())
+    }
+
+    /// Says good-bye to all clients and frees the address; false if it was not open.
+    pub async fn close(&self) -> bool {
+        let Some(Open { frames, listening }) = self.state().take() else { return false };
+        // Clients learn it by this.
+        drop(frames);
+        listening.abort();
+        // Aborted is what was wanted; after that the address is free.
+        let _ = listening.await;
+        true
+    }
+
+    /// The frames of a batch that is about to be stored; none if nobody watches, or its source is not shown.
+    pub fn frames(&self, batch: &RawBatch) -> Frames {
+        let is_watched = self.state().as_ref().is_some_and(|open| open.frames.receiver_count() > 0);
+        let LiveConfig { files, .. } = &*self.config;
+        if !is_watched || !files.is_empty() && !files.iter().any(|file| **file == *batch.source) {
+            return Frames::default();
+        }
+        let records = batch.lines.iter().map(|line| line.span.of(&batch.bytes));
+        let lines = records.flat_map(|record| record.split(|byte| *byte == b'\n'));
+        Frames(lines.map(|line| self.frame(line)).collect())
+    }
+
+    /// Shows lines that are stored now. Never waits.
+    pub fn show(&self, frames: Frames) {
+        if frames.0.is_empty() {
+            return;
+        }
+        if let Some(open) = &*self.state() {
+            // Without receivers nobody misses them.
+            frames.0.into_iter().for_each(|frame| drop(open.frames.send(frame)));
+        }
+    }
+
+    fn frame(&self, line: &[u8]) -> Utf8Bytes {
+        let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+        let LiveConfig { node, offset_minutes, .. } = &*self.config;
+        let timestamp = line::timestamp(&line, (self.clock)(), *offset_minutes);
+        json(&Frame { kind: "live_log", node_id: node, timestamp, log: &line, dropped: None })
+    }
+
+    /// What a client finds in the place of lines that it was too slow for.
+    fn gap(&self, missed: u64) -> Utf8Bytes {
+        let log = format!("{missed} lines were dropped: this client reads too slowly");
+        let timestamp = line::timestamp("", (self.clock)(), 0);
+        json(&Frame { kind: "gap", node_id: &self.config.node, timestamp, log: &log, dropped: Some(missed) })
+    }
+
+    fn subscribe(&self) -> Option<broadcast::Receiver<Utf8Bytes>> {
+        self.state().as_ref().map(|open| open.frames.subscribe())
+    }
+
+    fn state(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The keys in their order.
+#[derive(Serialize)]
+struct Frame<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    node_id: &'a str,
+    timestamp: String,
+    log: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dropped: Option<u64>,
+}
+
+fn json(frame: &Frame<'_>) -> Utf8Bytes {
+    serde_json::to_string(frame).unwrap_or_default().into()
+}
+
+/// Answers until it is aborted. Any path is as good as another.
+async fn serve(listener: TcpListener, live: Live) {
+    let service = TowerToHyperService::new(Router::new().fallback(upgrade).with_state(live));
+    let bounds = Bounds::default();
+    let connection = |socket| {
+        let service = service.clone();
+        async move { connection::serve(socket, service, bounds, std::future::pending()).await }
+    };
+    listener::accept_all(listener, CLIENTS_MAX, std::future::pending(), connection, DRAIN_TIME).await;
+}
+
+async fn upgrade(State(live): State<Live>, upgrade: WebSocketUpgrade) -> Response {
+    let Some(frames) = live.subscribe() else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "no live lines").into_response();
+    };
+    websocket::bounded(upgrade).on_upgrade(|socket| async move {
+        let told = stream::unfold((live, frames), |(live, mut frames)| async {
+            Some((next(&live, &mut frames).await, (live, frames)))
+        });
+        let ended = websocket::serve(socket, told).await;
+        tracing::debug!(?ended, "a client of live lines has gone");
+    })
+}
+
+async fn next(live: &Live, frames: &mut broadcast::Receiver<Utf8Bytes>) -> Told {
+    match frames.recv().await {
+        Ok(first) => {
+            let mut some = vec![first];
+            while some.len() < FRAMES
+                && let Ok(frame) = frames.try_recv()
+            {
+                some.push(frame);
+            }
+            Told::Frames(some)
+        }
+        Err(RecvError::Lagged(missed)) => Told::Frames(vec![live.gap(missed)]),
+        Err(RecvError::Closed) => {
+            Told::GoodBye(CloseFrame { code: close_code::AWAY, reason: "stopped".into() })
+        }
+    }
+}
