@@ -82,6 +82,13 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Show what lines become, and why: format, time, severity, fields
     Explain(ExplainArgs),
+    /// Run as LogWisp: its flags, its config file, its words; also under the name `logwisp`
+    #[command(disable_help_flag = true)]
+    Logwisp {
+        /// LogWisp's flags: -config FILE, -router, -version
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+        flags: Vec<String>,
+    },
     /// Print docs/config.md
     #[command(hide = true)]
     ConfigDocs,

@@ -30,6 +30,8 @@ pub(crate) use source::{DatesChoice, MultilineChoice, SourceConfig, SourceKind, 
 pub(crate) use streams::StreamTable;
 use value::Value;
 
+use crate::logwisp::DEFAULT_CONFIG;
+
 /// What `run` follows where neither config nor flags name files; and the journal where the first of the system's
 /// own logs are not there.
 pub(crate) const DEFAULT_PATHS: [&str; 4] =
@@ -72,6 +74,8 @@ pub(crate) struct Config {
     pub stream_tables: Vec<StreamTable>,
     /// The streams that are served.
     pub streams: Vec<StreamConfig>,
+    /// Whether every port of a stream answers for all.
+    pub is_router: bool,
     /// What Resolvix' clients find.
     pub control: Control,
     /// Limits of queries.
@@ -232,6 +236,8 @@ pub(crate) struct Overrides {
     pub paths: Vec<String>,
     /// `--router`
     pub router: bool,
+    /// Whether it is LogWisp that is started: of the file only its own tables count, and the data has a place of its own.
+    pub is_logwisp: bool,
 }
 
 impl Overrides {
@@ -271,6 +277,30 @@ impl Config {
         Ok(config)
     }
 
+    /// Reads LogWisp's config file, the environment and the machine; its own default where there is no file and none `is_named`.
+    pub(crate) fn of_logwisp(
+        path: Option<&Path>,
+        is_named: bool,
+        overrides: &Overrides,
+    ) -> Result<Self, Vec<Problem>> {
+        let env = |name: &str| std::env::var(name).ok();
+        let text = match path.map(fs::read_to_string) {
+            None => DEFAULT_CONFIG.to_owned(),
+            Some(Ok(text)) => text,
+            Some(Err(error)) if is_named || error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(vec![Problem::new("config", error.to_string())]);
+            }
+            Some(Err(_)) => DEFAULT_CONFIG.to_owned(),
+        };
+        let path = path.unwrap_or(Path::new("(built in)"));
+        let config =
+            Self::load(Some(ConfigText { path, text: &text }), &env, &Host::of_this_machine(), overrides)?;
+        if config.streams.is_empty() {
+            return Err(vec![Problem::new(path.display().to_string(), "no streams configured")]);
+        }
+        Ok(config)
+    }
+
     /// Puts the parts together. `Err` holds everything that is wrong, not only the first.
     pub(crate) fn load(
         file: Option<ConfigText<'_>>,
@@ -282,8 +312,13 @@ impl Config {
         let mut config = Self::with_defaults(env, host);
         if let Some(file) = file {
             config.file = Some(file.path.to_owned());
-            document::apply(file.path, file.text, &mut config, &mut problems);
+            let only_streams = overrides.is_logwisp;
+            document::apply(file.path, file.text, only_streams, &mut config, &mut problems);
         }
+        if overrides.is_logwisp {
+            config.data_dir.as_mut_os_string().push("-logwisp");
+        }
+        config.is_router = overrides.router;
         config.apply_environment(env, &mut problems);
         config.streams = streams::read(&config.stream_tables, overrides.router, env, &mut problems);
         config.sources.extend(streams::source(&config.streams));
@@ -320,6 +355,7 @@ impl Config {
             formats: Vec::new(),
             stream_tables: Vec::new(),
             streams: Vec::new(),
+            is_router: false,
             control: Control::default(),
             query: Query { timeout: Duration::ZERO, memory_bytes: 0, concurrent: 0 },
             memory: Memory { memtable_bytes: 0 },

@@ -8,6 +8,7 @@ mod config;
 mod demo;
 mod exit;
 mod followers;
+mod logwisp;
 mod pipeline;
 mod pushes;
 mod seen_formats;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use cli::{Cli, Command};
+use commands::run::Face;
 use config::{Config, Overrides};
 use terminal::Terminal;
 
@@ -26,6 +28,10 @@ use terminal::Terminal;
 const KEEP_FREED: Duration = Duration::from_secs(20);
 
 fn main() -> ExitCode {
+    if let Some(arguments) = logwisp::asked(std::env::args_os()) {
+        taffrail_memory::keep_freed(KEEP_FREED);
+        return logwisp::run(&arguments);
+    }
     let cli = match Cli::from_process() {
         Ok(cli) => cli,
         Err(error) => return exit::for_clap(&error),
@@ -49,7 +55,7 @@ fn main() -> ExitCode {
     };
     terminal::init_log(config.log_level);
     exit::code(match cli.command {
-        Command::Run(args) => commands::run::run(&args, config),
+        Command::Run(args) => commands::run::run(&args, config, Face::Taffrail),
         Command::Import(args) => commands::import::run(&args, &config, terminal),
         Command::Search(args) => commands::search::run(&args, &config, terminal),
         Command::Sql(args) => commands::sql::run(&args, &config, terminal),
@@ -58,6 +64,8 @@ fn main() -> ExitCode {
         Command::Explain(args) => commands::explain::run(&args, &config, terminal),
         Command::Status(args) => commands::status::run(&args, &config, terminal),
         Command::Export(args) => commands::export::run(&args, &config, terminal),
-        Command::Check(_) | Command::ConfigDocs => unreachable!("answered before the config is read"),
+        Command::Check(_) | Command::ConfigDocs | Command::Logwisp { .. } => {
+            unreachable!("answered before the config is read")
+        }
     })
 }

@@ -70,7 +70,7 @@ impl Terminal {
 /// Sends the program's own log to stderr, as the config wants it.
 pub(crate) fn init_log(level: crate::config::LogLevel) {
     let filter = tracing_subscriber::EnvFilter::new(format!(
-        "warn,taffrail={0},taffrail_source={0},taffrail_store={0},taffrail_query={0},taffrail_serve={0}",
+        "warn,taffrail={0},taffrail_source={0},taffrail_store={0},taffrail_query={0},taffrail_serve={0},taffrail_http={0},taffrail_agent={0}",
         level.name()
     ));
     let colors = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();

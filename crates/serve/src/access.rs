@@ -40,6 +40,18 @@ pub enum AccessConfig {
     Certificate,
 }
 
+impl AccessConfig {
+    /// LogWisp's word for it; `None` for anybody.
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Anybody => None,
+            Self::Basic(_) => Some("basic"),
+            Self::Bearer(_) => Some("bearer"),
+            Self::Certificate => Some("mtls"),
+        }
+    }
+}
+
 /// Users with a password.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct BasicConfig {

@@ -83,6 +83,12 @@ fn of_streams(out: &mut Exposition, overview: &Overview) {
         "Entries that single clients of a stream were too slow for.",
         |one| one.missed,
     );
+    counter("taffrail_stream_sent_total", "Entries that a stream has sent, to all clients.", |one| {
+        one.sent_entries
+    });
+    counter("taffrail_stream_sent_bytes_total", "Bytes that a stream has sent, to all clients.", |one| {
+        one.sent_bytes
+    });
     let help = "Requests and connections that a stream's ports have turned away.";
     let mut refused = out.metric("taffrail_stream_refused_total", Kind::Counter, help);
     for standing in &standings {

@@ -24,6 +24,7 @@ mod selection;
 mod socket;
 mod status;
 mod tcp;
+mod watchers;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -54,6 +55,7 @@ use self::ring::Ring;
 use self::routed::Routed;
 use self::seat::{Seat, Seats, Transport};
 use self::selection::Selection;
+use self::watchers::Watchers;
 use crate::access::Access;
 use crate::audit::Audit;
 use crate::tls::{Tls, TlsConfig};
@@ -74,8 +76,7 @@ pub(crate) struct Stream {
     untold: AtomicU64,
     /// Entries that single clients were too slow for.
     missed: AtomicU64,
-    /// Files that it shows, of those that lines came from.
-    watched: AtomicUsize,
+    watchers: Watchers,
     /// When the last entry was read; 0: none was.
     last_entry: AtomicI64,
     /// Of event streams, of WebSockets, of TCP.
@@ -133,7 +134,7 @@ impl Stream {
             dropped: AtomicU64::new(0),
             untold: AtomicU64::new(0),
             missed: AtomicU64::new(0),
-            watched: AtomicUsize::new(0),
+            watchers: Watchers::default(),
             last_entry: AtomicI64::new(0),
             http_clients: AtomicUsize::new(0),
             socket_clients: AtomicUsize::new(0),

@@ -38,14 +38,14 @@ const LOADS: [Load; 2] = [
         name: "1,400 clients, 100 lines a second",
         crowd: Crowd { events: 1_000, lines: 200, sockets: 200 },
         lines_per_second: 100,
-        seconds: 20,
+        seconds: 60,
         late_ms: [100.0, 50.0],
     },
     Load {
         name: "50 clients, 10,000 lines a second",
         crowd: Crowd { events: 40, lines: 5, sockets: 5 },
         lines_per_second: 10_000,
-        seconds: 20,
+        seconds: 60,
         late_ms: [250.0, 100.0],
     },
 ];

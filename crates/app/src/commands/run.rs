@@ -23,6 +23,7 @@ use crate::config::{Config, ZoneChoice, unit};
 use crate::demo::Demo;
 use crate::exit::Outcome;
 use crate::followers::{self, Followers};
+use crate::logwisp;
 use crate::pipeline::{Pipeline, offset_minutes};
 use crate::pushes::Pushes;
 use crate::seen_formats::SeenFormats;
@@ -37,8 +38,15 @@ const REPORT_EVERY: Duration = Duration::from_secs(30);
 /// Seed of the demo's traffic: every demo looks the same.
 const DEMO_SEED: u64 = 8062;
 
+/// As which program it presents itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Face {
+    Taffrail,
+    LogWisp,
+}
+
 /// Runs the command until SIGINT or SIGTERM.
-pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &RunArgs, mut config: Config, face: Face) -> anyhow::Result<Outcome> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("http")
@@ -72,8 +80,13 @@ pub(crate) fn run(args: &RunArgs, mut config: Config) -> anyhow::Result<Outcome>
         order: Arc::default(),
     };
     let followers = Arc::new(Followers::spawn(&config, &pipeline, now)?);
-    announce(&config, &store, &server, &recovered)?;
-    announce_streams(&config, &refused);
+    match face {
+        Face::Taffrail => {
+            announce(&config, &store, &server, &recovered)?;
+            announce_streams(&config, &refused);
+        }
+        Face::LogWisp => logwisp::announce(&config, &refused)?,
+    }
     let control = runtime.block_on(async { start_control(&config, shown) });
     // Before anyone learns where it answers: who stops it at once is to see it end in order.
     let stop = runtime.block_on(async { stop_signal() })?;

@@ -10,10 +10,20 @@ use super::problem::{Problem, suggestion};
 use super::value::Value;
 use super::{Config, FormatText, SourceConfig, StreamTable};
 
+/// Lists of tables.
+const LISTS: [&str; 3] = ["source", "format", "streams"];
+
 /// Puts what `text` says into `config`; what is wrong goes to `problems` and changes nothing.
-pub(crate) fn apply(path: &Path, text: &str, config: &mut Config, problems: &mut Vec<Problem>) {
+/// `only_streams`: keys and tables that are not LogWisp's are passed over, as it does.
+pub(crate) fn apply(
+    path: &Path,
+    text: &str,
+    only_streams: bool,
+    config: &mut Config,
+    problems: &mut Vec<Problem>,
+) {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut reader = Reader { path, text, bad_lines: Vec::new(), problems: Vec::new() };
+    let mut reader = Reader { path, text, only_streams, bad_lines: Vec::new(), problems: Vec::new() };
     for error in &errors {
         reader.syntax(error);
     }
@@ -26,6 +36,7 @@ pub(crate) fn apply(path: &Path, text: &str, config: &mut Config, problems: &mut
 struct Reader<'a> {
     path: &'a Path,
     text: &'a str,
+    only_streams: bool,
     /// Lines with wrong TOML: what was recovered from them is not judged again.
     bad_lines: Vec<usize>,
     problems: Vec<(usize, Problem)>,
@@ -70,12 +81,17 @@ impl Reader<'_> {
                     self.report(line, "`streams` is a list of tables; write [[streams]]".to_owned())
                 }
                 // LogWisp's: how often it looked at files, which are watched here.
-                ("monitor", DeValue::Table(_)) => {}
+                ("monitor", DeValue::Table(members)) => self.monitor(members),
+                _ if self.only_streams => {}
                 ("format", _) => {
                     self.report(line, "`format` is a list of tables; write [[format]]".to_owned())
                 }
                 ("source", _) => {
                     self.report(line, "`source` is a list of tables; write [[source]]".to_owned())
+                }
+                (name, DeValue::Array(_)) if suggestion(name, LISTS.into_iter()).is_some() => {
+                    let known = suggestion(name, LISTS.into_iter()).unwrap_or_default();
+                    self.report(line, format!("unknown list `[[{name}]]`: did you mean `[[{known}]]`?"));
                 }
                 (table, DeValue::Table(members)) if key::tables().any(|known| known == table) => {
                     for (member, value) in members {
@@ -106,6 +122,18 @@ impl Reader<'_> {
         let set = Value::from_toml(value.get_ref()).and_then(|value| set(config, &value));
         if let Err(message) = set {
             self.report(line, format!("`{name}`: {message}"));
+        }
+    }
+
+    fn monitor(&mut self, members: &DeTable<'_>) {
+        let interval = members.iter().find(|(name, _)| name.get_ref() == "check_interval_ms");
+        let Some((name, value)) = interval else { return };
+        let number = Value::from_toml(value.get_ref()).and_then(|value| value.quantity());
+        if let Some(number) =
+            number.ok().and_then(|text| text.parse::<i64>().ok()).filter(|number| *number < 10)
+        {
+            let line = self.line(name.span().start);
+            self.report(line, format!("`monitor.check_interval_ms`: check interval too small: {number} ms"));
         }
     }
 

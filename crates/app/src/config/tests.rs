@@ -167,6 +167,7 @@ fn each_mistake_is_named_with_its_line_and_the_way_out() {
             "t.toml:4: unknown key `retenton.max_age`: did you mean `retention.max_age`?",
         ),
         ("max_age = \"1d\"", "t.toml:1: unknown key `max_age`: did you mean `retention.max_age`?"),
+        ("[[stream]]\nname = \"a\"", "t.toml:1: unknown list `[[stream]]`: did you mean `[[streams]]`?"),
         ("\nlisten_on = \"x\"", "t.toml:2: unknown key `listen_on`: did you mean `listen`?"),
         ("zzz = 1", "t.toml:1: unknown key `zzz`; docs/config.md lists all keys"),
         ("listen = 8062", "t.toml:1: `listen`: a string in quotes is wanted, not a number"),

@@ -15,6 +15,7 @@ mod journal;
 mod leveredge;
 mod live;
 mod logrotate;
+mod logwisp;
 mod multiline;
 mod odd;
 mod pipes;

@@ -58,10 +58,10 @@ fn events(port: u16) -> impl Iterator<Item = String> {
 }
 
 /// An event: its id, and the message of its entry.
-type Event = (String, String);
+pub(crate) type Event = (String, String);
 
 /// The events of a stream after the one with this id.
-fn events_after(port: u16, id: &str) -> impl Iterator<Item = Event> + use<> {
+pub(crate) fn events_after(port: u16, id: &str) -> impl Iterator<Item = Event> + use<> {
     let mut stream = connect(port);
     let header = if id.is_empty() { String::new() } else { format!("Last-Event-ID: {id}\r\n") };
     // Without HTTP/1.1 the answer comes as it is, not in chunks.
@@ -151,6 +151,32 @@ fn every_client_gets_every_entry_and_a_good_bye() {
         assert!(rest.iter().any(|line| line == "event: disconnect"), "{rest:?}");
         assert!(rest.iter().any(|line| line == r#"data: {"reason":"server_shutdown"}"#), "{rest:?}");
     }
+}
+
+#[test]
+fn a_connection_may_ask_first_and_watch_then() {
+    let site = Site::new();
+    let http = port();
+    let server = format!("httpserver = {{ enabled = true, port = {http} }}");
+    let daemon = site.daemon_with(&table(&site, "app", &server));
+    let mut stream = connect(http);
+    // All at once: the answers come in the order of the questions, and then the connection is the stream's.
+    let ask = |method: &str, path: &str| format!("{method} {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+    let asked =
+        ask("GET", "/status") + &ask("HEAD", "/stream") + &ask("GET", "/nowhere") + &ask("GET", "/stream");
+    stream.write_all(asked.as_bytes()).unwrap();
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    let mut heads = Vec::new();
+    while heads.len() < 4 {
+        let line = lines.next().unwrap();
+        // The body before has no newline at its end.
+        heads.extend(line.find("HTTP/1.1 ").map(|at| line[at + 9..at + 12].to_owned()));
+    }
+    assert_eq!(heads, ["200", "200", "404", "200"]);
+    assert!(lines.any(|line| line == "event: connected"));
+    site.append("logs/a.log", "one\n");
+    assert_eq!(messages(lines).next().unwrap(), "one");
+    daemon.stop().unwrap();
 }
 
 #[test]

@@ -163,13 +163,13 @@ impl Shared {
         }
         if shown.len() >= SOURCES_MAX {
             shown.clear();
-            self.streams.iter().for_each(|stream| stream.watched.store(0, Ordering::Relaxed));
+            self.streams.iter().for_each(|stream| stream.watchers.clear());
         }
         let all = self.streams.iter().enumerate();
         let streams: Arc<[usize]> =
             all.filter(|(_, stream)| stream.config.shows(source)).map(|(index, _)| index).collect();
         for index in streams.iter() {
-            self.streams[*index].watched.fetch_add(1, Ordering::Relaxed);
+            self.streams[*index].watchers.add(source);
         }
         shown.insert(Arc::clone(source), Arc::clone(&streams));
         streams
@@ -269,6 +269,7 @@ impl Lines {
             };
             if !shown.is_empty() {
                 stream.last_entry.store(self.observed.0, Ordering::Relaxed);
+                stream.watchers.read(&self.source, shown.len() as u64, self.observed);
                 new[*index].extend(shown);
             }
         }
@@ -304,6 +305,7 @@ impl Notice {
     fn hand_out(&self, streams: &[Arc<Stream>], new: &mut [Vec<Entry>]) {
         for index in self.streams.iter() {
             let now = (streams[*index].clock)();
+            streams[*index].watchers.rotated(&self.source);
             new[*index].push(Entry::notice("INFO", &self.message, &self.source, now));
         }
     }

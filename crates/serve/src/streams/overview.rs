@@ -21,6 +21,9 @@ pub(crate) struct Standing {
     pub(crate) dropped: u64,
     /// Entries that single clients were too slow for.
     pub(crate) missed: u64,
+    /// To all clients together.
+    pub(crate) sent_entries: u64,
+    pub(crate) sent_bytes: u64,
     /// Who was turned away.
     pub(crate) http_refused: u64,
     pub(crate) tcp_refused: u64,
@@ -38,10 +41,12 @@ impl Overview {
     pub(crate) fn standings(&self) -> impl Iterator<Item = Standing> {
         self.0.iter().map(|stream| Standing {
             name: stream.config.name.clone(),
-            watched: stream.watched.load(Ordering::Relaxed),
+            watched: stream.watchers.count(),
             entries: stream.ring.published(),
             dropped: stream.dropped.load(Ordering::Relaxed),
             missed: stream.missed.load(Ordering::Relaxed),
+            sent_entries: stream.sent_entries.load(Ordering::Relaxed),
+            sent_bytes: stream.sent_bytes.load(Ordering::Relaxed),
             http_refused: stream.http_guard.refused.load(Ordering::Relaxed),
             tcp_refused: stream.tcp_guard.refused.load(Ordering::Relaxed),
             http_clients: stream.http_clients.load(Ordering::Relaxed),

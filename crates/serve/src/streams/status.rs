@@ -39,6 +39,7 @@ pub(super) fn of(stream: &Stream, http: &HttpConfig, is_routed: bool) -> String 
             "rate_limit": rate_limit(&stream.http_guard),
         },
         "monitor": monitor(stream),
+        "watchers": stream.watchers.watched(),
         "clients": stream.seats.sitting(stream.ring.published()),
     })
     .to_string()
@@ -46,10 +47,12 @@ pub(super) fn of(stream: &Stream, http: &HttpConfig, is_routed: bool) -> String 
 
 fn monitor(stream: &Stream) -> Value {
     json!({
-        "active_watchers": stream.watched.load(Ordering::Relaxed),
+        "active_watchers": stream.watchers.count(),
         "total_entries": stream.ring.published(),
         "dropped_entries": stream.dropped.load(Ordering::Relaxed),
         "missed_entries": stream.missed.load(Ordering::Relaxed),
+        "sent_entries": stream.sent_entries.load(Ordering::Relaxed),
+        "sent_bytes": stream.sent_bytes.load(Ordering::Relaxed),
     })
 }
 

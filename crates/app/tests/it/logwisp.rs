@@ -1,0 +1,147 @@
+//! Started as LogWisp is: under its name, with its flags, its config, its words and exit codes.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use crate::program::{BINARY, Site};
+use crate::streams::{events_after, port};
+
+/// The program under the name `logwisp`.
+fn logwisp(site: &Site, arguments: &[&str]) -> Command {
+    let name = site.path("logwisp");
+    if !name.exists() {
+        std::os::unix::fs::symlink(BINARY, &name).unwrap();
+    }
+    let mut command = Command::new(name);
+    command.args(arguments).current_dir(site.path("")).env_clear().env("TAFFRAIL_DATA", site.data());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// The exit code, and what was said on both ways.
+fn ends(mut command: Command) -> (i32, String, String) {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+}
+
+/// What it says up to the line that begins so.
+fn says_until(child: &mut Child, end: &str) -> Vec<String> {
+    let mut said = Vec::new();
+    for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
+        said.push(line.unwrap());
+        if said.last().unwrap().contains(end) {
+            return said;
+        }
+    }
+    let mut why = String::new();
+    child.stderr.as_mut().unwrap().read_to_string(&mut why).unwrap();
+    panic!("{said:?} {why}");
+}
+
+fn interrupt(mut child: Child) -> i32 {
+    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+    assert!(sent.unwrap().success());
+    child.wait().unwrap().code().unwrap()
+}
+
+fn stream(name: &str, http: u16, more: &str) -> String {
+    format!(
+        "[[streams]]\nname = \"{name}\"\nmonitor = {{ targets = [{{ path = \"./logs\", pattern = \"*.log\" }}] }}\n\
+         [streams.httpserver]\nenabled = true\nport = {http}\nbuffer_size = 100\n{more}\n"
+    )
+}
+
+#[test]
+fn it_streams_says_what_the_original_says_and_ends_with_zero() {
+    let site = Site::new();
+    let (http, tcp, taken) = (port(), port(), port());
+    let holder = TcpListener::bind(("0.0.0.0", taken)).unwrap();
+    // Tables of programs that are not ours are passed over, as there.
+    let config = "[logging]\nlevel = 3\n".to_owned()
+        + &stream(
+            "app",
+            http,
+            &format!("[streams.tcpserver]\nenabled = true\nport = {tcp}\nbuffer_size = 10"),
+        )
+        + &stream("other", taken, "");
+    site.write("etc/own.toml", config);
+    let mut command = logwisp(&site, &["--config", "own.toml"]);
+    command.env("LOGWISP_CONFIG_DIR", site.path("etc"));
+    let mut child = command.spawn().unwrap();
+    let said = says_until(&mut child, "Press Ctrl+C");
+    let http_line =
+        format!("  HTTP: http://localhost:{http}/stream (stream), http://localhost:{http}/status (status)");
+    let tcp_line = format!("  TCP: port {tcp}");
+    assert_eq!(
+        said[..4],
+        ["Initializing stream 'app'...", tcp_line.as_str(), &http_line, "Initializing stream 'other'..."]
+    );
+    assert!(said[4].starts_with("Failed to create stream 'other': "), "{said:?}");
+    assert_eq!(said[5..], ["", "1 stream(s) running. Press Ctrl+C to stop."]);
+    let mut events = events_after(http, "");
+    site.append("logs/a.log", "one\n");
+    let (id, message) = events.next().unwrap();
+    assert_eq!(message, "one");
+    assert_eq!(interrupt(child), 0);
+    // The one that comes next knows what was streamed.
+    drop(holder);
+    let mut command = logwisp(&site, &["-router"]);
+    command.env("LOGWISP_CONFIG_FILE", site.path("etc/own.toml"));
+    let mut child = command.spawn().unwrap();
+    let said = says_until(&mut child, "Press Ctrl+C");
+    assert!(said.contains(&"  HTTP: /other/stream (stream), /other/status (status)".to_owned()), "{said:?}");
+    site.append("logs/a.log", "two\n");
+    assert_eq!(events_after(http, &id).next().unwrap().1, "two");
+    assert_eq!(interrupt(child), 0);
+}
+
+#[test]
+fn without_a_config_it_streams_the_logs_of_its_folder() {
+    let site = Site::new();
+    let http = port();
+    let mut command = logwisp(&site, &[]);
+    command.env("LOGWISP_STREAMS_0_HTTPSERVER_PORT", http.to_string());
+    let mut child = command.spawn().unwrap();
+    let said = says_until(&mut child, "Press Ctrl+C");
+    assert_eq!(said[0], "Initializing stream 'default'...");
+    let mut events = events_after(http, "");
+    site.append("here.log", "one\n");
+    assert_eq!(events.next().unwrap().1, "one");
+    assert_eq!(interrupt(child), 0);
+}
+
+#[test]
+fn what_is_wrong_is_said_in_its_words() {
+    let site = Site::new();
+    let (code, _, err) = ends(logwisp(&site, &["-verbose"]));
+    assert_eq!(code, 2);
+    assert!(err.starts_with("flag provided but not defined: -verbose\nUsage of logwisp:"), "{err}");
+    assert_eq!(ends(logwisp(&site, &["-h"])).0, 0);
+    assert_eq!(ends(logwisp(&site, &["--version"])).0, 0);
+    let (code, _, err) = ends(logwisp(&site, &["--config", "missing.toml"]));
+    assert_eq!(code, 1);
+    assert!(err.starts_with("Failed to load config: ") && err.contains("missing.toml"), "{err}");
+    // All that is wrong, at once.
+    let wrong =
+        "[monitor]\ncheck_interval_ms = 5\n".to_owned() + &stream("app", 0, "stream_path = \"stream\"");
+    site.write("wrong.toml", wrong);
+    let (code, _, err) = ends(logwisp(&site, &["--config", "wrong.toml"]));
+    assert_eq!(code, 1);
+    for part in ["check interval too small: 5 ms", "invalid HTTP port: 0", "stream path must start with /"] {
+        assert!(
+            err.lines().any(|line| line.starts_with("Failed to load config: ") && line.contains(part)),
+            "{err}"
+        );
+    }
+    site.write("empty.toml", "");
+    let (code, _, err) = ends(logwisp(&site, &["--config", "empty.toml"]));
+    assert_eq!((code, err.contains("no streams configured")), (1, true), "{err}");
+    let http = port();
+    let _holder = TcpListener::bind(("0.0.0.0", http)).unwrap();
+    site.write("taken.toml", stream("app", http, ""));
+    let result = ends(logwisp(&site, &["--config", "taken.toml"]));
+    assert_eq!(result.0, 1, "{result:?}");
+    assert!(result.2.contains("No streams successfully started"), "{result:?}");
+}
