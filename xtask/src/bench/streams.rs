@@ -18,6 +18,8 @@ use super::figure::{Check, Figure, Report, Unit};
 use super::follow::{Following, PATIENCE, scratch};
 use super::process::{cpu, percentile, status_bytes};
 
+/// How often is measured what a neighbour of the machine makes late or slow; the least counts.
+const ROUNDS: usize = 3;
 /// Entries that a client may lag by: what those who read miss by a busy machine's doing is not what is measured.
 const BUFFER: usize = 50_000;
 /// Descriptors of ours, and of the daemon.
@@ -58,13 +60,19 @@ pub(super) fn measure(following: &Following, report: &mut Report) -> Result<()> 
         costs.report(load, before, report);
         site.daemon.stop()?;
     }
-    let site = Site::start(following, BUFFER)?;
     let few = Crowd { events: 10, lines: 0, sockets: 0 };
-    let costs = site.watch(&few, 1_000, 10)?;
-    site.daemon.stop()?;
+    let mut rounds = Vec::new();
+    for _ in 0..ROUNDS {
+        let site = Site::start(following, BUFFER)?;
+        rounds.push(site.watch(&few, 1_000, 10)?);
+        site.daemon.stop()?;
+    }
     for (name, percent, limits) in [("p50", 50, [2.0, 1.5]), ("p99", 99, [10.0, 5.0])] {
         let name = format!("appended -> 10 event streams, {name}");
-        report.figures.push(Figure::absolute(&name, limits, costs.late(percent), Unit::Milliseconds));
+        let late: Vec<f64> = rounds.iter().map(|costs| costs.late(percent)).collect();
+        let least = late.iter().copied().fold(f64::INFINITY, f64::min);
+        report.figures.push(Figure::absolute(&name, limits, least, Unit::Milliseconds));
+        report.note(&format!("{name}, rounds"), format!("{late:.1?} ms"));
     }
     drain::measure(following, report)
 }

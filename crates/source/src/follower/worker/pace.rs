@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// After a wake-up while little comes.
-const REST: Duration = Duration::from_millis(2);
+const REST: Duration = Duration::from_millis(1);
 /// The longest wait while much comes; who watches live sees that late.
 const MAX_REST: Duration = Duration::from_millis(96);
 /// So many bytes for each millisecond of the last wait are much.
@@ -45,7 +45,7 @@ mod tests {
             pace.read(bytes);
             pace.rest().as_millis()
         };
-        let rests = [2, 4, 8, 16, 32, 64, 96, 95, 2, 1].map(|much| rest(much * MUCH));
-        assert_eq!(rests, [4, 8, 16, 32, 64, 96, 96, 2, 4, 2]);
+        let rests = [1, 2, 4, 8, 16, 32, 64, 96, 95, 1, 1].map(|much| rest(much * MUCH));
+        assert_eq!(rests, [2, 4, 8, 16, 32, 64, 96, 96, 1, 2, 1]);
     }
 }
