@@ -88,6 +88,7 @@ pub(crate) fn run(args: &RunArgs, mut config: Config, face: Face) -> anyhow::Res
         Face::LogWisp => logwisp::announce(&config, &refused)?,
     }
     let control = runtime.block_on(async { start_control(&config, shown) });
+    announce_end(face);
     // Before anyone learns where it answers: who stops it at once is to see it end in order.
     let stop = runtime.block_on(async { stop_signal() })?;
     let daemon_file = store.lend_reserve(|| DaemonFile::write(&config.data_dir, &server))?;
@@ -186,7 +187,6 @@ fn announce(
         println!("  follows  {line}");
     }
     println!("  answers  http://{}", server.address());
-    println!("Stop with Ctrl-C.");
     Ok(())
 }
 
@@ -232,6 +232,14 @@ fn start_control(config: &Config, live: Option<Live>) -> Option<Control> {
             tracing::error!("Resolvix' clients are not answered: {error}");
             None
         }
+    }
+}
+
+/// Says how it is ended, where nobody has said it.
+#[expect(clippy::print_stdout, reason = "as `announce`")]
+fn announce_end(face: Face) {
+    if face == Face::Taffrail {
+        println!("Stop with Ctrl-C.");
     }
 }
 
