@@ -180,7 +180,7 @@ impl Stream {
     }
 
     /// What it showed after a place, the next of it.
-    async fn page(self: Arc<Self>, after: Place) -> Result<Page, QueryError> {
+    async fn page(self: Arc<Self>, after: Place) -> Result<Arc<Page>, QueryError> {
         self.past.page(&self.config, &self.selection, after).await
     }
 

@@ -31,7 +31,7 @@ pub(super) struct Follow {
     /// What comes after this is to be read from the store.
     behind: Option<Place>,
     /// Part of that, being read: whoever stops waiting for it finds it again.
-    page: Option<BoxFuture<'static, Result<Page, QueryError>>>,
+    page: Option<BoxFuture<'static, Result<Arc<Page>, QueryError>>>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -76,7 +76,7 @@ impl Follow {
                 Ok(page) => {
                     self.behind = Some(page.after);
                     if !page.entries.is_empty() {
-                        return Step::Entries(Chunk { entries: page.entries, ..Chunk::default() });
+                        return Step::Entries(Chunk { entries: page.entries.clone(), ..Chunk::default() });
                     }
                 }
                 Err(error) => {

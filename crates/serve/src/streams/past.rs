@@ -1,6 +1,7 @@
 //! What a stream showed before, read from the store again: for clients that were away.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use taffrail_store::engine::{Arrival, Arrivals, ArrivalsRequest, Control, Engine, QueryError};
@@ -13,6 +14,8 @@ use super::selection::Selection;
 
 /// Records that are read at once.
 const PAGE: usize = 1_000;
+/// Pages that are kept for others, for all streams together.
+const PAGES: usize = 16;
 /// Pages that are read at the same time, for all streams together.
 const READERS: usize = 2;
 /// The longest that reading a page may take.
@@ -22,9 +25,19 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) struct Past {
     engine: Arc<dyn Engine>,
     turns: Arc<Semaphore>,
+    kept: Mutex<VecDeque<Kept>>,
+}
+
+/// A page that was read. Clients that lost their connection together come back together, from the same place.
+struct Kept {
+    stream: String,
+    /// After which place it begins.
+    from: Place,
+    page: Arc<Page>,
 }
 
 /// Entries in a row.
+#[derive(Debug)]
 pub(super) struct Page {
     pub(super) entries: Vec<Entry>,
     /// All that the stream shows up to here was in this page, or in those before.
@@ -33,7 +46,7 @@ pub(super) struct Page {
 
 impl Past {
     pub(super) fn new(engine: Arc<dyn Engine>) -> Self {
-        Self { engine, turns: Arc::new(Semaphore::new(READERS)) }
+        Self { engine, turns: Arc::new(Semaphore::new(READERS)), kept: Mutex::default() }
     }
 
     /// The store.
@@ -49,19 +62,43 @@ impl Past {
 
     /// The next entries of a stream after a place.
     pub(super) async fn page(
-        &self,
+        self: &Arc<Self>,
         config: &StreamConfig,
         selection: &Arc<Selection>,
         after: Place,
-    ) -> Result<Page, QueryError> {
+    ) -> Result<Arc<Page>, QueryError> {
         let gone = |error: &dyn std::fmt::Display| QueryError::Store(error.to_string());
         let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|error| gone(&error))?;
-        let (engine, config, selection) = (Arc::clone(&self.engine), config.clone(), Arc::clone(selection));
+        // Somebody else may have read it meanwhile.
+        if let Some(page) = self.kept(&config.name, after) {
+            return Ok(page);
+        }
+        let (past, config, selection) = (Arc::clone(self), config.clone(), Arc::clone(selection));
         let read = tokio::task::spawn_blocking(move || {
-            let _turn = turn;
-            read(&*engine, &config, &selection, after)
+            let page = Arc::new(read(&*past.engine, &config, &selection, after)?);
+            past.keep(config.name, after, &page);
+            drop(turn);
+            Ok(page)
         });
         read.await.map_err(|error| gone(&error))?
+    }
+
+    fn kept(&self, stream: &str, from: Place) -> Option<Arc<Page>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = kept.iter().find(|kept| kept.from == from && kept.stream == stream);
+        found.map(|kept| Arc::clone(&kept.page))
+    }
+
+    /// What a page says stays true; but one that says nothing may say more when it is read again.
+    fn keep(&self, stream: String, from: Place, page: &Arc<Page>) {
+        if page.entries.is_empty() {
+            return;
+        }
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept.len() == PAGES {
+            kept.pop_front();
+        }
+        kept.push_back(Kept { stream, from, page: Arc::clone(page) });
     }
 }
 

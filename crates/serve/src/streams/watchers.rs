@@ -26,7 +26,7 @@ pub(super) struct Watchers(Mutex<HashMap<Arc<str>, Watcher>>);
 /// How a file stands, as the status path tells it; the original counts the same and shows it nowhere.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub(super) struct Watched {
-    path: Arc<str>,
+    path: String,
     entries_read: u64,
     last_read_time: Option<String>,
     rotations: u64,
@@ -69,7 +69,7 @@ impl Watchers {
         let mut newest: Vec<_> = all.iter().collect();
         newest.sort_by_key(|(path, watcher)| (std::cmp::Reverse(watcher.read), Arc::clone(path)));
         let watched = |(path, watcher): (&Arc<str>, &Watcher)| Watched {
-            path: Arc::clone(path),
+            path: path.to_string(),
             entries_read: watcher.entries,
             last_read_time: watcher.read.map(entry::time),
             rotations: watcher.rotations,
