@@ -14,6 +14,9 @@ use tokio::time::timeout;
 const STALLED: usize = 10;
 /// Of so many entries one is timed.
 const TIMED: u32 = 17;
+/// How often a WebSocket says that it is there, without being asked; and how (RFC 6455, 5.5.3), masked with zeros.
+const SIGN_EVERY: Duration = Duration::from_secs(10);
+const PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
 const READ_BYTES: usize = 64 << 10;
 
 /// How a client watches.
@@ -45,7 +48,7 @@ pub(super) struct Seen {
 /// Clients that are connected.
 pub(super) struct Clients {
     runtime: Runtime,
-    sockets: Vec<TcpStream>,
+    sockets: Vec<(Kind, TcpStream)>,
 }
 
 impl Clients {
@@ -56,7 +59,7 @@ impl Clients {
         let sockets = runtime.block_on(async {
             let mut sockets = Vec::new();
             for kind in all {
-                sockets.push(open(kind, port(kind)).await.context("connect to a stream")?);
+                sockets.push((kind, open(kind, port(kind)).await.context("connect to a stream")?));
             }
             Ok::<_, anyhow::Error>(sockets)
         })?;
@@ -72,10 +75,10 @@ impl Clients {
         let Self { runtime, sockets } = self;
         runtime.block_on(async {
             let (mut reading, mut stalled) = (JoinSet::new(), Vec::new());
-            for (number, socket) in sockets.into_iter().enumerate() {
+            for (number, (kind, socket)) in sockets.into_iter().enumerate() {
                 match number % STALLED == STALLED - 1 {
                     true => stalled.push(socket),
-                    false => drop(reading.spawn(read(socket, lines, start, patience))),
+                    false => drop(reading.spawn(read(kind, socket, lines, start, patience))),
                 }
             }
             let mut seen = Vec::new();
@@ -101,8 +104,9 @@ async fn open(kind: Kind, port: u16) -> std::io::Result<TcpStream> {
 }
 
 /// Whatever stands around the lines, they are found by their mark: the frames of all kinds hold them as they are.
-async fn read(mut socket: TcpStream, lines: u32, start: Instant, patience: Duration) -> Seen {
+async fn read(kind: Kind, mut socket: TcpStream, lines: u32, start: Instant, patience: Duration) -> Seen {
     let finder = Finder::new("NUM ");
+    let mut next_sign = start.elapsed() + SIGN_EVERY;
     let mut seen = Seen { next: 0, is_in_order: true, late: Vec::new() };
     let mut buffer = Vec::with_capacity(2 * READ_BYTES);
     while seen.next < lines {
@@ -111,6 +115,11 @@ async fn read(mut socket: TcpStream, lines: u32, start: Instant, patience: Durat
             _ => break,
         }
         let now = start.elapsed();
+        if kind == Kind::Socket && now >= next_sign {
+            next_sign = now + SIGN_EVERY;
+            // If it has gone, reading says so.
+            let _ = socket.write_all(&PONG).await;
+        }
         let mut rest = &buffer[..];
         while let Some(at) = finder.find(rest) {
             let Some((number, written, end)) = numbers(&rest[at..]) else { break };
