@@ -1,0 +1,437 @@
+//! A sample: what a machine was doing at a moment, as its kernel tells it.
+//!
+//! Counters count since the machine started, or since their device came; rates and shares are over the time since the sample
+//! before ([`Sample::over`]) and are missing where there was none. What could not be read is missing, and said in
+//! [`Sample::unread`]; all else is there.
+
+use std::time::Duration;
+
+use crate::Timestamp;
+
+/// A machine at a moment.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Sample {
+    /// When.
+    pub time: Timestamp,
+    /// The time that rates and shares are over; `None`: there are none.
+    pub over: Option<Duration>,
+    /// Its processors.
+    pub cpu: Option<Cpu>,
+    /// How many tasks run or want to, over 1, 5 and 15 minutes.
+    pub load: Option<[f64; 3]>,
+    /// Its memory.
+    pub memory: Option<Memory>,
+    /// How long tasks wait for what is short.
+    pub pressure: Pressure,
+    /// Filesystems that hold files of their own: on devices, on other machines, in memory.
+    pub mounts: Vec<Mount>,
+    /// Filesystems above the limit, of which nothing is said.
+    pub mounts_skipped: usize,
+    /// Block devices without their partitions.
+    pub disks: Vec<Disk>,
+    /// Network interfaces.
+    pub interfaces: Vec<Interface>,
+    /// Interfaces above the limit, of which nothing is said.
+    pub interfaces_skipped: usize,
+    /// Sockets.
+    pub sockets: Option<Sockets>,
+    /// Processes.
+    pub processes: Option<Processes>,
+    /// The rest.
+    pub system: System,
+    /// What a container may use; `None`: it is none, or nothing is limited.
+    pub limits: Option<Limits>,
+    /// What could not be read, and why.
+    pub unread: Vec<String>,
+}
+
+/// Processors.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Cpu {
+    /// Of all together.
+    pub total: Core,
+    /// Of each.
+    pub cores: Vec<Core>,
+    /// Cores without their siblings; `None` where the machine does not tell.
+    pub physical: Option<usize>,
+}
+
+/// One processor, or all of them.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Core {
+    /// Its number; 0 for all of them.
+    pub number: u32,
+    /// Time spent so far.
+    pub times: CpuTimes,
+    /// Where the time went since the sample before.
+    pub shares: Option<CpuShares>,
+}
+
+/// Time of a processor since the machine started, in milliseconds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[expect(missing_docs, reason = "the kernel's words, see proc_stat(5)")]
+pub struct CpuTimes {
+    pub user: u64,
+    pub nice: u64,
+    pub system: u64,
+    pub idle: u64,
+    pub iowait: u64,
+    pub irq: u64,
+    pub softirq: u64,
+    pub steal: u64,
+    /// Part of `user`.
+    pub guest: u64,
+    /// Part of `nice`.
+    pub guest_nice: u64,
+}
+
+/// Where a processor's time went, in percent; they make 100 together.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+#[expect(missing_docs, reason = "as in `CpuTimes`")]
+pub struct CpuShares {
+    pub user: f64,
+    pub nice: f64,
+    pub system: f64,
+    pub idle: f64,
+    pub iowait: f64,
+    pub irq: f64,
+    pub softirq: f64,
+    pub steal: f64,
+}
+
+impl CpuShares {
+    /// All that was neither idle nor waiting for a disk.
+    pub fn busy(&self) -> f64 {
+        self.user + self.nice + self.system + self.irq + self.softirq + self.steal
+    }
+}
+
+/// Memory, in bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Memory {
+    /// All of it: the machine's, or what a container may use.
+    pub total: u64,
+    /// Free or easily freed.
+    pub available: u64,
+    /// Used for nothing.
+    pub free: u64,
+    /// Buffers of block devices.
+    pub buffers: u64,
+    /// The page cache, with what of the kernel's own can be freed.
+    pub cached: u64,
+    /// Waiting to be written.
+    pub dirty: u64,
+    /// All of the swap space.
+    pub swap_total: u64,
+    /// The part of it that is free.
+    pub swap_free: u64,
+}
+
+impl Memory {
+    /// Neither free nor easily freed.
+    pub const fn used(&self) -> u64 {
+        self.total.saturating_sub(self.available)
+    }
+
+    /// Swap space in use.
+    pub const fn swap_used(&self) -> u64 {
+        self.swap_total.saturating_sub(self.swap_free)
+    }
+}
+
+/// How long tasks waited for what is short, where the kernel counts it.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Pressure {
+    /// Some task waited for a processor.
+    pub cpu: Option<Stall>,
+    /// Some task waited for memory.
+    pub memory: Option<Stall>,
+    /// All tasks waited for memory.
+    pub memory_full: Option<Stall>,
+    /// Some task waited for a disk.
+    pub io: Option<Stall>,
+    /// All tasks waited for a disk.
+    pub io_full: Option<Stall>,
+}
+
+/// Waiting, as the kernel counts it.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Stall {
+    /// The share of the last 10 seconds, in percent.
+    pub share: f64,
+    /// Since the machine started.
+    pub total: Duration,
+}
+
+/// A filesystem.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Mount {
+    /// Where it is mounted.
+    pub path: String,
+    /// What is mounted: `/dev/sda1`, `server:/export`.
+    pub device: String,
+    /// Its type: `ext4`.
+    pub kind: String,
+    /// Where its files are.
+    pub place: Place,
+    /// Whether it is mounted for reading only.
+    pub is_read_only: bool,
+    /// How full it is; `None`: it did not answer in time, or may not be asked.
+    pub usage: Option<Usage>,
+}
+
+/// Where the files of a filesystem are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Place {
+    /// On a device of the machine.
+    #[default]
+    Device,
+    /// On another machine.
+    Network,
+    /// In memory.
+    Memory,
+}
+
+/// How full a filesystem is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Usage {
+    /// Bytes of it.
+    pub total: u64,
+    /// Free bytes.
+    pub free: u64,
+    /// Of these, what others than root may use.
+    pub available: u64,
+    /// How many files it can have; 0 where that has no limit.
+    pub inodes: u64,
+    /// How many more.
+    pub inodes_free: u64,
+}
+
+impl Usage {
+    /// Bytes in use.
+    pub const fn used(&self) -> u64 {
+        self.total.saturating_sub(self.free)
+    }
+
+    /// How full it is for others than root, in percent, as `df` says it.
+    pub fn percent(&self) -> f64 {
+        percent(self.used() as f64, (self.used() + self.available) as f64)
+    }
+
+    /// Files in use, in percent.
+    pub fn inodes_percent(&self) -> f64 {
+        percent(self.inodes.saturating_sub(self.inodes_free) as f64, self.inodes as f64)
+    }
+}
+
+/// A block device.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Disk {
+    /// Its name: `nvme0n1`.
+    pub name: String,
+    /// Whether what it does is done by no other of these: not a mapping, a mirror, a file or memory.
+    pub is_physical: bool,
+    /// What it has done.
+    pub counters: DiskCounters,
+    /// What it was doing.
+    pub rates: Option<DiskRates>,
+}
+
+/// What a block device has done since it came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DiskCounters {
+    /// Reads that are done.
+    pub reads: u64,
+    /// Bytes read.
+    pub read_bytes: u64,
+    /// Milliseconds that reads took, added up.
+    pub read_ms: u64,
+    /// Writes that are done.
+    pub writes: u64,
+    /// Bytes written.
+    pub written_bytes: u64,
+    /// Milliseconds that writes took, added up.
+    pub write_ms: u64,
+    /// Milliseconds with anything to do.
+    pub busy_ms: u64,
+    /// Milliseconds times what was to do.
+    pub weighted_ms: u64,
+    /// What is to do now.
+    pub in_progress: u64,
+}
+
+/// What a block device was doing, a second.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct DiskRates {
+    /// Reads.
+    pub reads: f64,
+    /// Bytes read.
+    pub read_bytes: f64,
+    /// Writes.
+    pub writes: f64,
+    /// Bytes written.
+    pub written_bytes: f64,
+    /// Milliseconds that a read or write took on average.
+    pub wait_ms: f64,
+    /// Time with anything to do, in percent.
+    pub utilisation: f64,
+}
+
+/// A network interface.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Interface {
+    /// Its name: `eth0`.
+    pub name: String,
+    /// What it has received.
+    pub received: Traffic,
+    /// What it has sent.
+    pub sent: Traffic,
+    /// What it was doing.
+    pub rates: Option<InterfaceRates>,
+}
+
+/// What went through an interface in one direction since it came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Traffic {
+    /// Bytes.
+    pub bytes: u64,
+    /// Packets.
+    pub packets: u64,
+    /// Packets that were wrong.
+    pub errors: u64,
+    /// Packets that there was no room for.
+    pub drops: u64,
+}
+
+/// What went through an interface, a second.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct InterfaceRates {
+    /// Bytes received.
+    pub received_bytes: f64,
+    /// Bytes sent.
+    pub sent_bytes: f64,
+    /// Packets received.
+    pub received_packets: f64,
+    /// Packets sent.
+    pub sent_packets: f64,
+}
+
+/// Sockets of IPv4 and IPv6.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Sockets {
+    /// TCP sockets by state, by the kernel's number for it less one: see [`TCP_STATES`].
+    pub tcp: [u64; TCP_STATES.len()],
+    /// UDP sockets.
+    pub udp: u64,
+    /// Ports that are listened on, rising, each once: TCP.
+    pub listening_tcp: Vec<u16>,
+    /// And UDP: ports that are bound and not connected.
+    pub listening_udp: Vec<u16>,
+}
+
+/// The states of a TCP socket in the order of their numbers.
+pub const TCP_STATES: [&str; 12] = [
+    "established",
+    "syn_sent",
+    "syn_recv",
+    "fin_wait1",
+    "fin_wait2",
+    "time_wait",
+    "close",
+    "close_wait",
+    "last_ack",
+    "listen",
+    "closing",
+    "new_syn_recv",
+];
+
+impl Sockets {
+    /// TCP sockets in a state of [`TCP_STATES`].
+    pub fn in_state(&self, name: &str) -> u64 {
+        TCP_STATES.iter().zip(self.tcp).find(|(state, _)| **state == name).map_or(0, |(_, count)| count)
+    }
+
+    /// All of them.
+    pub fn count(&self) -> u64 {
+        self.tcp.iter().sum::<u64>() + self.udp
+    }
+}
+
+/// Processes.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Processes {
+    /// How many there are.
+    pub count: u64,
+    /// Running or ready to.
+    pub running: u64,
+    /// Waiting, and can be woken.
+    pub sleeping: u64,
+    /// Waiting for a disk or the like.
+    pub blocked: u64,
+    /// Stopped by somebody.
+    pub stopped: u64,
+    /// Ended, and nobody has asked how.
+    pub zombie: u64,
+    /// Kernel threads that wait for work.
+    pub idle: u64,
+    /// Their threads.
+    pub threads: u64,
+    /// Those that hold most memory, the largest first.
+    pub top_memory: Vec<Process>,
+    /// Those that used most of the processors, the busiest first; none without a sample before.
+    pub top_cpu: Vec<Process>,
+    /// Processes above the limit, which are only counted.
+    pub skipped: u64,
+}
+
+/// A process.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Process {
+    /// Its number.
+    pub pid: i32,
+    /// Its name, of at most 15 bytes.
+    pub name: String,
+    /// The systemd unit or cgroup that it belongs to; `None` where that may not be read.
+    pub unit: Option<String>,
+    /// Bytes of memory that it holds.
+    pub memory: u64,
+    /// Its share of one processor, in percent.
+    pub cpu: Option<f64>,
+}
+
+/// The rest of a machine.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct System {
+    /// How long it runs.
+    pub uptime: Option<Duration>,
+    /// When it was started.
+    pub booted: Option<Timestamp>,
+    /// Open files, and how many there may be.
+    pub files: Option<(u64, u64)>,
+    /// Bits of entropy that the kernel has.
+    pub entropy: Option<u64>,
+    /// Context switches so far.
+    pub context_switches: Option<u64>,
+    /// Processes made so far.
+    pub forks: Option<u64>,
+    /// Temperatures in degrees Celsius, by sensor.
+    pub temperatures: Vec<(String, f64)>,
+    /// Units of systemd that have failed; `None` where it does not run.
+    pub failed_units: Option<Vec<String>>,
+}
+
+/// What a container may use.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Processors.
+    pub cpus: Option<f64>,
+    /// Processes and threads.
+    pub tasks: Option<u64>,
+}
+
+/// How many percent of `whole` a part is; 0 of nothing.
+pub fn percent(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { 100.0 * part / whole } else { 0.0 }
+}

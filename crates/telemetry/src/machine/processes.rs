@@ -1,0 +1,221 @@
+//! Processes: `/proc/PID/stat`, see `proc_pid_stat(5)`. Those that end while they are read are left out, as are those that may
+//! not be seen.
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::fs::{CWD, Dir, Mode, OFlags, openat};
+use rustix::io::Errno;
+use rustix::process::{Resource, getrlimit};
+use taffrail_record::sample::{Process, Processes};
+
+use crate::roots::{Error, Result, Roots};
+
+/// Processes that are read; more are only counted.
+const PROCESSES_MAX: usize = 20_000;
+/// How many of those with most memory, and of the busiest, are told of.
+const TOP: usize = 5;
+/// More than a line of `stat` has: 52 numbers and a name.
+const STAT_BYTES: usize = 1_536;
+
+/// A process as it was read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Seen {
+    pub pid: i32,
+    /// With the number it says which process it is.
+    started: u64,
+    /// Time of processors so far.
+    ticks: u64,
+    pages: u64,
+    name: [u8; 16],
+}
+
+/// The files of processes that were read before: reading one again takes a third of the time that opening it anew takes.
+#[derive(Debug, Default)]
+pub(super) struct Files(HashMap<i32, OwnedFd>);
+
+/// Files that are kept open, and the share of those that the program may have.
+const FILES_MAX: usize = 512;
+const FILES_SHARE: usize = 8;
+
+impl Files {
+    /// All processes, and what they do together.
+    pub(super) fn read(&mut self, roots: &Roots) -> Result<(Processes, Vec<Seen>)> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let failed = |error: Errno| {
+            let error = std::io::Error::from(error);
+            Error::Io(std::io::Error::new(error.kind(), format!("{}: {error}", roots.proc.display())))
+        };
+        let folder = openat(CWD, &roots.proc, flags, Mode::empty()).map_err(failed)?;
+        let allowed =
+            getrlimit(Resource::Nofile).current.map_or(FILES_MAX, |limit| limit as usize / FILES_SHARE);
+        let mut before = std::mem::take(&mut self.0);
+        let (mut all, mut seen) = (Processes::default(), Vec::with_capacity(before.len()));
+        for entry in Dir::read_from(&folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Some(pid) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else {
+                continue;
+            };
+            all.count += 1;
+            if seen.len() == PROCESSES_MAX {
+                all.skipped += 1;
+                continue;
+            }
+            let Some((file, (process, state, threads))) = stat(&folder, pid, before.remove(&pid)) else {
+                // It has ended.
+                all.count -= 1;
+                continue;
+            };
+            if self.0.len() < FILES_MAX.min(allowed) {
+                self.0.insert(pid, file);
+            }
+            count(&mut all, state, threads);
+            seen.push(process);
+        }
+        Ok((all, seen))
+    }
+}
+
+type Line = (Seen, u8, u64);
+
+/// A process, by the file that was open if it is still that of a process.
+fn stat(folder: &OwnedFd, pid: i32, open: Option<OwnedFd>) -> Option<(OwnedFd, Line)> {
+    let read = |file: OwnedFd| {
+        let mut line = [0; STAT_BYTES];
+        let length = rustix::io::pread(&file, &mut line, 0).ok()?;
+        Some((file, parse(line.get(..length)?)?))
+    };
+    open.and_then(read).or_else(|| {
+        let mut path = [0; 24];
+        let mut rest = &mut path[..];
+        write!(rest, "{pid}/stat").ok()?;
+        let left = rest.len();
+        let path = path.get(..path.len() - left)?;
+        read(openat(folder, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?)
+    })
+}
+
+/// A line of `stat`: the process, its state, and how many threads it has.
+fn parse(line: &[u8]) -> Option<Line> {
+    // The name may hold anything, brackets too.
+    let open = line.iter().position(|byte| *byte == b'(')?;
+    let close = line.iter().rposition(|byte| *byte == b')')?;
+    let number = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<u64>().ok();
+    let pid = std::str::from_utf8(line.get(..open)?).ok()?.trim().parse().ok()?;
+    let mut name = [0; 16];
+    let found = line.get(open + 1..close)?;
+    let length = found.len().min(name.len());
+    name[..length].copy_from_slice(&found[..length]);
+    // The third word of the page is the first of these.
+    let mut words = line.get(close + 1..)?.split(|byte| *byte == b' ').skip(1);
+    let state = *words.next()?.first()?;
+    let (user, system) = (number(words.nth(10)?)?, number(words.next()?)?);
+    let threads = number(words.nth(4)?)?;
+    let started = number(words.nth(1)?)?;
+    let pages = number(words.nth(1)?)?;
+    Some((Seen { pid, started, ticks: user + system, pages, name }, state, threads))
+}
+
+fn count(all: &mut Processes, state: u8, threads: u64) {
+    all.threads += threads;
+    *match state {
+        b'R' => &mut all.running,
+        b'D' => &mut all.blocked,
+        b'T' | b't' => &mut all.stopped,
+        b'Z' | b'X' => &mut all.zombie,
+        b'I' => &mut all.idle,
+        _ => &mut all.sleeping,
+    } += 1;
+}
+
+/// Those that hold most memory.
+pub(super) fn top_memory(seen: &[Seen], roots: &Roots) -> Vec<Process> {
+    let holding = seen.iter().filter(|process| process.pages > 0).map(|process| (process.pages, process));
+    largest(holding.collect()).into_iter().map(|(_, process)| known(process, None, roots)).collect()
+}
+
+/// Those that used most of the processors since `before`; those that have begun since then count from their beginning.
+pub(crate) fn top_cpu(before: &[Seen], after: &[Seen], over: Duration, roots: &Roots) -> Vec<Process> {
+    let earlier: HashMap<i32, &Seen> = before.iter().map(|process| (process.pid, process)).collect();
+    let since = |process: &Seen| {
+        let then = earlier.get(&process.pid).filter(|then| then.started == process.started);
+        process.ticks.saturating_sub(then.map_or(0, |then| then.ticks))
+    };
+    let busy = after.iter().map(|process| (since(process), process)).filter(|(ticks, _)| *ticks > 0);
+    let ticks_a_second = rustix::param::clock_ticks_per_second() as f64;
+    let percent = |ticks: u64| 100.0 * ticks as f64 / ticks_a_second / over.as_secs_f64();
+    let largest = largest(busy.collect());
+    largest.into_iter().map(|(ticks, process)| known(process, Some(percent(ticks)), roots)).collect()
+}
+
+fn largest(mut all: Vec<(u64, &Seen)>) -> Vec<(u64, &Seen)> {
+    if all.len() > TOP {
+        all.select_nth_unstable_by(TOP - 1, |a, b| b.0.cmp(&a.0));
+        all.truncate(TOP);
+    }
+    all.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.pid.cmp(&b.1.pid)));
+    all
+}
+
+fn known(process: &Seen, cpu: Option<f64>, roots: &Roots) -> Process {
+    let length = process.name.iter().position(|byte| *byte == 0).unwrap_or(process.name.len());
+    Process {
+        pid: process.pid,
+        name: String::from_utf8_lossy(&process.name[..length]).into_owned(),
+        unit: roots.proc(&format!("{}/cgroup", process.pid)).ok().and_then(|(_, text)| unit(&text)),
+        memory: process.pages.saturating_mul(rustix::param::page_size() as u64),
+        cpu,
+    }
+}
+
+/// The unit in the cgroups of a process: the last part of its path that systemd has made, else the whole path.
+fn unit(cgroups: &str) -> Option<String> {
+    let mut paths: Vec<(&str, &str)> = cgroups
+        .lines()
+        .filter_map(|line| {
+            let (_, rest) = line.split_once(':')?;
+            rest.split_once(':')
+        })
+        .filter(|(_, path)| *path != "/")
+        .collect();
+    // systemd's own hierarchy first: version 2, or its name in version 1.
+    paths.sort_by_key(|(controllers, _)| !matches!(*controllers, "" | "name=systemd"));
+    let (_, path) = paths.first()?;
+    let made =
+        |part: &&str| [".service", ".scope", ".socket", ".mount"].iter().any(|end| part.ends_with(end));
+    Some(path.rsplit('/').find(made).unwrap_or(path).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_may_hold_anything() {
+        let line = b"4711 (a) b (c)) S 1 4711 4711 0 -1 4194560 1 2 3 4 50 25 7 8 20 0 3 0 12345 1000 42 18446744073709551615 1";
+        let (seen, state, threads) = parse(line).unwrap();
+        assert_eq!((seen.pid, seen.ticks, seen.started, seen.pages), (4711, 75, 12_345, 42));
+        assert_eq!((&seen.name[..8], state, threads), (&b"a) b (c)"[..], b'S', 3));
+        for end in 0..line.len() - 22 {
+            // What is cut short is no process, and no panic.
+            let _ = parse(&line[..end]);
+        }
+        assert_eq!(parse(b"1 (x"), None);
+    }
+
+    #[test]
+    fn units_are_the_innermost_that_systemd_has_made() {
+        for (text, want) in [
+            ("0::/system.slice/nginx.service\n", Some("nginx.service")),
+            ("0::/user.slice/user-0.slice/session-3.scope\n", Some("session-3.scope")),
+            ("0::/kubepods/burstable/pod1/abc\n", Some("/kubepods/burstable/pod1/abc")),
+            ("4:memory:/docker/abc\n1:name=systemd:/system.slice/ssh.service\n0::/\n", Some("ssh.service")),
+            ("0::/\n", None),
+            ("", None),
+        ] {
+            assert_eq!(unit(text).as_deref(), want, "{text}");
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Whole samples: of the machine that the tests run on, and of machines made of files.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use fs_err as fs;
+use serde_json::Value;
+use taffrail_record::Timestamp;
+use taffrail_record::sample::{CpuShares, Limits, Place};
+
+use crate::{Machine, Roots, Sampler, envelope, figures};
+
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Timestamp(i64::try_from(since.as_nanos()).unwrap())
+}
+
+fn this_machine() -> Arc<Machine> {
+    Arc::new(Machine::new(Roots::default(), now))
+}
+
+/// What a program prints.
+fn output(program: &str, arguments: &[&str]) -> String {
+    let output = Command::new(program).args(arguments).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn within(percent: f64, ours: f64, theirs: f64) {
+    let off = 100.0 * (ours - theirs).abs() / theirs.abs().max(1.0);
+    assert!(off <= percent, "{ours} is {off:.2} % from {theirs}");
+}
+
+#[test]
+fn the_shares_of_all_processors_make_a_hundred() {
+    let mut sampler = Sampler::new(this_machine());
+    std::thread::sleep(Duration::from_millis(300));
+    let sample = sampler.sample();
+    assert_eq!(sample.unread, [""; 0]);
+    assert!(sample.over.unwrap() >= Duration::from_millis(300));
+    let cpu = sample.cpu.unwrap();
+    assert_eq!(cpu.cores.len(), std::thread::available_parallelism().unwrap().get());
+    let shares = cpu.total.shares.unwrap();
+    let CpuShares { user, nice, system, idle, iowait, irq, softirq, steal } = shares;
+    within(0.001, user + nice + system + idle + iowait + irq + softirq + steal, 100.0);
+    within(0.001, shares.busy() + idle + iowait, 100.0);
+    let processes = sample.processes.unwrap();
+    let known = [
+        processes.running,
+        processes.sleeping,
+        processes.blocked,
+        processes.stopped,
+        processes.zombie,
+        processes.idle,
+    ];
+    assert_eq!(known.iter().sum::<u64>(), processes.count);
+    let memory: Vec<u64> = processes.top_memory.iter().map(|process| process.memory).collect();
+    assert!(memory.len() == 5 && memory.is_sorted_by(|a, b| a >= b), "{memory:?}");
+}
+
+#[test]
+fn nobody_disturbs_the_rates_of_another() {
+    let machine = this_machine();
+    let mut slow = Sampler::new(Arc::clone(&machine));
+    let mut quick = Sampler::new(Arc::clone(&machine));
+    for _ in 0..3 {
+        std::thread::sleep(Duration::from_millis(120));
+        let over = quick.sample().over.unwrap();
+        assert!(over < Duration::from_millis(300), "{over:?}");
+        // Who asks once has its own.
+        assert!(
+            Sampler::sample_over(&machine, Duration::from_millis(100)).over.unwrap()
+                >= Duration::from_millis(100)
+        );
+    }
+    assert!(slow.sample().over.unwrap() >= Duration::from_millis(660));
+    // There is nothing to divide by.
+    assert_eq!(slow.sample().over, None);
+}
+
+#[test]
+fn filesystems_and_memory_are_as_df_and_free_say() {
+    let sample = this_machine().read();
+    let root = sample.mounts.iter().find(|mount| mount.path == "/").unwrap();
+    let usage = root.usage.unwrap();
+    let text = output("df", &["-B1", "--output=size,used,avail,itotal,iavail", "/"]);
+    let theirs: Vec<f64> =
+        text.lines().nth(1).unwrap().split_whitespace().map(|word| word.parse().unwrap()).collect();
+    let ours = [usage.total, usage.used(), usage.available, usage.inodes, usage.inodes_free];
+    ours.iter().zip(&theirs).for_each(|(ours, theirs)| within(2.0, *ours as f64, *theirs));
+    let text = output("free", &["-b"]);
+    let words = |line: usize| -> Vec<f64> {
+        let line = text.lines().nth(line).unwrap();
+        line.split_whitespace().skip(1).map(|word| word.parse().unwrap()).collect()
+    };
+    let memory = sample.memory.unwrap();
+    within(0.0, memory.total as f64, words(1)[0]);
+    within(2.0, memory.available as f64, words(1)[5]);
+    within(0.0, memory.swap_total as f64, words(2)[0]);
+}
+
+#[test]
+fn the_envelope_has_every_key_that_the_original_has() {
+    let sample = Sampler::sample_over(&this_machine(), Duration::from_millis(120));
+    let text = envelope(&sample, "192.168.1.100");
+    let envelope: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(envelope["node_id"], "192.168.1.100");
+    assert!(envelope["timestamp"].as_str().unwrap().ends_with('Z'));
+    let number = |path: &str| {
+        let found = envelope.pointer(&format!("/metrics/{path}"));
+        assert!(found.is_some_and(Value::is_f64), "{path}: {found:?}");
+    };
+    let count = |path: &str| {
+        let found = envelope.pointer(&format!("/metrics/{path}"));
+        assert!(found.is_some_and(Value::is_u64), "{path}: {found:?}");
+    };
+    for path in [
+        "cpu/cpu_usage_percent",
+        "cpu/cpu_per_core_percent/0",
+        "cpu/load_avg_1min",
+        "cpu/load_avg_5min",
+        "cpu/load_avg_15min",
+        "memory/memory_total_gb",
+        "memory/memory_used_gb",
+        "memory/memory_available_gb",
+        "memory/memory_usage_percent",
+        "memory/swap_total_gb",
+        "memory/swap_used_gb",
+        "memory/swap_usage_percent",
+        "disk/disk_usage/~1/total_gb",
+        "disk/disk_usage/~1/used_gb",
+        "disk/disk_usage/~1/free_gb",
+        "disk/disk_usage/~1/usage_percent",
+        "disk/disk_io/read_mb_per_sec",
+        "disk/disk_io/write_mb_per_sec",
+        "network/bytes_sent_mb_per_sec",
+        "network/bytes_recv_mb_per_sec",
+        "processes/top_memory_processes/4/memory_percent",
+    ] {
+        number(path);
+    }
+    for path in [
+        "cpu/cpu_count_logical",
+        "disk/disk_io/read_count",
+        "disk/disk_io/write_count",
+        "network/packets_sent",
+        "network/packets_recv",
+        "network/errors_in",
+        "network/errors_out",
+        "network/drops_in",
+        "network/drops_out",
+        "network/active_connections",
+        "processes/process_count",
+        "processes/top_memory_processes/0/pid",
+    ] {
+        count(path);
+    }
+    assert!(envelope.pointer("/metrics/processes/top_memory_processes/0/name").unwrap().is_string());
+    let figures = figures(&envelope);
+    assert!(figures[0].is_some() && figures[24].is_some(), "{figures:?}");
+}
+
+/// A machine of files: the text of each below `/proc` or `/sys`.
+fn machine_of(folder: &Path, files: &[(&str, &str)]) -> Arc<Machine> {
+    for (name, text) in files {
+        let path = folder.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let roots = Roots { proc: folder.join("proc"), sys: folder.join("sys") };
+    Arc::new(Machine::new(roots, now))
+}
+
+const MEMINFO: &str = "MemTotal:       16000000 kB\nMemFree:         1000000 kB\nMemAvailable:    8000000 kB\n\
+    Buffers:          100000 kB\nCached:          5000000 kB\nSwapCached:            0 kB\nActive:          1 kB\n\
+    Inactive:        1 kB\nSwapTotal:       2000000 kB\nSwapFree:        1500000 kB\nDirty:               8 kB\n\
+    Writeback:             0 kB\nMapped:           1 kB\nSlab:             1 kB\nCommitted_AS:    1 kB\n\
+    VmallocTotal:   1 kB\nVmallocUsed:           1 kB\nVmallocChunk:          0 kB\n";
+
+#[test]
+fn rates_are_those_of_the_counters_and_stop_where_a_device_begins_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let stat = |user: u64, idle: u64| {
+        format!(
+            "cpu  {user} 0 0 {idle} 0 0 0 0 0 0\ncpu0 {user} 0 0 {idle} 0 0 0 0 0 0\ncpu7 0 0 0 9 0 0 0 0 0 0\nbtime 1700000000\nctxt 5\nprocesses 6\n"
+        )
+    };
+    let disks = |sectors: u64| {
+        format!(
+            "259 0 nvme0n1 10 0 {sectors} 30 20 0 0 40 0 50 70\n259 1 nvme0n1p1 1 0 8 1 1 0 8 1 0 1 1\n253 0 dm-0 10 0 8 1 1 0 8 1 0 1 1\n7 0 loop0 0 0 0 0 0 0 0 0 0 0 0\n"
+        )
+    };
+    let net = |bytes: u64| format!("a\nb\n  eth0: {bytes} 2 3 4 0 0 0 0 5 6 7 8 0 0 0 0\n");
+    let machine = machine_of(
+        folder.path(),
+        &[
+            ("proc/stat", &stat(1_000, 5_000)),
+            ("proc/meminfo", MEMINFO),
+            ("proc/diskstats", &disks(1_000)),
+            ("proc/net/dev", &net(10_000)),
+            ("sys/block/nvme0n1/stat", ""),
+            ("sys/block/dm-0/slaves/nvme0n1p1/x", ""),
+            ("sys/block/loop0/stat", ""),
+        ],
+    );
+    let mut sampler = Sampler::new(Arc::clone(&machine));
+    std::thread::sleep(Duration::from_millis(200));
+    machine_of(
+        folder.path(),
+        &[
+            ("proc/stat", &stat(1_030, 5_070)),
+            ("proc/diskstats", &disks(3_000)),
+            ("proc/net/dev", &net(30_000)),
+        ],
+    );
+    let sample = sampler.sample();
+    let over = sample.over.unwrap().as_secs_f64();
+    let cpu = sample.cpu.unwrap();
+    within(0.001, cpu.total.shares.unwrap().busy(), 30.0);
+    assert_eq!(cpu.cores.iter().map(|core| core.number).collect::<Vec<_>>(), [0, 7]);
+    // A processor that did not count at all.
+    assert_eq!(cpu.cores[1].shares, None);
+    let disks: Vec<_> = sample.disks.iter().map(|disk| (disk.name.as_str(), disk.is_physical)).collect();
+    assert_eq!(disks, [("nvme0n1", true), ("dm-0", false)]);
+    within(0.001, sample.disks[0].rates.unwrap().read_bytes, 2_000.0 * 512.0 / over);
+    within(0.001, sample.interfaces[0].rates.unwrap().received_bytes, 20_000.0 / over);
+    assert_eq!(sample.system.booted, Timestamp::from_seconds(1_700_000_000, 0));
+    // What is not there is said, and all else is there.
+    let unread: Vec<&str> = sample.unread.iter().map(|reason| reason.split_once(':').unwrap().0).collect();
+    assert_eq!(unread, ["sockets", "mounts", "load"]);
+    std::thread::sleep(Duration::from_millis(120));
+    machine_of(folder.path(), &[("proc/diskstats", &disks_of_another()), ("proc/net/dev", &net(10))]);
+    let sample = sampler.sample();
+    assert_eq!((sample.disks[0].rates, sample.interfaces[0].rates), (None, None));
+}
+
+fn disks_of_another() -> String {
+    "259 0 nvme0n1 1 0 8 3 2 0 0 4 0 5 7\n".to_owned()
+}
+
+#[test]
+fn a_container_has_what_it_may_use() {
+    let gigabyte = (1_u64 << 30).to_string();
+    let half = (1_u64 << 29).to_string();
+    let two: &[&[(&str, &str)]] = &[
+        &[
+            ("sys/fs/cgroup/memory.max", &gigabyte),
+            ("sys/fs/cgroup/memory.current", &half),
+            ("sys/fs/cgroup/memory.stat", "file 300000000\ninactive_file 100000000\n"),
+            ("sys/fs/cgroup/cpu.max", "150000 100000"),
+            ("sys/fs/cgroup/pids.max", "max"),
+        ],
+        &[
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", &gigabyte),
+            ("sys/fs/cgroup/memory/memory.usage_in_bytes", &half),
+            ("sys/fs/cgroup/memory/memory.stat", "total_cache 300000000\ntotal_inactive_file 100000000\n"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "150000"),
+            ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000"),
+        ],
+    ];
+    for files in two {
+        let folder = tempfile::tempdir().unwrap();
+        machine_of(folder.path(), &[("proc/meminfo", MEMINFO)]);
+        let sample = machine_of(folder.path(), files).read();
+        assert_eq!(sample.limits, Some(Limits { memory: Some(1 << 30), cpus: Some(1.5), tasks: None }));
+        let memory = sample.memory.unwrap();
+        assert_eq!(
+            (memory.total, memory.used(), memory.cached),
+            (1 << 30, (1 << 29) - 100_000_000, 300_000_000)
+        );
+        assert!(
+            envelope(&sample, "n").contains(r#""container_limits":{"memory_bytes":1073741824,"cpus":1.5}"#)
+        );
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let unlimited = [
+        ("proc/meminfo", MEMINFO),
+        ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712"),
+        ("sys/fs/cgroup/cpu.max", "max 100000"),
+        ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1"),
+        ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000"),
+    ];
+    let sample = machine_of(folder.path(), &unlimited).read();
+    assert_eq!((sample.limits, sample.memory.unwrap().total), (None, 16_000_000 << 10));
+}
+
+#[test]
+fn nothing_that_the_kernel_might_write_ends_it() {
+    let odd = [
+        "",
+        "\n",
+        "cpu\n",
+        "cpu  x y\ncpu99999999999 1\n",
+        "\0\u{ff}",
+        "a b c d e f g h i j k l m n o p q r",
+    ];
+    for text in odd {
+        let folder = tempfile::tempdir().unwrap();
+        let names = [
+            "stat",
+            "meminfo",
+            "diskstats",
+            "net/dev",
+            "net/tcp",
+            "net/udp",
+            "loadavg",
+            "uptime",
+            "filesystems",
+            "self/mountinfo",
+            "sys/fs/file-nr",
+            "pressure/cpu",
+            "1/stat",
+            "2/cgroup",
+        ];
+        let files: Vec<(String, &str)> = names.iter().map(|name| (format!("proc/{name}"), text)).collect();
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), *text)).collect();
+        let mut sampler = Sampler::new(machine_of(folder.path(), &files));
+        std::thread::sleep(Duration::from_millis(110));
+        let sample = sampler.sample();
+        assert!(serde_json::from_str::<Value>(&envelope(&sample, "n")).is_ok(), "{text:?}");
+        assert!(sample.mounts.iter().all(|mount| mount.place == Place::Device));
+    }
+}
