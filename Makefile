@@ -6,8 +6,11 @@ CACHE := $(if $(XDG_CACHE_HOME),$(XDG_CACHE_HOME),$(HOME)/.cache)/taffrail
 export CARGO_TARGET_DIR ?= $(CACHE)/target
 export npm_config_cache ?= $(CACHE)/npm
 export PIP_CACHE_DIR ?= $(CACHE)/pip
-# A Python with what tests need: DuckDB, which reads our segments, and websockets, a client of our streams.
+# A Python with what tests need: DuckDB, which reads our segments, Flask, in which others write what our agents send to, and
+# websockets, a client of our streams.
 export TEST_PYTHON ?= $(CACHE)/venv/bin/python
+# Programs that tests compare with.
+export TEST_TOOLS ?= $(CACHE)/tools
 
 .DEFAULT_GOAL := help
 .PHONY: help run test bench ui lint fmt clean

@@ -17,7 +17,9 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::door::OpenError;
 use crate::live::Live;
+use crate::telemetry::{Telemetry, TelemetryConfig};
 
 /// Connections at a time; more wait to be accepted.
 const CLIENTS_MAX: usize = 128;
@@ -28,7 +30,7 @@ const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTION
 
 /// The control API, while it listens.
 pub struct Control {
-    live: Live,
+    clients: Clients,
     stopping: watch::Sender<bool>,
     listening: JoinHandle<()>,
 }
@@ -38,20 +40,32 @@ impl Control {
     ///
     /// # Errors
     /// If somebody else has the address.
-    pub fn start(address: SocketAddr, live: Live) -> Result<Self, listener::Error> {
+    pub fn start(address: SocketAddr, clients: Clients) -> Result<Self, listener::Error> {
         let listener = listener::listen(address)?;
         let stopping = watch::Sender::new(false);
-        let listening = tokio::spawn(serve(listener, live.clone(), stopping.subscribe()));
-        Ok(Self { live, stopping, listening })
+        let listening = tokio::spawn(serve(listener, clients.clone(), stopping.subscribe()));
+        Ok(Self { clients, stopping, listening })
     }
 
     /// Answers no more, and closes what commands have opened.
     pub async fn stop(self) {
         self.stopping.send_replace(true);
-        self.live.close().await;
+        self.clients.live.close().await;
+        if let Some(telemetry) = &self.clients.telemetry {
+            telemetry.close().await;
+        }
         // It ends by itself; if it has failed, it has ended.
         let _ = self.listening.await;
     }
+}
+
+/// What clients find behind the commands.
+#[derive(Clone)]
+pub struct Clients {
+    /// The live lines.
+    pub live: Live,
+    /// What the machine is doing; `None`: that is told to nobody.
+    pub telemetry: Option<Telemetry>,
 }
 
 /// The address by which other machines reach this one, as its clients know it; `None` without a network.
@@ -63,8 +77,8 @@ pub fn own_address() -> Option<IpAddr> {
     (!address.is_loopback() && !address.is_unspecified()).then_some(address)
 }
 
-async fn serve(listener: TcpListener, live: Live, stopping: watch::Receiver<bool>) {
-    let service = TowerToHyperService::new(router(live));
+async fn serve(listener: TcpListener, clients: Clients, stopping: watch::Receiver<bool>) {
+    let service = TowerToHyperService::new(router(clients));
     let bounds = Bounds::default();
     let connection = |socket| {
         let (service, mut stopping) = (service.clone(), stopping.clone());
@@ -81,7 +95,7 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 }
 
 /// The routes.
-fn router(live: Live) -> Router {
+fn router(clients: Clients) -> Router {
     Router::new()
         .route("/health", get(health).options(preflight))
         .route("/status", get(status).options(preflight))
@@ -91,7 +105,7 @@ fn router(live: Live) -> Router {
             failed(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
         })
         .layer(middleware::map_response(for_everyone))
-        .with_state(live)
+        .with_state(clients)
 }
 
 /// Lets scripts of all pages read the answer, as the original does.
@@ -109,26 +123,33 @@ async fn preflight(asked: HeaderMap) -> Response {
     answer.into_response()
 }
 
-async fn health(State(live): State<Live>) -> Json<Value> {
-    Json(json!({"status": "ok", "node_id": live.config().node, "telemetry_enabled": false}))
-}
-
-async fn status(State(live): State<Live>) -> Json<Value> {
-    let is_open = live.is_open();
-    let config = live.config();
+async fn health(State(Clients { live, telemetry }): State<Clients>) -> Json<Value> {
     Json(json!({
-        "node_id": config.node,
-        "log_file": config.files.join(","),
-        "livelogs": {
-            "running": is_open,
-            "pid": is_open.then(std::process::id),
-            "ws_port": config.address.port(),
-        },
-        "telemetry": {"running": false, "pid": null, "ws_port": null, "interval": null},
+        "status": "ok",
+        "node_id": live.config().node,
+        "telemetry_enabled": telemetry.is_some(),
     }))
 }
 
-async fn control(State(live): State<Live>, body: Bytes) -> Response {
+async fn status(State(Clients { live, telemetry }): State<Clients>) -> Json<Value> {
+    let config = live.config();
+    let pid = |is_open: bool| is_open.then(std::process::id);
+    let samples = telemetry.as_ref().map(Telemetry::config);
+    let is_open = telemetry.as_ref().is_some_and(Telemetry::is_open);
+    Json(json!({
+        "node_id": config.node,
+        "log_file": config.files.join(","),
+        "livelogs": {"running": live.is_open(), "pid": pid(live.is_open()), "ws_port": config.address.port()},
+        "telemetry": {
+            "running": is_open,
+            "pid": pid(is_open),
+            "ws_port": samples.map(|config| config.address.port()),
+            "interval": samples.map(|config| config.interval.as_secs()),
+        },
+    }))
+}
+
+async fn control(State(clients): State<Clients>, body: Bytes) -> Response {
     // The type that the client gives it does not matter.
     let command = match serde_json::from_slice::<Value>(&body) {
         Ok(Value::Object(members)) => command(&members).to_owned(),
@@ -136,21 +157,40 @@ async fn control(State(live): State<Live>, body: Bytes) -> Response {
         Ok(_) => return failed(StatusCode::INTERNAL_SERVER_ERROR, "not_an_object"),
         Err(error) => return failed(StatusCode::BAD_REQUEST, &format!("invalid_json: {error}")),
     };
-    match command.as_str() {
-        "start_livelogs" => match live.open() {
-            Ok(()) => {
-                let pid = std::process::id().to_string();
-                Json(json!({"status": "started", "pid": pid, "ws_port": live.config().address.port()}))
-                    .into_response()
-            }
-            Err(error) => failed(StatusCode::BAD_REQUEST, &error.to_string()),
-        },
-        "stop_livelogs" if live.close().await => Json(json!({"status": "stopped"})).into_response(),
-        "stop_livelogs" => failed(StatusCode::BAD_REQUEST, "no_active_process"),
-        "get_telemetry" => {
+    let Clients { live, telemetry } = clients;
+    match (command.as_str(), telemetry) {
+        ("start_livelogs", _) => started(live.open(), live.config().address.port(), None),
+        ("stop_livelogs", _) => stopped_or_not(live.close().await),
+        ("get_telemetry" | "start_telemetry" | "stop_telemetry", None) => {
             (StatusCode::BAD_REQUEST, Json(json!({"status": "telemetry_disabled"}))).into_response()
         }
+        ("get_telemetry", Some(telemetry)) => {
+            ([(header::CONTENT_TYPE, "application/json")], telemetry.sample().await).into_response()
+        }
+        ("start_telemetry", Some(telemetry)) => {
+            let TelemetryConfig { address, interval, .. } = telemetry.config();
+            started(telemetry.open(), address.port(), Some(interval.as_secs()))
+        }
+        ("stop_telemetry", Some(telemetry)) => stopped_or_not(telemetry.close().await),
         _ => (StatusCode::BAD_REQUEST, Json(json!({"status": "unknown_command"}))).into_response(),
+    }
+}
+
+fn started(opened: Result<(), OpenError>, port: u16, interval: Option<u64>) -> Response {
+    if let Err(error) = opened {
+        return failed(StatusCode::BAD_REQUEST, &error.to_string());
+    }
+    let mut answer = json!({"status": "started", "pid": std::process::id().to_string(), "ws_port": port});
+    if let (Some(answer), Some(interval)) = (answer.as_object_mut(), interval) {
+        answer.insert("interval".to_owned(), interval.into());
+    }
+    Json(answer).into_response()
+}
+
+fn stopped_or_not(was_open: bool) -> Response {
+    match was_open {
+        true => Json(json!({"status": "stopped"})).into_response(),
+        false => failed(StatusCode::BAD_REQUEST, "no_active_process"),
     }
 }
 

@@ -1,8 +1,13 @@
 //! The agent of a machine: what Resolvix's clients find on it.
 //!
 //! Owns: the control API, the live lines that it opens and closes. Depends on: record, http, axum. Never: stores or searches;
-//! both programs mount it. Start reading at [`control`] for what is asked and [`live`] for what is shown.
+//! both programs mount it. Start reading at [`control`] for what is asked and [`live`] and [`telemetry`] for what is
+//! shown.
 
 pub mod control;
+mod door;
 pub mod line;
 pub mod live;
+pub mod telemetry;
+
+pub use door::OpenError;

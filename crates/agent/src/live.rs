@@ -2,8 +2,7 @@
 //! is a frame, as Resolvix' clients read it.
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
@@ -11,16 +10,13 @@ use axum::extract::ws::{CloseFrame, Utf8Bytes, WebSocketUpgrade, close_code};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
-use hyper_util::service::TowerToHyperService;
 use serde::Serialize;
-use taffrail_http::connection::{self, Bounds};
-use taffrail_http::listener;
 use taffrail_http::websocket::{self, Told};
 use taffrail_record::{RawBatch, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::{self, error::RecvError};
-use tokio::task::JoinHandle;
 
+use crate::door::{self, Door, OpenError};
 use crate::line;
 
 /// Lines that a client may lag by; it is told of those that it missed.
@@ -29,8 +25,6 @@ const BUFFER: usize = 16 << 10;
 const FRAMES: usize = 256;
 /// Clients at a time; more wait to be accepted.
 const CLIENTS_MAX: usize = 512;
-/// Time that clients get to go.
-const DRAIN_TIME: Duration = Duration::from_secs(1);
 
 /// Where and what is shown.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -50,24 +44,7 @@ pub struct LiveConfig {
 pub struct Live {
     config: Arc<LiveConfig>,
     clock: fn() -> Timestamp,
-    open: Arc<Mutex<Option<Open>>>,
-}
-
-struct Open {
-    frames: broadcast::Sender<Utf8Bytes>,
-    listening: JoinHandle<()>,
-}
-
-/// Why it was not opened.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// It is open.
-    #[error("already_running")]
-    Open,
-    /// Its address cannot be listened on.
-    #[error("spawn_error: {0}")]
-    Listen(#[from] listener::Error),
+    door: Arc<Door<broadcast::Sender<Utf8Bytes>>>,
 }
 
 /// Frames of lines that are about to be stored.
@@ -77,7 +54,7 @@ pub struct Frames(Vec<Utf8Bytes>);
 impl Live {
     /// Closed.
     pub fn new(config: LiveConfig, clock: fn() -> Timestamp) -> Self {
-        Self { config: Arc::new(config), clock, open: Arc::default() }
+        Self { config: Arc::new(config), clock, door: Arc::default() }
     }
 
     /// Where and what is shown.
@@ -87,7 +64,7 @@ impl Live {
 
     /// Whether it is open.
     pub fn is_open(&self) -> bool {
-        self.state().is_some()
+        self.door.is_open()
     }
 
     /// Listens. Must be called inside of a runtime.
@@ -95,31 +72,19 @@ impl Live {
     /// # Errors
     /// If it is open, or somebody else has its address.
     pub fn open(&self) -> Result<(), OpenError> {
-        let mut open = self.state();
-        if open.is_some() {
-            return Err(OpenError::Open);
-        }
-        let listener = listener::listen(self.config.address)?;
-        let (frames, _) = broadcast::channel(BUFFER);
-        let listening = tokio::spawn(serve(listener, self.clone()));
-        *open = Some(Open { frames, listening });
-        Ok(())
+        self.door.open(self.config.address, broadcast::channel(BUFFER).0, |listener| {
+            tokio::spawn(serve(listener, self.clone()))
+        })
     }
 
     /// Says good-bye to all clients and frees the address; false if it was not open.
     pub async fn close(&self) -> bool {
-        let Some(Open { frames, listening }) = self.state().take() else { return false };
-        // Clients learn it by this.
-        drop(frames);
-        listening.abort();
-        // Aborted is what was wanted; after that the address is free.
-        let _ = listening.await;
-        true
+        self.door.close().await
     }
 
     /// The frames of a batch that is about to be stored; none if nobody watches, or its source is not shown.
     pub fn frames(&self, batch: &RawBatch) -> Frames {
-        let is_watched = self.state().as_ref().is_some_and(|open| open.frames.receiver_count() > 0);
+        let is_watched = self.door.look(|frames| frames.receiver_count() > 0).unwrap_or(false);
         let LiveConfig { files, .. } = &*self.config;
         if !is_watched || !files.is_empty() && !files.iter().any(|file| **file == *batch.source) {
             return Frames::default();
@@ -134,10 +99,10 @@ impl Live {
         if frames.0.is_empty() {
             return;
         }
-        if let Some(open) = &*self.state() {
+        self.door.look(|open| {
             // Without receivers nobody misses them.
-            frames.0.into_iter().for_each(|frame| drop(open.frames.send(frame)));
-        }
+            frames.0.into_iter().for_each(|frame| drop(open.send(frame)));
+        });
     }
 
     fn frame(&self, line: &[u8]) -> Utf8Bytes {
@@ -155,11 +120,7 @@ impl Live {
     }
 
     fn subscribe(&self) -> Option<broadcast::Receiver<Utf8Bytes>> {
-        self.state().as_ref().map(|open| open.frames.subscribe())
-    }
-
-    fn state(&self) -> MutexGuard<'_, Option<Open>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.door.look(broadcast::Sender::subscribe)
     }
 }
 
@@ -179,15 +140,8 @@ fn json(frame: &Frame<'_>) -> Utf8Bytes {
     serde_json::to_string(frame).unwrap_or_default().into()
 }
 
-/// Answers until it is aborted. Any path is as good as another.
 async fn serve(listener: TcpListener, live: Live) {
-    let service = TowerToHyperService::new(Router::new().fallback(upgrade).with_state(live));
-    let bounds = Bounds::default();
-    let connection = |socket| {
-        let service = service.clone();
-        async move { connection::serve(socket, service, bounds, std::future::pending()).await }
-    };
-    listener::accept_all(listener, CLIENTS_MAX, std::future::pending(), connection, DRAIN_TIME).await;
+    door::serve(listener, Router::new().fallback(upgrade).with_state(live), CLIENTS_MAX).await;
 }
 
 async fn upgrade(State(live): State<Live>, upgrade: WebSocketUpgrade) -> Response {

@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// List what is followed: how far it is read, what is missing, what is wrong
     Sources(SourcesArgs),
+    /// Measure this machine once: processors, memory, disks, network, processes; print and keep it
+    Collect(CollectArgs),
     /// Explain the config: what would be followed, where it is stored, what is wrong
     Check(CheckArgs),
     /// Show what lines become, and why: format, time, severity, fields
@@ -115,6 +117,17 @@ pub(crate) struct RunArgs {
     /// Files or globs to follow, named pipes, or - for stdin, in place of the config's
     #[arg(value_name = "PATH or GLOB")]
     pub paths: Vec<String>,
+}
+
+/// `taffrail collect`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    taffrail collect                          what the machine is doing, in one screen\n  \
+    taffrail collect --json                   all of it, as JSON; rates are over one second")]
+pub(crate) struct CollectArgs {
+    /// Print the sample as one JSON object
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `taffrail import`

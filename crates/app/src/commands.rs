@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 pub(crate) mod check;
+pub(crate) mod collect;
 mod columns;
 pub(crate) mod config_docs;
 pub(crate) mod explain;

@@ -78,6 +78,8 @@ pub(crate) struct Config {
     pub is_router: bool,
     /// What Resolvix' clients find.
     pub control: Control,
+    /// How the machine is sampled.
+    pub telemetry: Telemetry,
     /// Limits of queries.
     pub query: Query,
     /// Limits of memory.
@@ -122,6 +124,23 @@ pub(crate) struct Control {
     pub node_id: Option<String>,
     /// The files whose lines are shown; empty: all.
     pub files: Vec<String>,
+    /// Where samples of the machine are shown, while they are.
+    pub telemetry_port: u16,
+    /// How often.
+    pub telemetry_interval: Duration,
+}
+
+/// How the machine is sampled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Telemetry {
+    /// Whether it is.
+    pub is_enabled: bool,
+    /// How often.
+    pub interval: Duration,
+    /// How long samples are kept.
+    pub keep: Duration,
+    /// How long what they come to by the hour is.
+    pub keep_hours: Duration,
 }
 
 /// Limits of queries.
@@ -316,6 +335,8 @@ impl Config {
             document::apply(file.path, file.text, only_streams, &mut config, &mut problems);
         }
         if overrides.is_logwisp {
+            // It measures no machine.
+            config.telemetry.is_enabled = false;
             config.data_dir.as_mut_os_string().push("-logwisp");
         }
         config.is_router = overrides.router;
@@ -357,6 +378,12 @@ impl Config {
             streams: Vec::new(),
             is_router: false,
             control: Control::default(),
+            telemetry: Telemetry {
+                is_enabled: false,
+                interval: Duration::ZERO,
+                keep: Duration::ZERO,
+                keep_hours: Duration::ZERO,
+            },
             query: Query { timeout: Duration::ZERO, memory_bytes: 0, concurrent: 0 },
             memory: Memory { memtable_bytes: 0 },
             stall_after: Duration::ZERO,

@@ -11,6 +11,7 @@ mod followers;
 mod logwisp;
 mod pipeline;
 mod pushes;
+mod recorder;
 mod seen_formats;
 mod standing;
 mod store_access;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         Command::Tail(args) => commands::tail::run(&args, &config, terminal),
         Command::Sources(args) => commands::sources::run(&args, &config, terminal),
         Command::Explain(args) => commands::explain::run(&args, &config, terminal),
+        Command::Collect(args) => commands::collect::run(&args, &config, terminal),
         Command::Status(args) => commands::status::run(&args, &config, terminal),
         Command::Export(args) => commands::export::run(&args, &config, terminal),
         Command::Check(_) | Command::ConfigDocs | Command::Logwisp { .. } => {

@@ -190,7 +190,7 @@ impl Stopping {
     }
 
     /// Waits; `true` if the program ends meanwhile.
-    fn within(&self, time: Duration) -> bool {
+    pub(crate) fn within(&self, time: Duration) -> bool {
         let until = Instant::now() + time;
         let mut stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
         while !*stopping {

@@ -1,5 +1,4 @@
-//! What all WebSockets of the server have in common: bounds, and whether the other side is still there. What clients say is
-//! not looked at.
+//! What all WebSockets of the server have in common: bounds, and whether the other side is still there.
 
 use std::time::Duration;
 
@@ -39,6 +38,18 @@ pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
 /// # Errors
 /// A connection that breaks, or a client that does not speak WebSocket.
 pub async fn serve(socket: WebSocket, told: impl Stream<Item = Told>) -> Result<(), axum::Error> {
+    converse(socket, told, |_| {}).await
+}
+
+/// The same, and `heard` gets every text that the client says. It must not block.
+///
+/// # Errors
+/// As those of [`serve`].
+pub async fn converse(
+    socket: WebSocket,
+    told: impl Stream<Item = Told>,
+    mut heard: impl FnMut(&str),
+) -> Result<(), axum::Error> {
     let (mut outgoing, mut incoming) = socket.split();
     let mut told = std::pin::pin!(told);
     let mut pings = interval_at(Instant::now() + PING_EVERY, PING_EVERY);
@@ -65,8 +76,13 @@ pub async fn serve(socket: WebSocket, told: impl Stream<Item = Told>) -> Result<
             message = incoming.next() => match message {
                 None | Some(Ok(Message::Close(_))) => return Ok(()),
                 Some(Err(error)) => return Err(error),
-                // Whatever it says, it is there.
-                Some(Ok(_)) => is_asked = false,
+                Some(Ok(message)) => {
+                    // Whatever it says, it is there.
+                    is_asked = false;
+                    if let Message::Text(text) = message {
+                        heard(&text);
+                    }
+                }
             },
         }
     }

@@ -72,8 +72,9 @@ impl Engine for StoreEngine {
 
     fn sql(&self, statement: &str, control: &Control, sink: &mut dyn SqlSink) -> Result<(), QueryError> {
         let gaps = self.store.gaps().map_err(store_error)?;
-        let snapshot = self.snapshot()?;
-        self.runtime.block_on(sql::run(snapshot, gaps, self.sql_memory_bytes, statement, control, sink))
+        let history = Arc::clone(self.store.history());
+        let tables = sql::Tables { snapshot: self.snapshot()?, gaps, history };
+        self.runtime.block_on(sql::run(tables, self.sql_memory_bytes, statement, control, sink))
     }
 
     fn matcher(&self, filter: &Filter) -> Result<Box<dyn Matcher>, QueryError> {

@@ -2,6 +2,7 @@
 
 mod pushdown;
 mod table;
+mod telemetry;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -22,17 +23,23 @@ use datafusion::physical_plan::SendableRecordBatchStream;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use futures::StreamExt;
 use taffrail_store::engine::{Control, QueryError, SqlSink};
-use taffrail_store::{Snapshot, StoredGap, schema};
+use taffrail_store::{History, Snapshot, StoredGap, schema};
 
 /// Longest statement in bytes.
 pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
 /// How often a running statement looks whether it is to end.
 const CHECK: Duration = Duration::from_millis(50);
 
+/// What the tables are made of.
+pub(crate) struct Tables {
+    pub snapshot: Snapshot,
+    pub gaps: Vec<StoredGap>,
+    pub history: Arc<History>,
+}
+
 /// Runs one statement on the calling runtime.
 pub(crate) async fn run(
-    snapshot: Snapshot,
-    gaps: Vec<StoredGap>,
+    tables: Tables,
     memory_bytes: usize,
     statement: &str,
     control: &Control,
@@ -41,7 +48,7 @@ pub(crate) async fn run(
     if statement.len() > STATEMENT_BYTES_MAX {
         return Err(QueryError::Sql(format!("the statement is longer than {STATEMENT_BYTES_MAX} bytes")));
     }
-    let context = session(snapshot, gaps, memory_bytes, control).map_err(sql_error)?;
+    let context = session(tables, memory_bytes, control).map_err(sql_error)?;
     let mut stream = guarded(control, plan(&context, statement)).await??;
     if sink.schema(&stream.schema()).is_break() {
         return Ok(());
@@ -72,8 +79,7 @@ async fn guarded<T>(control: &Control, future: impl Future<Output = T>) -> Resul
 }
 
 fn session(
-    snapshot: Snapshot,
-    gaps: Vec<StoredGap>,
+    Tables { snapshot, gaps, history }: Tables,
     memory_bytes: usize,
     control: &Control,
 ) -> Result<SessionContext, DataFusionError> {
@@ -86,6 +92,7 @@ fn session(
     context.state_ref().write().register_expr_planner(Arc::new(AttributeAccess))?;
     context.register_table("logs", Arc::new(table::Logs::new(snapshot, control.clone())))?;
     context.register_table("gaps", Arc::new(gaps_table(gaps)?))?;
+    context.register_table("telemetry", Arc::new(telemetry::Telemetry::new(history, control.clone())))?;
     Ok(context)
 }
 

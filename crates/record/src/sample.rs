@@ -117,8 +117,10 @@ pub struct Memory {
     pub free: u64,
     /// Buffers of block devices.
     pub buffers: u64,
-    /// The page cache, with what of the kernel's own can be freed.
+    /// The page cache.
     pub cached: u64,
+    /// What of the kernel's own memory can be freed.
+    pub reclaimable: u64,
     /// Waiting to be written.
     pub dirty: u64,
     /// All of the swap space.
@@ -316,9 +318,12 @@ pub struct InterfaceRates {
     pub sent_packets: f64,
 }
 
-/// Sockets of IPv4 and IPv6.
+/// Sockets of IPv4 and IPv6. What is told of them by state and port may be up to a minute old where there are very many, or the
+/// machine has very much memory; their count never is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sockets {
+    /// All of them, TCP and UDP.
+    pub count: u64,
     /// TCP sockets by state, by the kernel's number for it less one: see [`TCP_STATES`].
     pub tcp: [u64; TCP_STATES.len()],
     /// UDP sockets.
@@ -349,11 +354,6 @@ impl Sockets {
     /// TCP sockets in a state of [`TCP_STATES`].
     pub fn in_state(&self, name: &str) -> u64 {
         TCP_STATES.iter().zip(self.tcp).find(|(state, _)| **state == name).map_or(0, |(_, count)| count)
-    }
-
-    /// All of them.
-    pub fn count(&self) -> u64 {
-        self.tcp.iter().sum::<u64>() + self.udp
     }
 }
 

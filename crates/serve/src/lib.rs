@@ -30,5 +30,5 @@ pub use limits::Limits;
 pub use live::LiveHub;
 pub use router::router;
 pub use server::{Server, bind};
-pub use services::{Health, Info, Ingest, IngestError, Push, Receipt, Services, Sources};
+pub use services::{Health, Info, Ingest, IngestError, Machines, Push, Receipt, Services, Sources};
 pub use taffrail_http::listener::Error;

@@ -1,6 +1,7 @@
-//! `GET /metrics`: the program's own figures in the text format that Prometheus reads.
+//! `GET /metrics`: the program's own figures, and the machine's, in the text format that Prometheus reads.
 
 mod exposition;
+mod machine;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -43,6 +44,9 @@ async fn text(app: &App) -> Result<String, ApiError> {
         of_gaps(&mut out, &services.engine.gaps()?.totals, &labels);
         store(&mut out, &services.engine.stats()?);
         of_streams(&mut out, &services.streams);
+        if let Some(machine) = &services.machines.machine {
+            machine::machine(&mut out, &machine.read());
+        }
         Ok(out.finish())
     })
     .await

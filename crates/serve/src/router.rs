@@ -15,7 +15,8 @@ use axum::routing::{MethodRouter, get, post};
 use futures::FutureExt as _;
 
 use crate::api::{
-    context, export, facets, health, histogram, openapi, push, search, sources, sql, stats, tail, tail_socket,
+    context, export, facets, health, histogram, nodes, openapi, push, search, sources, sql, stats, tail,
+    tail_socket, telemetry,
 };
 use crate::error::ApiError;
 use crate::leveredge::{self, Refusal};
@@ -62,6 +63,11 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/v1/sources", get(sources::sources)),
         ("/api/v1/stats", get(stats::stats)),
         ("/api/v1/health", get(health::health)),
+        ("/api/v1/nodes", get(nodes::nodes)),
+        ("/api/v1/telemetry", get(telemetry::telemetry)),
+        ("/api/v1/telemetry/latest", get(telemetry::latest)),
+        ("/api/v1/telemetry/live", get(telemetry::live)),
+        ("/api/v1/telemetry/collect", post(telemetry::collect)),
         ("/api/v1/openapi.json", get(openapi::document)),
         ("/api/v1/logs", post(push::push)),
         ("/metrics", get(metrics::metrics)),

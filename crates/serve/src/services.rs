@@ -2,9 +2,14 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use taffrail_record::Timestamp;
+use taffrail_record::{Sample, Timestamp};
+use taffrail_store::History;
 use taffrail_store::engine::Engine;
+use taffrail_store::history::StoredSample;
+use taffrail_telemetry::{Machine, envelope, figures};
+use tokio::sync::broadcast;
 
 use crate::api::{Problem, Source};
 use crate::hosts::Hosts;
@@ -25,6 +30,8 @@ pub struct Services {
     pub live: LiveHub,
     /// The streams that are served.
     pub streams: Overview,
+    /// What machines are doing, and were.
+    pub machines: Machines,
     /// The time.
     pub clock: fn() -> Timestamp,
     /// Facts that do not change while the program runs.
@@ -33,6 +40,56 @@ pub struct Services {
     pub hosts: Hosts,
     /// What a request may cost.
     pub limits: Limits,
+}
+
+/// Machines: this one, and those whose samples come.
+#[derive(Clone)]
+pub struct Machines {
+    /// The name of this one.
+    pub node: String,
+    /// This one, to be read; `None`: it is not wanted.
+    pub machine: Option<Arc<Machine>>,
+    /// What they were doing.
+    pub history: Arc<History>,
+    /// Samples as they come, as JSON.
+    pub samples: broadcast::Sender<Arc<str>>,
+    /// How long samples are told of one by one; older ones by the hour.
+    pub keep_samples: Duration,
+}
+
+impl Machines {
+    /// Samples that a watcher may lag behind.
+    const LIVE_CAPACITY: usize = 64;
+
+    /// With a history, without a machine.
+    pub fn new(node: &str, history: Arc<History>, keep_samples: Duration) -> Self {
+        let samples = broadcast::Sender::new(Self::LIVE_CAPACITY);
+        Self { node: node.to_owned(), machine: None, history, samples, keep_samples }
+    }
+
+    /// Puts a sample of this machine into the history and shows it to those who watch. Gives it as JSON.
+    ///
+    /// # Errors
+    /// If it cannot be stored; it is shown all the same.
+    pub fn record(&self, sample: &Sample) -> Result<String, taffrail_store::Error> {
+        let envelope = envelope(sample, &self.node);
+        let value = serde_json::from_str(&envelope).unwrap_or_default();
+        let (node, time, figures) = (self.node.clone(), sample.time, figures(&value));
+        self.keep(&[StoredSample { node, time, figures, envelope: envelope.clone() }])?;
+        Ok(envelope)
+    }
+
+    /// Puts samples into the history and shows them to those who watch.
+    ///
+    /// # Errors
+    /// If they cannot be stored; they are shown all the same.
+    pub fn keep(&self, samples: &[StoredSample]) -> Result<(), taffrail_store::Error> {
+        for sample in samples {
+            // Nobody may be watching.
+            let _ = self.samples.send(sample.envelope.as_str().into());
+        }
+        self.history.insert(samples).map(drop)
+    }
 }
 
 /// Facts that do not change while the program runs.

@@ -13,10 +13,11 @@ use taffrail_record::{Checkpoint, Gap, Timestamp};
 
 use crate::disk::Disk;
 use crate::error::{Error, Result};
+use crate::history;
 use crate::segment::SegmentMeta;
 
 /// Newest version of the schema that this program reads and writes.
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE segments (
@@ -113,13 +114,16 @@ impl Catalog {
         }
         let version: i64 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
         match version {
-            0 => {
+            0..=VERSION => {
                 let transaction = connection.transaction()?;
-                transaction.execute_batch(SCHEMA)?;
+                if version == 0 {
+                    transaction.execute_batch(SCHEMA)?;
+                }
+                // Version 2 has the history of machines; a figure that came later has its columns.
+                history::create(&transaction)?;
                 transaction.pragma_update(None, "user_version", VERSION)?;
                 transaction.commit()?;
             }
-            VERSION => {}
             found => return Err(Error::TooNew { path: path.to_owned(), found, known: VERSION }),
         }
         Ok(Self { disk, connection })

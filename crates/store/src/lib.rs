@@ -1,6 +1,6 @@
 //! The data directory: everything that Taffrail keeps is written and read here.
 //!
-//! Owns: WAL, memtable, segments, word index, catalog, compaction, retention. Depends on: record, arrow,
+//! Owns: WAL, memtable, segments, word index, catalog, the history of machines, compaction, retention. Depends on: record, arrow,
 //! parquet, SQLite. Never: parses a line, knows a query language, uses an async runtime.
 //! Start reading at [`Store`]; [`engine`] is the seam to `query` and `serve`.
 
@@ -12,6 +12,7 @@ mod disk;
 pub mod engine;
 mod error;
 pub mod filter;
+pub mod history;
 pub mod hit;
 pub mod index;
 mod json;
@@ -25,6 +26,7 @@ pub mod wal;
 pub use catalog::StoredGap;
 pub use columns::{from_batch, observe};
 pub use error::{Error, Result};
+pub use history::History;
 pub use store::append::{Append, Receipt, Refused};
 pub use store::bulk::{Bulk, Encoded};
 pub use store::{Access, Decode, Limits, Recovered, Snapshot, Store};

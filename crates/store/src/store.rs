@@ -30,6 +30,7 @@ use crate::compaction;
 use crate::disk::{Disk, RealDisk};
 use crate::engine::Stats;
 use crate::error::{Error, Result};
+use crate::history::History;
 use crate::index::summary::Summary;
 use crate::lock::DirectoryLock;
 use crate::memtable::Memtable;
@@ -110,6 +111,7 @@ struct Shared {
     /// Signals the sealer that there is work, and appenders that there is room.
     changed: Condvar,
     catalog: Mutex<Catalog>,
+    history: Arc<History>,
     view: RwLock<View>,
 }
 
@@ -240,6 +242,11 @@ impl Store {
             }
         }
         Ok(all)
+    }
+
+    /// The history of machines.
+    pub fn history(&self) -> &Arc<History> {
+        &self.shared.history
     }
 
     /// The data directory.

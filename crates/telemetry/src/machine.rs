@@ -71,10 +71,11 @@ impl Machine {
 
     /// Counters and states of this moment, without rates and shares. Takes a few milliseconds; half a second where filesystems hang.
     pub fn read(&self) -> Sample {
-        self.reading().sample
+        self.reading(false).sample
     }
 
-    pub(crate) fn reading(&self) -> Reading {
+    /// A reading. Where `must_be_new`, nothing in it is of a while ago.
+    pub(crate) fn reading(&self, must_be_new: bool) -> Reading {
         let roots = &self.roots;
         let mut unread = Vec::new();
         let stat = part(cpu::read(roots), "cpu", &mut unread);
@@ -88,7 +89,7 @@ impl Machine {
         let disks = part(disks::read(roots, devices), "disks", &mut unread).unwrap_or_default();
         let (interfaces, interfaces_skipped) =
             part(network::interfaces(roots), "interfaces", &mut unread).unwrap_or_default();
-        let sockets = part(tables.sockets(roots), "sockets", &mut unread);
+        let sockets = part(tables.sockets(roots, must_be_new), "sockets", &mut unread);
         let (mut mounts, mounts_skipped) =
             part(mounts::read(roots), "mounts", &mut unread).unwrap_or_default();
         for path in self.usages.fill(&mut mounts) {

@@ -22,7 +22,7 @@ pub struct Sampler {
 impl Sampler {
     /// Rates count from now on.
     pub fn new(machine: Arc<Machine>) -> Self {
-        let before = machine.reading();
+        let before = machine.reading(false);
         Self { machine, before }
     }
 
@@ -30,12 +30,15 @@ impl Sampler {
     pub fn sample_over(machine: &Arc<Machine>, over: Duration) -> Sample {
         let mut sampler = Self::new(Arc::clone(machine));
         thread::sleep(over);
-        sampler.sample()
+        sampler.sample_of(machine.reading(true))
     }
 
     /// A sample whose rates are over the time since the one before, or since the sampler was made.
     pub fn sample(&mut self) -> Sample {
-        let after = self.machine.reading();
+        self.sample_of(self.machine.reading(false))
+    }
+
+    fn sample_of(&mut self, after: Reading) -> Sample {
         let over = after.moment.saturating_duration_since(self.before.moment);
         let mut sample = after.sample.clone();
         if over < SHORTEST {

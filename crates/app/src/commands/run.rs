@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use fs_err as fs;
-use taffrail_agent::control::{Control, own_address};
+use taffrail_agent::control::{Clients, Control, own_address};
 use taffrail_agent::live::{Live, LiveConfig};
+use taffrail_agent::telemetry::{Telemetry, TelemetryConfig};
 use taffrail_query::StoreEngine;
 use taffrail_serve::audit::Audit;
 use taffrail_serve::streams::{Overview, Refused, Streams};
-use taffrail_serve::{Hosts, Info, Limits, LiveHub, Server, Services};
-use taffrail_store::Store;
+use taffrail_serve::{Hosts, Info, Limits, LiveHub, Machines, Server, Services};
+use taffrail_store::{History, Store};
+use taffrail_telemetry::{Machine, Roots};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::RunArgs;
@@ -26,6 +28,7 @@ use crate::followers::{self, Followers};
 use crate::logwisp;
 use crate::pipeline::{Pipeline, offset_minutes};
 use crate::pushes::Pushes;
+use crate::recorder;
 use crate::seen_formats::SeenFormats;
 use crate::standing::Standing;
 use crate::store_access;
@@ -87,16 +90,20 @@ pub(crate) fn run(args: &RunArgs, mut config: Config, face: Face) -> anyhow::Res
         }
         Face::LogWisp => logwisp::announce(&config, &refused)?,
     }
-    let control = runtime.block_on(async { start_control(&config, shown) });
+    let machines = machines(&config, &store);
+    let control = runtime.block_on(async { start_control(&config, shown, machines.machine.as_ref()) });
     announce_end(face);
     // Before anyone learns where it answers: who stops it at once is to see it end in order.
     let stop = runtime.block_on(async { stop_signal() })?;
     let daemon_file = store.lend_reserve(|| DaemonFile::write(&config.data_dir, &server))?;
     let standing = Standing::spawn(Arc::clone(&followers), seen, config.stall_after, now)?;
+    let asked = Arc::<StoreEngine>::clone(&engine);
+    recorder::spawn(config.telemetry, &machines, asked, now, &pipeline.stopping)?;
     let overview = streams.overview();
     runtime.spawn(report_streams(overview.clone()));
     let services = Services {
         streams: overview,
+        machines,
         ..services(&config, &pipeline, Arc::clone(&engine), live, standing, &server)?
     };
     runtime.block_on(server.run(services, stop));
@@ -149,6 +156,7 @@ fn services(
         sources: Arc::new(standing),
         live,
         streams: Overview::default(),
+        machines: Machines::new(&config.node, Arc::new(History::none()), config.telemetry.keep),
         clock: now,
         info: Info {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -219,11 +227,27 @@ fn live_config(config: &Config, address: SocketAddr) -> LiveConfig {
     }
 }
 
+/// This machine and its history.
+fn machines(config: &Config, store: &Store) -> Machines {
+    let machine = || Arc::new(Machine::new(Roots::default(), now));
+    let machines = Machines::new(&config.node, Arc::clone(store.history()), config.telemetry.keep);
+    Machines { machine: config.telemetry.is_enabled.then(machine), ..machines }
+}
+
 /// Answers Resolvix' clients, if that is wanted; where that is not possible all else goes on.
 #[expect(clippy::print_stdout, reason = "as `announce`")]
-fn start_control(config: &Config, live: Option<Live>) -> Option<Control> {
-    let address = config.control.listen?;
-    match Control::start(address, live?) {
+fn start_control(config: &Config, live: Option<Live>, machine: Option<&Arc<Machine>>) -> Option<Control> {
+    let (address, live) = (config.control.listen?, live?);
+    let telemetry = machine.map(|machine| {
+        let config = TelemetryConfig {
+            address: SocketAddr::new(address.ip(), config.control.telemetry_port),
+            node: live.config().node.clone(),
+            interval: config.control.telemetry_interval,
+            machine: Arc::clone(machine),
+        };
+        Telemetry::new(config, now)
+    });
+    match Control::start(address, Clients { live, telemetry }) {
         Ok(control) => {
             println!("  control  http://{address}/control");
             Some(control)

@@ -2,6 +2,7 @@
 //! from it; a new key is one entry that says who needs it.
 
 mod control;
+mod telemetry;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -279,6 +280,12 @@ pub(crate) static KEYS: &[Key] = &[
     control::LIVE_PORT,
     control::NODE_ID,
     control::FILES,
+    control::TELEMETRY_PORT,
+    control::TELEMETRY_INTERVAL,
+    telemetry::ENABLED,
+    telemetry::INTERVAL,
+    telemetry::KEEP,
+    telemetry::KEEP_HOURS,
     Key {
         name: "redact.rules",
         form: "list of `keys`, `tokens`, `jwt`, `cards`, `emails`",

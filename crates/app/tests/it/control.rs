@@ -49,6 +49,11 @@ impl Machine {
         client(format!("ws://localhost:{}/any/path", self.live), stream).unwrap().0
     }
 
+    fn watch_and_keep(self) -> (Self, WebSocket<TcpStream>) {
+        let socket = self.watch();
+        (self, socket)
+    }
+
     /// Waits until a line that is appended now is one that clients would be shown: the file is followed.
     fn followed(&self, name: &str) {
         let lines = crate::program::count(&self.daemon, "SELECT count(*) FROM logs");
@@ -120,7 +125,7 @@ fn live_lines_are_opened_and_closed_by_commands() {
 
 #[test]
 fn questions_are_answered_as_the_original_does() {
-    let machine = Machine::start("");
+    let machine = Machine::start("[telemetry]\nenabled = false");
     let control = machine.control.as_str();
     let health = json!({"status": "ok", "node_id": "192.0.2.7", "telemetry_enabled": false});
     assert_eq!(curl(&[&format!("{control}/health")]), (200, health));
@@ -128,6 +133,7 @@ fn questions_are_answered_as_the_original_does() {
     assert_eq!((code, &status["livelogs"]["running"]), (200, &false.into()));
     for (body, code, status) in [
         (r#"{"command":"get_telemetry"}"#, 400, "telemetry_disabled"),
+        (r#"{"command":"start_telemetry"}"#, 400, "telemetry_disabled"),
         (r#"{"command":"reboot"}"#, 400, "unknown_command"),
         (r#"{"command":7}"#, 400, "unknown_command"),
         ("{}", 400, "unknown_command"),
@@ -178,4 +184,61 @@ fn a_port_that_is_taken_is_said_and_files_that_are_not_shown_are_not() {
     let config = machine.site.write("open.toml", "[control]\nlisten = '0.0.0.0:8754'\n");
     let refused = machine.site.run(&["-c", config.to_str().unwrap(), "run"]).expect(64).err;
     assert!(refused.contains("control.listen") && refused.contains("allow_anonymous"), "{refused}");
+}
+
+#[test]
+fn samples_are_told_when_asked_and_each_interval() {
+    let samples = port();
+    let machine = Machine::start(&format!("telemetry_port = {samples}\ntelemetry_interval = '1s'"));
+    let control = machine.control.as_str();
+    let health = json!({"status": "ok", "node_id": "192.0.2.7", "telemetry_enabled": true});
+    assert_eq!(curl(&[&format!("{control}/health")]), (200, health));
+    let (code, sample) = machine.command(r#"{"command":"get_telemetry"}"#);
+    assert_eq!((code, &sample["node_id"]), (200, &"192.0.2.7".into()));
+    // Rates are there from the first sample on.
+    for path in ["cpu/cpu_usage_percent", "disk/disk_io/read_mb_per_sec", "network/bytes_sent_mb_per_sec"] {
+        assert!(sample.pointer(&format!("/metrics/{path}")).is_some_and(Value::is_f64), "{path}: {sample}");
+    }
+
+    assert_eq!(machine.command(r#"{"command":"stop_telemetry"}"#).1["detail"], "no_active_process");
+    let (code, started) = machine.command(r#"{"command":"start_telemetry"}"#);
+    assert_eq!((code, &started["status"], &started["interval"]), (200, &"started".into(), &1.into()));
+    assert_eq!(started["ws_port"], samples);
+    assert_eq!(machine.command(r#"{"command":"start_telemetry"}"#).1["detail"], "already_running");
+    let (_, status) = curl(&[&format!("{control}/status")]);
+    assert_eq!(
+        (&status["telemetry"]["running"], &status["livelogs"]["running"]),
+        (&true.into(), &false.into())
+    );
+
+    let mut socket = Machine { live: samples, ..machine }.watch_and_keep();
+    let greeting = next(&mut socket.1);
+    assert_eq!(
+        (&greeting["type"], &greeting["status"], &greeting["interval"]),
+        (&"connection".into(), &"connected".into(), &1.into())
+    );
+    assert!(
+        greeting["node_id"] == "192.0.2.7" && greeting["timestamp"].as_str().unwrap().ends_with('Z'),
+        "{greeting}"
+    );
+    socket.1.send(Message::text(r#"{"command":"ping"}"#)).unwrap();
+    let pong = loop {
+        let frame = next(&mut socket.1);
+        if frame["type"] == "pong" {
+            break frame;
+        }
+    };
+    assert!(pong["timestamp"].is_string(), "{pong}");
+    for _ in 0..2 {
+        let sample = next(&mut socket.1);
+        assert!(sample["metrics"]["cpu"]["cpu_usage_percent"].is_number(), "{sample}");
+    }
+    // What is no command is no reason to go.
+    socket.1.send(Message::text("hello")).unwrap();
+    socket.1.send(Message::text(r#"{"command":"get_metrics"}"#)).unwrap();
+    assert!(next(&mut socket.1)["metrics"].is_object());
+    let machine = socket.0;
+    assert_eq!(machine.command(r#"{"command":"stop_telemetry"}"#), (200, json!({"status": "stopped"})));
+    assert!(TcpStream::connect(("127.0.0.1", samples)).is_err(), "the port is free");
+    assert!(machine.daemon.stop().unwrap().success());
 }

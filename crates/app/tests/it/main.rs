@@ -24,3 +24,4 @@ mod refuse;
 mod search;
 mod status;
 mod streams;
+mod telemetry;

@@ -9,9 +9,10 @@ use std::time::Duration;
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
 use taffrail_parse::{Context as ParseContext, Parser};
-use taffrail_record::{Checkpoint, LogBatch, RawBatch, RawLine, Span, Timestamp};
+use taffrail_record::{Checkpoint, FIGURES, LogBatch, RawBatch, RawLine, Span, Timestamp};
 use taffrail_store::engine::*;
 use taffrail_store::filter::Filter;
+use taffrail_store::history::StoredSample;
 use taffrail_store::hit::Hit;
 use taffrail_store::{Access, Append, Limits, Store, wal};
 
@@ -427,4 +428,36 @@ fn arrivals_come_in_the_order_of_the_batches_and_go_on_anywhere() {
     let (some, _) = arrived(&world, start, &filter, SOURCES[1], 7);
     assert_eq!(some.len(), matches.iter().filter(|hit| wanted.contains(hit)).count());
     assert!(!some.is_empty() && some.iter().all(|hit| matches.contains(hit)));
+}
+
+#[test]
+fn samples_are_a_table_whose_times_are_looked_up() {
+    let world = world(10, 10, 10);
+    let second = Timestamp::SECOND;
+    let start = 1_793_491_200 * second;
+    // More than two pages, of two machines.
+    let samples: Vec<StoredSample> = (0..10_000)
+        .map(|number| {
+            let mut figures = [None; FIGURES.len()];
+            figures[0] = (number % 2 == 0).then_some(number as f64 / 100.0);
+            let node = if number % 4 == 0 { "192.168.1.100" } else { "web-2" }.to_owned();
+            let envelope = format!("{{\"number\":{number}}}");
+            StoredSample { node, time: Timestamp(start + number * second), figures, envelope }
+        })
+        .collect();
+    world.engine.store.history().insert(&samples).unwrap();
+    let count = |condition: &str| {
+        let batches = sql(&world, &format!("SELECT count(*) FROM telemetry {condition}")).unwrap();
+        batches[0].column(0).as_primitive::<Int64Type>().value(0)
+    };
+    assert_eq!(count(""), 10_000);
+    assert_eq!(count("WHERE node_id = '192.168.1.100'"), 2_500);
+    assert_eq!(count("WHERE cpu_usage_percent IS NULL"), 5_000);
+    assert_eq!(count("WHERE time >= '2026-11-01T00:01:40Z' AND time < '2026-11-01T00:03:20Z'"), 100);
+    assert_eq!(count("WHERE time BETWEEN '2026-11-01T00:00:00Z' AND '2026-11-01T00:00:09Z'"), 10);
+    assert_eq!(count("WHERE metrics LIKE '%:9999}'"), 1);
+    // The statement of the page of Resolvix.
+    let batches =
+        sql(&world, "SELECT time, cpu_usage_percent FROM telemetry WHERE node_id = '192.168.1.100'").unwrap();
+    assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 2_500);
 }

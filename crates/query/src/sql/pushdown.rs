@@ -10,19 +10,27 @@ use taffrail_store::schema;
 
 /// The part of the conditions that is understood; the others let everything through.
 pub(super) fn understand(conditions: &[Expr]) -> (Filter, TimeRange) {
-    let mut range = TimeRange::ALL;
-    let filter = conditions.iter().fold(Filter::All, |all, condition| {
-        narrow(condition, &mut range);
-        all.and(filter_of(condition).unwrap_or(Filter::All))
-    });
-    (filter, range)
+    let filter = conditions
+        .iter()
+        .fold(Filter::All, |all, condition| all.and(filter_of(condition).unwrap_or(Filter::All)));
+    (filter, range_of(conditions, schema::TIMESTAMP))
 }
 
-fn narrow(condition: &Expr, range: &mut TimeRange) {
+/// The times of a column that the conditions let through, and perhaps more.
+pub(super) fn range_of(conditions: &[Expr], column: &str) -> TimeRange {
+    let mut range = TimeRange::ALL;
+    for condition in conditions {
+        narrow(condition, column, &mut range);
+    }
+    range
+}
+
+fn narrow(condition: &Expr, column: &str, range: &mut TimeRange) {
+    let time_column = |expr: &Expr| column_name(expr) == Some(column);
     match condition {
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::And, right }) => {
-            narrow(left, range);
-            narrow(right, range);
+            narrow(left, column, range);
+            narrow(right, column, range);
         }
         Expr::BinaryExpr(BinaryExpr { left, op, right }) => {
             let (operator, time) =
@@ -60,10 +68,6 @@ fn column_name(expr: &Expr) -> Option<&str> {
         Expr::Column(column) => Some(&column.name),
         _ => None,
     }
-}
-
-fn time_column(expr: &Expr) -> bool {
-    column_name(expr) == Some(schema::TIMESTAMP)
 }
 
 fn time_literal(expr: &Expr) -> Option<i64> {

@@ -13,6 +13,7 @@ use axum::response::Response;
 use regex::Regex;
 use serde_json::Value;
 use taffrail_record::{Severity, Timestamp};
+use taffrail_store::History;
 use taffrail_store::engine::*;
 use taffrail_store::filter::{Comparison, FieldTest, Filter, TextMatch};
 use taffrail_store::hit::{AttributeValue, Hit};
@@ -20,7 +21,9 @@ use tower::ServiceExt as _;
 
 use crate::api::Source;
 use crate::streams::Overview;
-use crate::{Health, Hosts, Info, Ingest, IngestError, Limits, LiveHub, Push, Receipt, Services, Sources};
+use crate::{
+    Health, Hosts, Info, Ingest, IngestError, Limits, LiveHub, Machines, Push, Receipt, Services, Sources,
+};
 
 /// 2026-11-01T00:00:00.006Z
 pub(super) const NOW: Timestamp = Timestamp(1_793_491_200_006_000_000);
@@ -61,6 +64,7 @@ pub(super) fn hit(body: &str, severity: Severity) -> Hit {
 impl Fake {
     pub(super) fn services(self: &Arc<Self>) -> Services {
         Services {
+            machines: Machines::new("here", Arc::new(History::none()), Duration::from_secs(7 * 86_400)),
             engine: Arc::clone(self) as _,
             ingest: Arc::clone(self) as _,
             sources: Arc::clone(self) as _,

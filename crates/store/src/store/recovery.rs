@@ -12,6 +12,7 @@ use super::{Access, Decode, Limits, Shared, Store, Tuning, View, Writer, sealer}
 use crate::catalog::{Catalog, Commit};
 use crate::disk::Disk;
 use crate::error::{Error, Result};
+use crate::history::History;
 use crate::index::file::Index;
 use crate::lock::{DirectoryLock, Share};
 use crate::memtable::Memtable;
@@ -20,8 +21,7 @@ use crate::segment::{self, Segment, SegmentMeta, data_path, index_path};
 use crate::wal::{self, Replayed, Wal};
 
 const CATALOG: &str = "taffrail.db";
-const REBUILT: &str =
-    "the catalog was rebuilt from the segments: no record and no position is lost, the list of gaps is";
+const REBUILT: &str = "the catalog was rebuilt from the segments: no record and no position is lost, the list of gaps and the history of machines are";
 
 /// What opening found; every line of `reports` is for people.
 #[derive(Debug, Default)]
@@ -54,6 +54,7 @@ pub(super) fn open(
     }
     let mut opening = Opening::new(Arc::clone(&disk), directory, access);
     let mut catalog = opening.catalog()?;
+    let history = opening.history()?;
     let segments = opening.segments(&mut catalog)?;
     let mut memtable = Memtable::new();
     let last_wal = opening.replay(&catalog, &mut memtable, decode)?;
@@ -80,6 +81,7 @@ pub(super) fn open(
         writer: Mutex::new(writer),
         changed: Condvar::new(),
         catalog: Mutex::new(catalog),
+        history: Arc::new(history),
         view: RwLock::new(View { segments: Arc::new(segments), sealing: None }),
     });
     let sealer = (access == Access::Write).then(|| start_sealer(&shared)).transpose()?;
@@ -206,6 +208,15 @@ impl<'a> Opening<'a> {
                 self.report(REBUILT.to_owned());
                 Ok(catalog)
             }
+        }
+    }
+
+    /// The history beside the catalog, which is open.
+    fn history(&self) -> Result<History> {
+        let path = self.directory.join(CATALOG);
+        match self.access {
+            Access::Write => History::open(&path),
+            Access::Read => History::open_read_only(&path),
         }
     }
 

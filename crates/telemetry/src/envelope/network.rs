@@ -87,7 +87,7 @@ impl<'a> Network<'a> {
             errors_out: sum(|one| one.sent.errors),
             drops_in: sum(|one| one.received.drops),
             drops_out: sum(|one| one.sent.drops),
-            active_connections: sample.sockets.as_ref().map(sample::Sockets::count),
+            active_connections: sample.sockets.as_ref().map(|sockets| sockets.count),
             bytes_sent: sum(|one| one.sent.bytes),
             bytes_recv: sum(|one| one.received.bytes),
             interfaces: sample.interfaces.iter().map(|one| (one.name.as_str(), Interface::of(one))).collect(),

@@ -10,14 +10,15 @@ use crate::roots::{Error, Result, Roots};
 pub(super) fn read(roots: &Roots) -> Result<Memory> {
     let (path, text) = roots.proc("meminfo")?;
     let info = Meminfo::from_read(text.as_bytes()).map_err(|_| Error::Format(path))?;
-    let cached = info.cached + info.s_reclaimable.unwrap_or(0);
+    let reclaimable = info.s_reclaimable.unwrap_or(0);
     Ok(Memory {
         total: info.mem_total,
         // Kernels before 3.14 do not say it.
-        available: info.mem_available.unwrap_or(info.mem_free + info.buffers + cached),
+        available: info.mem_available.unwrap_or(info.mem_free + info.buffers + info.cached + reclaimable),
         free: info.mem_free,
         buffers: info.buffers,
-        cached,
+        cached: info.cached,
+        reclaimable,
         dirty: info.dirty,
         swap_total: info.swap_total,
         swap_free: info.swap_free,

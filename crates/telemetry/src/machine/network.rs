@@ -80,18 +80,37 @@ const SHARE: u32 = 10_000;
 const OLDEST: Duration = Duration::from_secs(60);
 
 impl Tables {
-    /// Sockets of both protocols and families, as they are or were a while ago.
-    pub(super) fn sockets(&mut self, roots: &Roots) -> Result<Sockets> {
-        if let Some(table) = &self.0
-            && table.read.elapsed() < (table.cost * SHARE).min(OLDEST)
-        {
-            return Ok(table.sockets.clone());
+    /// Sockets of both protocols and families, as they are, or but for their count as they were a while ago unless they must be
+    /// new.
+    pub(super) fn sockets(&mut self, roots: &Roots, must_be_new: bool) -> Result<Sockets> {
+        let known = self.0.as_ref().filter(|table| table.read.elapsed() < (table.cost * SHARE).min(OLDEST));
+        if let Some(table) = known.filter(|_| !must_be_new) {
+            let sockets = table.sockets.clone();
+            return Ok(Sockets { count: count(roots).unwrap_or(sockets.count), ..sockets });
         }
         let read = Instant::now();
         let sockets = sockets(roots)?;
         self.0 = Some(Table { read, cost: read.elapsed(), sockets: sockets.clone() });
         Ok(sockets)
     }
+}
+
+/// All sockets: the sums that the kernel keeps, see `proc_pid_net(5)` on `sockstat`.
+fn count(roots: &Roots) -> Option<u64> {
+    let texts = ["net/sockstat", "net/sockstat6"].map(|name| roots.proc(name).map(|(_, text)| text));
+    let [first, second] = texts;
+    let text = first.ok()? + &second.unwrap_or_default();
+    let of_line = |line: &str| -> Option<u64> {
+        let (kind, rest) = line.split_once(": ")?;
+        let words: Vec<&str> = rest.split(' ').collect();
+        let figures = words.chunks_exact(2).filter(|pair| match kind {
+            "TCP" => pair[0] == "inuse" || pair[0] == "tw",
+            "TCP6" | "UDP" | "UDP6" => pair[0] == "inuse",
+            _ => false,
+        });
+        Some(figures.filter_map(|pair| pair[1].parse::<u64>().ok()).sum())
+    };
+    Some(text.lines().filter_map(of_line).sum())
 }
 
 /// A machine without IPv6 has no tables of it.
@@ -118,6 +137,7 @@ fn sockets(roots: &Roots) -> Result<Sockets> {
             }
         }
     }
+    sockets.count = sockets.tcp.iter().sum::<u64>() + sockets.udp;
     for ports in [&mut sockets.listening_tcp, &mut sockets.listening_udp] {
         ports.sort_unstable();
         ports.dedup();

@@ -1,6 +1,6 @@
 //! The keys of `[control]`: what Resolvix' clients find.
 
-use super::{Default, Key, Target, Value, listen};
+use super::{Default, Key, Target, Value, listen, telemetry};
 
 /// Where the control API answers.
 pub(super) const LISTEN: Key = Key {
@@ -48,6 +48,31 @@ pub(super) const FILES: Key = Key {
     doc: "The files whose lines are shown live to Resolvix' clients, which know one file a machine. They must be followed.",
     target: Target::Config(|config, value| {
         config.control.files = value.list()?;
+        Ok(())
+    }),
+};
+
+/// Where samples are shown.
+pub(super) const TELEMETRY_PORT: Key = Key {
+    name: "control.telemetry_port",
+    form: "port",
+    default: Default::Text("8756"),
+    doc: "Where samples of the machine are shown over a WebSocket while `start_telemetry` holds, at the same address. For \
+              machines where it is taken.",
+    target: Target::Config(|config, value| {
+        config.control.telemetry_port = port(value)?;
+        Ok(())
+    }),
+};
+
+/// How often samples are shown.
+pub(super) const TELEMETRY_INTERVAL: Key = Key {
+    name: "control.telemetry_interval",
+    form: "duration",
+    default: Default::Text("60s"),
+    doc: "How often a sample is shown there. 1s to 1h.",
+    target: Target::Config(|config, value| {
+        config.control.telemetry_interval = telemetry::interval(value)?;
         Ok(())
     }),
 };

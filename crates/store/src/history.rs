@@ -1,0 +1,84 @@
+//! The history of machines, in `taffrail.db`: their samples, what they come to by the hour and the day, and the tables that
+//! Logly's users know.
+//!
+//! It has a connection of its own, so that whoever reads a month of it holds up no commit. What it writes is not synced one by
+//! one: a power cut costs the samples of the last seconds, and nothing else.
+
+pub mod logly;
+mod nodes;
+mod rollup;
+mod samples;
+mod schema;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+use taffrail_record::{Figures, Timestamp};
+
+pub use self::nodes::{Node, Seen};
+pub use self::rollup::Kept;
+pub use self::samples::{Aggregate, Points, PointsRequest, Series};
+pub(crate) use self::schema::create;
+use crate::error::Result;
+
+/// How long one waits for the other connection's commit.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A sample as it is kept.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StoredSample {
+    /// The machine.
+    pub node: String,
+    /// When.
+    pub time: Timestamp,
+    /// What is kept as columns.
+    pub figures: Figures,
+    /// All of it, as JSON.
+    pub envelope: String,
+}
+
+/// The history of machines. Each call blocks while it reads or writes.
+#[derive(Debug)]
+pub struct History {
+    /// `None`: there is none to be read.
+    connection: Mutex<Option<Connection>>,
+}
+
+impl History {
+    /// Of a catalog that is there and has the tables.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(PATIENCE)?;
+        connection.pragma_update(None, "synchronous", "normal")?;
+        Ok(Self { connection: Mutex::new(Some(connection)) })
+    }
+
+    /// The same, to be read; empty where a catalog is of a version without the tables.
+    pub(crate) fn open_read_only(path: &Path) -> Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(PATIENCE)?;
+        let find = "SELECT count(*) FROM sqlite_master WHERE name = 'telemetry'";
+        let has_tables = connection.query_row(find, [], |row| row.get::<_, i64>(0))? > 0;
+        Ok(Self { connection: Mutex::new(has_tables.then_some(connection)) })
+    }
+
+    /// Of no store: nothing is in it, and nothing stays.
+    pub fn none() -> Self {
+        Self { connection: Mutex::new(None) }
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs `work` on the connection; where there is none, nothing is there.
+    fn on<T: Default>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
+        self.connection().as_mut().map_or_else(|| Ok(T::default()), work)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,250 @@
+//! The history over days: what goes in comes out, is rolled up at the right boundaries, late or missed, and is deleted.
+
+use std::cell::Cell;
+use std::time::Duration;
+
+use rusqlite::Connection;
+use taffrail_record::{FIGURES, Figures, Timestamp};
+
+use super::logly::{LogActors, LogCounts, Logs, NetworkRow, SystemRow};
+use super::{Aggregate, History, Kept, Points, PointsRequest, Seen, StoredSample, schema};
+use crate::engine::TimeRange;
+
+const SECOND: i64 = Timestamp::SECOND;
+const HOUR: i64 = 3_600 * SECOND;
+const DAY: i64 = 24 * HOUR;
+/// 2026-11-01T00:00:00Z
+const START: i64 = 1_793_491_200 * SECOND;
+const KEPT: Kept = Kept { samples: Duration::from_secs(7 * 86_400), hours: Duration::from_secs(90 * 86_400) };
+
+fn history(folder: &tempfile::TempDir) -> History {
+    let path = folder.path().join("taffrail.db");
+    let connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "journal_mode", "wal").unwrap();
+    connection
+        .execute_batch(
+            "CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+        )
+        .unwrap();
+    schema::create(&connection).unwrap();
+    History::open(&path).unwrap()
+}
+
+fn sample(node: &str, time: i64, cpu: Option<f64>) -> StoredSample {
+    let mut figures: Figures = [None; FIGURES.len()];
+    figures[0] = cpu;
+    StoredSample {
+        node: node.to_owned(),
+        time: Timestamp(time),
+        figures,
+        envelope: format!("{{\"at\":{time}}}"),
+    }
+}
+
+fn points(history: &History, since: i64, until: i64, step_ns: i64, aggregate: Aggregate) -> Points {
+    let range = TimeRange { since: Timestamp(since), until: Timestamp(until) };
+    history.points(&PointsRequest { node: Some("a"), range, step_ns, figures: &[0], aggregate }).unwrap()
+}
+
+/// Hours since [`START`] and values.
+fn of(points: &Points) -> Vec<(f64, Option<f64>)> {
+    let series = points.series.first().cloned().unwrap_or_default();
+    let hours = series.times.iter().map(|time| (time.0 - START) as f64 / HOUR as f64);
+    hours.zip(series.values.into_iter().flatten()).collect()
+}
+
+#[test]
+fn samples_come_back_once_each() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(&folder);
+    let all = [
+        sample("a", START, Some(1.5)),
+        sample("b", START, None),
+        sample("a", START + 10 * SECOND, Some(2.5)),
+    ];
+    assert_eq!(history.insert(&all).unwrap(), 3);
+    // Sent again after an answer was lost.
+    assert_eq!(history.insert(&[sample("a", START, Some(99.0)), all[2].clone()]).unwrap(), 0);
+    assert_eq!(history.page(TimeRange::ALL, None, 10, true).unwrap(), all);
+    let (mut pages, mut last) = (Vec::new(), None);
+    while let Some(sample) = history.page(TimeRange::ALL, last.as_ref(), 1, false).unwrap().pop() {
+        assert_eq!(sample.envelope, "");
+        pages.push((sample.node.clone(), sample.time.0));
+        last = Some(sample);
+    }
+    assert_eq!(
+        pages,
+        [("a".to_owned(), START), ("b".to_owned(), START), ("a".to_owned(), START + 10 * SECOND)]
+    );
+    let latest = history.latest(None).unwrap();
+    assert_eq!(latest, [all[2].clone(), all[1].clone()]);
+    assert_eq!(history.extent().unwrap(), (3, Some(Timestamp(START))));
+    let reader = History::open_read_only(&folder.path().join("taffrail.db")).unwrap();
+    assert_eq!(reader.latest(Some("a")).unwrap(), all[2..]);
+    assert!(reader.insert(&all).is_err());
+}
+
+#[test]
+fn hours_and_days_are_those_of_utc_and_late_samples_count() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(&folder);
+    // Each minute of two days and a bit: the hour's number, and one sample a day that says nothing.
+    let minutes = 2 * 24 * 60 + 90;
+    let all: Vec<_> = (0..minutes)
+        .map(|minute| {
+            let hour = f64::from(minute / 60);
+            let cpu = (minute % 1_440 != 7).then_some(if minute % 60 == 59 { hour + 60.0 } else { hour });
+            sample("a", START + i64::from(minute) * 60 * SECOND, cpu)
+        })
+        .collect();
+    history.insert(&all).unwrap();
+    let now = Timestamp(START + 2 * DAY + 90 * 60 * SECOND);
+    let mean = |hour: f64| hour + 1.0;
+    let want: Vec<_> = (0..49).map(|hour| (f64::from(hour), Some(mean(f64::from(hour))))).collect();
+    for round in 0..2 {
+        if round == 1 {
+            history.maintain(now, KEPT).unwrap();
+        }
+        let hours = of(&points(&history, START, START + 2 * DAY + HOUR, HOUR, Aggregate::Mean));
+        for (found, want) in hours.iter().zip(&want) {
+            // The hour with the silent sample has 59 that say something.
+            let silent = found.0 % 24.0 == 0.0;
+            let off = (found.1.unwrap() - want.1.unwrap()).abs();
+            assert!(found.0 == want.0 && off < if silent { 0.02 } else { 1e-9 }, "{found:?} {want:?}");
+        }
+        assert_eq!(hours.len(), 49);
+        let days = of(&points(&history, START, START + 2 * DAY, DAY, Aggregate::Max));
+        assert_eq!(days, [(0.0, Some(83.0)), (24.0, Some(107.0))], "round {round}");
+        // What is not over yet comes from the samples.
+        let last = of(&points(&history, START + 2 * DAY, now.0, DAY, Aggregate::Max));
+        assert_eq!(last, [(48.0, Some(108.0))]);
+    }
+    // A machine that was cut off sends what it had kept.
+    history.insert(&[sample("a", START + 5 * HOUR + 30 * SECOND, Some(1_000.0))]).unwrap();
+    history.maintain(now, KEPT).unwrap();
+    let late = of(&points(&history, START + 5 * HOUR, START + 6 * HOUR, HOUR, Aggregate::Max));
+    assert_eq!(late, [(5.0, Some(1_000.0))]);
+    let day = of(&points(&history, START, START + DAY, DAY, Aggregate::Max));
+    assert_eq!(day, [(0.0, Some(1_000.0))]);
+}
+
+#[test]
+fn what_is_too_old_goes_and_what_it_came_to_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(&folder);
+    let all: Vec<_> =
+        (0..60).map(|minute| sample("a", START + minute * 60 * SECOND, Some(minute as f64))).collect();
+    history.insert(&all).unwrap();
+    history.maintain(Timestamp(START + HOUR), KEPT).unwrap();
+    // Half of the hour's samples are deleted; a late one must not make it anew out of the other half.
+    let later = START + 7 * DAY + HOUR / 2;
+    history.maintain(Timestamp(later), KEPT).unwrap();
+    history.insert(&[sample("a", START + HOUR - SECOND, Some(0.0))]).unwrap();
+    history.maintain(Timestamp(later), KEPT).unwrap();
+    assert_eq!(history.extent().unwrap().0, 31);
+    let hour = of(&points(&history, START, START + HOUR, HOUR, Aggregate::Mean));
+    assert_eq!(hour, [(0.0, Some(29.5))]);
+    history.maintain(Timestamp(START + 92 * DAY), KEPT).unwrap();
+    assert_eq!(history.extent().unwrap(), (0, None));
+    assert_eq!(of(&points(&history, START, START + HOUR, HOUR, Aggregate::Mean)), []);
+    assert_eq!(of(&points(&history, START, START + DAY, DAY, Aggregate::Max)), [(0.0, Some(59.0))]);
+}
+
+/// Logs with one of each an hour, which cannot be asked at first.
+struct FakeLogs {
+    asked: Cell<u64>,
+    refuses: Cell<bool>,
+}
+
+impl Logs for FakeLogs {
+    fn counts(&self, range: TimeRange) -> Option<LogCounts> {
+        assert_eq!(range.until.0 - range.since.0, HOUR);
+        self.asked.set(self.asked.get() + 1);
+        let counts = LogCounts { events: 10, failed_logins: 4, bans: 3, errors: 2, warnings: 1 };
+        (!self.refuses.get()).then_some(counts)
+    }
+
+    fn actors(&self, range: TimeRange) -> Option<LogActors> {
+        assert_eq!((range.until.0 - range.since.0, range.since.0 % DAY), (DAY, 0));
+        Some(LogActors { banned_ips: 7, failed_users: 5 })
+    }
+}
+
+#[test]
+fn loglys_rows_come_to_what_its_pages_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(&folder);
+    // 90 minutes before midnight until 90 minutes after it; the machine restarts, and the daemon misses an hour.
+    let mut sent = 1_000_000;
+    for minute in (0..90).chain(150..180) {
+        let now = Timestamp(START + DAY - 90 * 60 * SECOND + minute * 60 * SECOND);
+        sent = if minute == 60 { 500 } else { sent + 1_000 };
+        let cpu = Some(if minute == 45 { 90.0 } else { 30.0 });
+        let system = SystemRow { cpu_percent: cpu, memory_percent: Some(50.0), ..SystemRow::default() };
+        let network = NetworkRow { bytes_sent: sent, packets_sent: 2 * sent, ..NetworkRow::default() };
+        history.insert_rows(now, &system, &network).unwrap();
+    }
+    let logs = FakeLogs { asked: Cell::new(0), refuses: Cell::new(true) };
+    let now = Timestamp(START + DAY + 2 * HOUR + SECOND);
+    history.roll_up_rows(now, &logs).unwrap();
+    let database = Connection::open(folder.path().join("taffrail.db")).unwrap();
+    let count = |table: &str| -> i64 {
+        database.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count("hourly_aggregates"), count("daily_aggregates")), (0, 0));
+    logs.refuses.set(false);
+    history.roll_up_rows(now, &logs).unwrap();
+    history.roll_up_rows(now, &logs).unwrap();
+    // Once refused; then each hour once.
+    assert_eq!(logs.asked.get(), 1 + 4);
+    let mut statement = database
+        .prepare("SELECT hour_timestamp, max_cpu_percent, total_bytes_sent, total_packets_sent, error_count FROM hourly_aggregates ORDER BY 1")
+        .unwrap();
+    type Row = (i64, Option<f64>, Option<i64>, Option<i64>, i64);
+    let rows: Vec<Row> = statement
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let hour = |number: i64| (START + DAY) / SECOND + number * 3_600;
+    let want = [
+        // 30 minutes: nothing came before the first row.
+        (hour(-2), Some(30.0), Some(29_000), Some(58_000), 2),
+        // The counters began anew at half past: 30 steps, what they began with, and 29 steps.
+        (hour(-1), Some(90.0), Some(30_000 + 500 + 29_000), Some(60_000 + 1_000 + 58_000), 2),
+        (hour(0), None, None, None, 2),
+        // What went through while nobody looked counts where it was seen.
+        (hour(1), Some(30.0), Some(30_000), Some(60_000), 2),
+    ];
+    assert_eq!(rows, want);
+    let day = database
+        .query_row("SELECT date, max_cpu_percent, total_bytes_sent, log_events_count, unique_ips_banned FROM daily_aggregates", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, f64>(1)?, row.get::<_, i64>(2)?, row.get::<_, i64>(3)?, row.get::<_, i64>(4)?))
+        })
+        .unwrap();
+    assert_eq!(day, ("2026-11-01".to_owned(), 90.0, 29_000 + 59_500, 20, 7));
+    assert_eq!(count("daily_aggregates"), 1);
+}
+
+#[test]
+fn machines_are_known_by_what_they_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(&folder);
+    let seen = |node: &str, at: i64, version: &str| Seen {
+        node: node.to_owned(),
+        at: Timestamp(at),
+        time: Timestamp(at - SECOND),
+        kind: "agent".to_owned(),
+        version: version.to_owned(),
+        address: "192.0.2.7".to_owned(),
+        lines: 10,
+        samples: 1,
+    };
+    history.note_nodes(&[seen("b", START, "0.1.0"), seen("a", START, "")]).unwrap();
+    history.note_nodes(&[seen("b", START + HOUR, ""), seen("b", START + SECOND, "")]).unwrap();
+    let nodes = history.nodes().unwrap();
+    assert_eq!(nodes.iter().map(|node| node.node.as_str()).collect::<Vec<_>>(), ["a", "b"]);
+    let b = &nodes[1];
+    assert_eq!((b.first_seen.0, b.last_seen.0, b.last_time.0), (START, START + HOUR, START + HOUR - SECOND));
+    assert_eq!((b.version.as_str(), b.lines, b.samples), ("0.1.0", 30, 3));
+}
