@@ -1,6 +1,6 @@
 //! The control API: whether the machine is well, and commands to it, as Resolvix' clients ask.
 
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -66,15 +66,6 @@ pub struct Clients {
     pub live: Live,
     /// What the machine is doing; `None`: that is told to nobody.
     pub telemetry: Option<Telemetry>,
-}
-
-/// The address by which other machines reach this one, as its clients know it; `None` without a network.
-pub fn own_address() -> Option<IpAddr> {
-    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
-    // Nothing is sent: the system only says where it would be sent from.
-    socket.connect("8.8.8.8:80").ok()?;
-    let address = socket.local_addr().ok()?.ip();
-    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
 }
 
 async fn serve(listener: TcpListener, clients: Clients, stopping: watch::Receiver<bool>) {

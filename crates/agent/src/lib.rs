@@ -4,10 +4,16 @@
 //! both programs mount it. Start reading at [`control`] for what is asked and [`live`] and [`telemetry`] for what is
 //! shown.
 
+mod arguments;
+mod config;
 pub mod control;
 mod door;
-pub mod line;
 pub mod live;
+mod run;
+mod sink;
+mod stopping;
 pub mod telemetry;
 
+pub use config::own_address;
 pub use door::OpenError;
+pub use run::run;

@@ -17,7 +17,7 @@ use tokio::net::TcpListener;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::door::{self, Door, OpenError};
-use crate::line;
+use taffrail_forward::line;
 
 /// Lines that a client may lag by; it is told of those that it missed.
 const BUFFER: usize = 16 << 10;

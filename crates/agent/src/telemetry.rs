@@ -21,7 +21,7 @@ use tokio::sync::{broadcast, mpsc};
 use tokio::time::{Instant, interval_at};
 
 use crate::door::{self, Door, OpenError};
-use crate::line;
+use taffrail_forward::line;
 
 /// Samples that a client may lag by.
 const BUFFER: usize = 16;

@@ -91,6 +91,13 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
         flags: Vec<String>,
     },
+    /// Run as an agent: follow, measure, send to central servers; also the slim program `taffrail-agent`
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Agent {
+        /// The agent's flags: --log-file PATH, --api-url URL, ...; --help has all
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+        flags: Vec<std::ffi::OsString>,
+    },
     /// Print docs/config.md
     #[command(hide = true)]
     ConfigDocs,

@@ -40,6 +40,13 @@ fn main() -> ExitCode {
     let terminal = Terminal::of_process(&cli.global);
     let mut overrides = Overrides::from_global(&cli.global);
     match &cli.command {
+        Command::Agent { flags } => {
+            taffrail_memory::keep_freed(Duration::ZERO);
+            terminal::init_log(config::LogLevel::Info);
+            let name = std::ffi::OsString::from("taffrail agent");
+            let offset = pipeline::offset_minutes(config::ZoneChoice::Local);
+            return taffrail_agent::run(std::iter::once(name).chain(flags.iter().cloned()), offset);
+        }
         Command::ConfigDocs => return exit::code(commands::config_docs::run()),
         Command::Check(args) => return exit::code(commands::check::run(args, &cli.global, terminal)),
         Command::Run(args) => {
@@ -66,7 +73,7 @@ fn main() -> ExitCode {
         Command::Collect(args) => commands::collect::run(&args, &config, terminal),
         Command::Status(args) => commands::status::run(&args, &config, terminal),
         Command::Export(args) => commands::export::run(&args, &config, terminal),
-        Command::Check(_) | Command::ConfigDocs | Command::Logwisp { .. } => {
+        Command::Agent { .. } | Command::Check(_) | Command::ConfigDocs | Command::Logwisp { .. } => {
             unreachable!("answered before the config is read")
         }
     })

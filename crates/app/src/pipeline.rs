@@ -28,6 +28,8 @@ pub(crate) struct Origin {
     pub day_first: Option<bool>,
     /// What lines before have shown; `None`: what the parser has seen itself.
     pub detection: Option<Detection>,
+    /// The machine that lines come from that name none; `None`: this one.
+    pub node: Option<String>,
 }
 
 impl Origin {
@@ -39,12 +41,18 @@ impl Origin {
             format: source.format.clone(),
             day_first: source.dates.day_first(),
             detection: None,
+            node: None,
         }
     }
 
     /// Of lines that clients push.
-    pub(crate) fn of_push(service: Option<String>) -> Self {
-        Self { service, offset_minutes: 0, format: None, day_first: None, detection: None }
+    pub(crate) fn of_push(service: Option<String>, node: Option<String>) -> Self {
+        Self { service, offset_minutes: 0, format: None, day_first: None, detection: None, node }
+    }
+
+    /// Of lines that an agent sends with this note.
+    pub(crate) fn of_agent(note: &str, node: &str) -> Self {
+        Self { detection: None, node: Some(node.to_owned()), ..Self::from_note(note) }
     }
 
     /// The note that a WAL frame carries.
@@ -52,7 +60,8 @@ impl Origin {
         let service = self.service.as_deref().unwrap_or_default();
         let format = self.format.as_deref().unwrap_or_default();
         let detection = self.detection.map(|detection| detection.note()).unwrap_or_default();
-        let note = format!("{} {service}\t{format}\t{detection}", self.offset_minutes);
+        let node = self.node.as_deref().unwrap_or_default();
+        let note = format!("{} {service}\t{format}\t{detection}\t{node}", self.offset_minutes);
         note.trim_end_matches('\t').to_owned()
     }
 
@@ -67,12 +76,14 @@ impl Origin {
             format: part().map(str::to_owned),
             day_first: None,
             detection: part().map(Detection::from_note),
+            node: part().map(str::to_owned),
         }
     }
 
     fn parser(&self, source: &str, node: &str) -> Parser {
         let service = self.service.clone().unwrap_or_else(|| service_from_path(source));
-        let context = Context { service, node: node.to_owned(), offset_minutes: self.offset_minutes };
+        let node = self.node.clone().unwrap_or_else(|| node.to_owned());
+        let context = Context { service, node, offset_minutes: self.offset_minutes };
         Parser::new(context).only(self.format.as_deref()).dates(self.day_first)
     }
 }

@@ -1,10 +1,12 @@
 //! Lines that clients push: each push becomes a batch of its listener's stream, answered once it is durable.
 
+mod sent;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use taffrail_record::{Checkpoint, RawBatch, RawLine, Span, Timestamp};
-use taffrail_serve::{Ingest, IngestError, Push, Receipt};
+use taffrail_serve::{Delivery, Ingest, IngestError, Push, Receipt};
 
 use crate::pipeline::{Origin, Parsers, Pipeline};
 
@@ -46,7 +48,7 @@ impl Ingest for Pushes {
     fn push(&self, push: Push) -> Result<Receipt, IngestError> {
         let source: Arc<str> = push.source.as_str().into();
         let service = push.service.or_else(|| source.rsplit(':').next().map(str::to_owned));
-        let origin = Origin::of_push(service);
+        let origin = Origin::of_push(service, push.node);
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
         let start = streams.ends.get(&source).cloned().unwrap_or_default();
         let batch = batch(Arc::clone(&source), push.bytes, &start, (self.clock)());
@@ -57,6 +59,28 @@ impl Ingest for Pushes {
         // The next push may be written while this one waits: one sync serves both.
         drop(streams);
         stored.wait().map_err(refused)?;
+        Ok(Receipt { records })
+    }
+
+    fn take(&self, delivery: Delivery) -> Result<Receipt, IngestError> {
+        let Delivery { node, spool, batches } = delivery;
+        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut records, mut last) = (0, None);
+        for (batch, note) in batches {
+            let source: Arc<str> = format!("{node}:{}", batch.source).into();
+            let known = streams.ends.get(&source).cloned().unwrap_or_default();
+            let Some(batch) = sent::batch(batch, &source, &spool, &known) else { continue };
+            records += batch.lines.len() as u64;
+            let end = batch.checkpoint.clone();
+            let origin = Origin::of_agent(&note, &node);
+            last = Some(self.pipeline.put(batch, &origin, &mut streams.parsers).map_err(refused)?);
+            streams.ends.insert(source, end);
+        }
+        drop(streams);
+        // One sync covers all that was written before it.
+        if let Some(last) = last {
+            last.wait().map_err(refused)?;
+        }
         Ok(Receipt { records })
     }
 }

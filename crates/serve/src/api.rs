@@ -2,6 +2,7 @@
 //!
 //! The types serialise and deserialise: the command line reads the same answers that the server writes.
 
+pub(crate) mod agent;
 pub(crate) mod context;
 pub(crate) mod export;
 pub(crate) mod facets;
@@ -23,6 +24,8 @@ pub(crate) mod telemetry;
 mod time;
 
 pub use crate::error::{ErrorAnswer, ErrorBody};
+pub(crate) use agent::Sender;
+pub use agent::{AgentAnswer, EntriesAnswer};
 pub use context::ContextAnswer;
 pub use facets::{FacetAnswer, FacetsAnswer, ValueCount};
 pub use health::{HealthAnswer, Problem};

@@ -1,4 +1,4 @@
-//! Request bodies: bounded in bytes, time and memory, gzip undone under the same bound.
+//! Request bodies: bounded in bytes, time and memory, gzip and zstd undone under the same bound.
 
 use std::io::Read as _;
 use std::sync::Arc;
@@ -27,17 +27,26 @@ pub(crate) struct ReadBody {
     _memory: OwnedSemaphorePermit,
 }
 
-/// Reads a body whole and undoes `Content-Encoding: gzip`.
+/// How a body is packed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Packing {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// Reads a body whole and undoes its `Content-Encoding`.
 pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<ReadBody, ApiError> {
     let limits = &app.services.limits;
-    let gzip = gzip(headers)?;
+    let packing = packing(headers)?;
     let mut stream = body.into_data_stream();
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if declared.is_some_and(|bytes| bytes > limits.body_bytes) {
         drain(&mut stream, limits).await;
         return Err(too_large(limits));
     }
-    let grant = if gzip { limits.body_bytes } else { declared.unwrap_or(limits.body_bytes) };
+    let grant =
+        if packing != Packing::None { limits.body_bytes } else { declared.unwrap_or(limits.body_bytes) };
     let memory = Arc::clone(&app.bodies).acquire_many_owned((grant / 1024 + 1) as u32);
     let Ok(Ok(memory)) = timeout(limits.body_time, memory).await else {
         return Err(ApiError::busy("too many bodies are being read; try again in a moment"));
@@ -49,22 +58,23 @@ pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<R
         return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", message));
     };
     let mut bytes = collected?;
-    if gzip {
+    if packing != Packing::None {
         let most = limits.body_bytes;
-        let job = tokio::task::spawn_blocking(move || gunzip(&bytes, most));
+        let job = tokio::task::spawn_blocking(move || unpack(packing, &bytes, most));
         let unpacked = job.await.map_err(|error| ApiError::internal(&error.to_string()))?;
         bytes = unpacked?.ok_or_else(|| too_large(limits))?;
     }
     Ok(ReadBody { bytes, _memory: memory })
 }
 
-fn gzip(headers: &HeaderMap) -> Result<bool, ApiError> {
-    let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(false) };
+fn packing(headers: &HeaderMap) -> Result<Packing, ApiError> {
+    let Some(encoding) = headers.get(CONTENT_ENCODING) else { return Ok(Packing::None) };
     match encoding.to_str().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
-        "" | "identity" => Ok(false),
-        "gzip" | "x-gzip" => Ok(true),
+        "" | "identity" => Ok(Packing::None),
+        "gzip" | "x-gzip" => Ok(Packing::Gzip),
+        "zstd" => Ok(Packing::Zstd),
         other => {
-            let message = format!("Content-Encoding {other:?} is not read; send gzip or none");
+            let message = format!("Content-Encoding {other:?} is not read; send gzip, zstd or none");
             Err(ApiError::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "invalid", message))
         }
     }
@@ -99,10 +109,16 @@ async fn drain(stream: &mut BodyDataStream, limits: &Limits) {
 }
 
 /// `None` if it unpacks to more than `most` bytes.
-fn gunzip(packed: &[u8], most: usize) -> Result<Option<Vec<u8>>, ApiError> {
+fn unpack(packing: Packing, packed: &[u8], most: usize) -> Result<Option<Vec<u8>>, ApiError> {
     let mut bytes = Vec::new();
-    MultiGzDecoder::new(packed).take(most as u64 + 1).read_to_end(&mut bytes).map_err(|error| {
-        ApiError::invalid(format!("the body is no gzip as its Content-Encoding says: {error}"))
+    let most_read = most as u64 + 1;
+    let read = match packing {
+        Packing::Zstd => zstd::Decoder::with_buffer(packed)
+            .and_then(|decoder| decoder.take(most_read).read_to_end(&mut bytes)),
+        _ => MultiGzDecoder::new(packed).take(most_read).read_to_end(&mut bytes),
+    };
+    read.map_err(|error| {
+        ApiError::invalid(format!("the body is not packed as its Content-Encoding says: {error}"))
     })?;
     Ok((bytes.len() <= most).then_some(bytes))
 }

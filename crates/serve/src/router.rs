@@ -15,12 +15,13 @@ use axum::routing::{MethodRouter, get, post};
 use futures::FutureExt as _;
 
 use crate::api::{
-    context, export, facets, health, histogram, nodes, openapi, push, search, sources, sql, stats, tail,
-    tail_socket, telemetry,
+    agent, context, export, facets, health, histogram, nodes, openapi, push, search, sources, sql, stats,
+    tail, tail_socket, telemetry,
 };
 use crate::error::ApiError;
 use crate::leveredge::{self, Refusal};
 use crate::metrics;
+use crate::resolvix;
 use crate::run::App;
 use crate::services::Services;
 use crate::ui;
@@ -63,6 +64,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/api/v1/sources", get(sources::sources)),
         ("/api/v1/stats", get(stats::stats)),
         ("/api/v1/health", get(health::health)),
+        ("/api/v1/agent/entries", get(agent::here).post(agent::entries)),
         ("/api/v1/nodes", get(nodes::nodes)),
         ("/api/v1/telemetry", get(telemetry::telemetry)),
         ("/api/v1/telemetry/latest", get(telemetry::latest)),
@@ -80,6 +82,8 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/openapi.json", get(leveredge::document::openapi)),
         ("/docs", get(leveredge::document::page)),
         ("/redoc", get(leveredge::document::page)),
+        ("/logs", post(resolvix::logs)),
+        ("/telemetry", post(resolvix::telemetry)),
         ("/", get(ui::index)),
     ]
 }

@@ -1,17 +1,23 @@
 //! How requests reach the engine: on blocking threads, a few at a time, ended when nobody waits any more.
 
+use std::net::IpAddr;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use axum::Extension;
 use bytes::Bytes;
+use taffrail_record::Timestamp;
 use taffrail_store::engine::{Control, Engine, QueryError};
+use taffrail_store::history::StoredSample;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::api::Sender;
 use crate::error::ApiError;
-use crate::services::{Push, Receipt, Services};
+use crate::nodes::Nodes;
+use crate::services::{Delivery, IngestError, Push, Receipt, Services};
 
 /// Chunks of an export that wait for its reader.
 const CHUNKS_WAITING: usize = 4;
@@ -24,6 +30,7 @@ pub(crate) struct App {
     queries: Arc<Semaphore>,
     waiting: AtomicUsize,
     exports: Arc<Semaphore>,
+    nodes: Nodes,
     stopping: watch::Sender<bool>,
 }
 
@@ -36,6 +43,7 @@ impl App {
             queries: Arc::new(Semaphore::new(limits.queries)),
             waiting: AtomicUsize::new(0),
             exports: Arc::new(Semaphore::new(limits.exports)),
+            nodes: Nodes::new(Arc::clone(&services.machines.history), services.clock),
             stopping: watch::Sender::new(false),
             services,
         }
@@ -98,6 +106,41 @@ impl App {
         let ingest = Arc::clone(&self.services.ingest);
         let job = tokio::task::spawn_blocking(move || ingest.push(push));
         Ok(job.await.map_err(|error| ApiError::internal(&error.to_string()))??)
+    }
+
+    /// Stores what an agent sends; returns once it is durable.
+    pub(crate) async fn take(&self, delivery: Delivery) -> Result<Receipt, ApiError> {
+        let ingest = Arc::clone(&self.services.ingest);
+        let job = tokio::task::spawn_blocking(move || ingest.take(delivery));
+        Ok(job.await.map_err(|error| ApiError::internal(&error.to_string()))??)
+    }
+
+    /// Keeps samples of machines.
+    pub(crate) async fn keep(&self, samples: Vec<StoredSample>) -> Result<(), ApiError> {
+        if samples.is_empty() {
+            return Ok(());
+        }
+        let machines = self.services.machines.clone();
+        let job = tokio::task::spawn_blocking(move || machines.keep(&samples));
+        let kept = job.await.map_err(|error| ApiError::internal(&error.to_string()))?;
+        kept.map_err(|error| ApiError::from(IngestError::Refused(error.to_string())))
+    }
+
+    /// Notes which machines have sent something.
+    pub(crate) async fn note(
+        &self,
+        sender: Option<Extension<Sender>>,
+        note: impl FnOnce(&Nodes, Timestamp, Option<IpAddr>) + Send + 'static,
+    ) -> Result<(), ApiError> {
+        let (nodes, now) = (self.nodes.clone(), (self.services.clock)());
+        let address = sender.map(|Extension(Sender(address))| address);
+        let job = tokio::task::spawn_blocking(move || note(&nodes, now, address));
+        job.await.map_err(|error| ApiError::internal(&error.to_string()))
+    }
+
+    /// The machines that send something.
+    pub(crate) fn nodes(&self) -> &Nodes {
+        &self.nodes
     }
 
     /// Starts the export of a source's raw lines.

@@ -3,11 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::service::TowerToHyperService;
 use taffrail_http::connection;
 use taffrail_http::listener::{self, Error};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
+use crate::api::Sender;
 use crate::router;
 use crate::run::App;
 use crate::services::Services;
@@ -42,8 +46,13 @@ impl Server {
             shutdown.await;
             app.stop();
         };
-        let connection = |socket| {
+        let connection = |socket: TcpStream| {
             let (app, service) = (Arc::clone(&app), service.clone());
+            let sender = socket.peer_addr().ok().map(|address| Sender(address.ip()));
+            let service = service_fn(move |mut request: Request<Incoming>| {
+                sender.map(|sender| request.extensions_mut().insert(sender));
+                service.call(request)
+            });
             async move { connection::serve(socket, service, app.services.limits.head(), app.stopping()).await }
         };
         listener::accept_all(self.listener, limits.connections, until, connection, limits.drain_time).await;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taffrail_record::{Sample, Timestamp};
+use taffrail_record::{RawBatch, Sample, Timestamp};
 use taffrail_store::History;
 use taffrail_store::engine::Engine;
 use taffrail_store::history::StoredSample;
@@ -109,6 +109,20 @@ pub struct Info {
 pub trait Ingest: Send + Sync {
     /// Stores the lines; blocks until they are durable (fsync) and visible to queries.
     fn push(&self, push: Push) -> Result<Receipt, IngestError>;
+
+    /// Stores what an agent sends, each line once however often it comes; blocks until all of it is durable.
+    fn take(&self, delivery: Delivery) -> Result<Receipt, IngestError>;
+}
+
+/// What an agent sends at a time.
+#[derive(Clone, Debug)]
+pub struct Delivery {
+    /// The machine that it runs on.
+    pub node: String,
+    /// The name of its spool: with source and offset it is a line's identity.
+    pub spool: String,
+    /// Lines and losses; the latter have no lines but gaps. Each with the note on how the lines are to be parsed.
+    pub batches: Vec<(RawBatch, String)>,
 }
 
 /// Lines that a client pushed together.
@@ -118,6 +132,8 @@ pub struct Push {
     pub source: String,
     /// The service of lines that name none.
     pub service: Option<String>,
+    /// The machine of lines that name none; `None`: this one.
+    pub node: Option<String>,
     /// The lines, each but the last with its newline.
     pub bytes: Vec<u8>,
 }

@@ -1,5 +1,6 @@
 //! The whole router over an engine in memory.
 
+mod agents;
 mod compatible;
 pub(crate) mod fake;
 mod native;

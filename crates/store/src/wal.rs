@@ -1,11 +1,10 @@
 //! The write-ahead log: raw lines that are in no segment yet.
 //!
-//! Files `wal/NNNNNNNNNNNN.wal` hold frames: `length u32, CRC-32 u32, payload` (little-endian; [`frame`] is the
+//! Files `wal/NNNNNNNNNNNN.wal` hold frames: `length u32, CRC-32 u32, payload` (little-endian; [`Frame`] is the
 //! payload). A frame that was written survives the death of the process, one that was synced survives a
 //! power cut ([`Sync`]). At a seal the log moves to a new file; the commit that stores the segment names the
 //! first file that is still needed, and the older ones are removed.
 
-pub mod frame;
 mod sync;
 
 use std::io::{self, Read};
@@ -14,10 +13,10 @@ use std::sync::Arc;
 
 use taffrail_record::RawBatch;
 
-pub use self::frame::Frame;
 pub use self::sync::Sync;
 use crate::disk::{Disk, File, Reader};
 use crate::error::{Error, Result};
+pub use taffrail_frame::Frame;
 
 /// Longest payload that is written or believed.
 const FRAME_BYTES_MAX: usize = 256 << 20;
@@ -150,7 +149,7 @@ pub(crate) fn replay(
     let mut reader = io::BufReader::with_capacity(1 << 18, Reader::new(file, 0));
     let mut good = 0;
     while let Some(payload) = next_frame(&mut reader, size - good)? {
-        let Some((batch, origin)) = frame::decode(&payload) else { break };
+        let Some((batch, origin)) = taffrail_frame::decode(&payload) else { break };
         good += (HEADER_BYTES + payload.len()) as u64;
         each(batch, &origin)?;
     }

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use fs_err as fs;
-use taffrail_agent::control::{Clients, Control, own_address};
+use taffrail_agent::control::{Clients, Control};
 use taffrail_agent::live::{Live, LiveConfig};
+use taffrail_agent::own_address;
 use taffrail_agent::telemetry::{Telemetry, TelemetryConfig};
 use taffrail_query::StoreEngine;
 use taffrail_serve::audit::Audit;

@@ -72,7 +72,9 @@ impl NodeAnswer {
 }
 
 pub(crate) async fn nodes(State(app): State<Arc<App>>) -> Result<Json<NodesAnswer>, ApiError> {
-    app.look(|services| {
+    let known = app.nodes().clone();
+    app.look(move |services| {
+        known.flush();
         let nodes = services.machines.history.nodes();
         let now = (services.clock)();
         let nodes = nodes.map_err(|error| QueryError::Store(error.to_string()))?;

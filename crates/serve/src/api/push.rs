@@ -38,7 +38,7 @@ pub(crate) async fn push(
     let body = body::read(&app, &headers, body).await?;
     let mut records = 0;
     if !body.bytes.is_empty() {
-        records = app.push(Push { source, service, bytes: body.bytes }).await?.records;
+        records = app.push(Push { source, service, node: None, bytes: body.bytes }).await?.records;
     }
     Ok(Json(PushAnswer { records, durable: true }))
 }

@@ -42,7 +42,7 @@ pub(crate) async fn ingest(
     // Sixteen MiB of JSON take longer than a runtime thread may stand still.
     let job = tokio::task::spawn_blocking(move || line(&body.bytes, is_json, &now));
     let (bytes, timestamp) = job.await.map_err(|error| ApiError::internal(&error.to_string()))??;
-    app.push(Push { source: SOURCE.to_owned(), service: None, bytes }).await?;
+    app.push(Push { source: SOURCE.to_owned(), service: None, node: None, bytes }).await?;
     Ok(Json(json!({ "status": "ingested", "timestamp": timestamp })))
 }
 

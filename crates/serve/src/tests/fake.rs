@@ -22,7 +22,8 @@ use tower::ServiceExt as _;
 use crate::api::Source;
 use crate::streams::Overview;
 use crate::{
-    Health, Hosts, Info, Ingest, IngestError, Limits, LiveHub, Machines, Push, Receipt, Services, Sources,
+    Delivery, Health, Hosts, Info, Ingest, IngestError, Limits, LiveHub, Machines, Push, Receipt, Services,
+    Sources,
 };
 
 /// 2026-11-01T00:00:00.006Z
@@ -32,6 +33,7 @@ pub(super) const NOW: Timestamp = Timestamp(1_793_491_200_006_000_000);
 pub(crate) struct Fake {
     pub(super) hits: Mutex<Vec<Hit>>,
     pub(super) pushes: Mutex<Vec<Push>>,
+    pub(super) deliveries: Mutex<Vec<Delivery>>,
     /// What is wrong.
     pub(super) health: Mutex<Health>,
     /// What is followed, besides one file.
@@ -320,6 +322,12 @@ pub(super) fn batch(bodies: &[&str]) -> Arc<RecordBatch> {
 }
 
 impl Ingest for Fake {
+    fn take(&self, delivery: Delivery) -> Result<Receipt, IngestError> {
+        let records = delivery.batches.iter().map(|(batch, _)| batch.lines.len() as u64).sum();
+        self.deliveries.lock().unwrap().push(delivery);
+        Ok(Receipt { records })
+    }
+
     /// Every line becomes a hit; of JSON lines the members that the compatible API posts are known.
     fn push(&self, push: Push) -> Result<Receipt, IngestError> {
         match push.source.as_str() {

@@ -144,8 +144,17 @@ async fn bodies_are_bounded_before_and_after_gzip() {
         ("gzip", Some("gzip"), Body::from(gzip(&line)), 200, "true"),
         ("two members", Some("gzip"), Body::from([gzip(&line), gzip(&line)].concat()), 200, "2"),
         ("bomb", Some("gzip"), Body::from(gzip(&vec![0; 1 << 20])), 413, "after gzip"),
-        ("no gzip", Some("gzip"), Body::from("hello"), 400, "no gzip"),
-        ("cut gzip", Some("gzip"), Body::from(gzip(&line)[..10].to_vec()), 400, "no gzip"),
+        ("no gzip", Some("gzip"), Body::from("hello"), 400, "not packed"),
+        ("cut gzip", Some("gzip"), Body::from(gzip(&line)[..10].to_vec()), 400, "not packed"),
+        ("zstd", Some("zstd"), Body::from(zstd::bulk::compress(&line, 1).unwrap()), 200, "true"),
+        (
+            "zstd bomb",
+            Some("zstd"),
+            Body::from(zstd::bulk::compress(&vec![0; 1 << 20], 1).unwrap()),
+            413,
+            "after gzip",
+        ),
+        ("no zstd", Some("zstd"), Body::from("hello"), 400, "not packed"),
         ("other", Some("br"), Body::from("hello"), 415, "send gzip"),
     ];
     for (name, encoding, body, status, part) in cases {

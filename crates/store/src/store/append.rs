@@ -135,7 +135,7 @@ impl Shared {
         let sequence = match wal.append(parts) {
             Ok(sequence) => sequence,
             Err(error) => {
-                let needed_bytes = (wal::HEADER_BYTES + append.frame.len()) as u64;
+                let needed_bytes = (wal::HEADER_BYTES + append.frame.bytes()) as u64;
                 if error.is_retriable() {
                     self.note(writer, &error, needed_bytes, true);
                 }

@@ -1,4 +1,8 @@
-//! The payload of a WAL frame: one raw batch. Numbers are LEB128, texts and bytes have their length first.
+//! A raw batch as bytes: what a store's log holds, and what an agent keeps and sends.
+//!
+//! Owns: the payload of a frame. Depends on: record. Never: reads or writes a file, knows who sends. Start reading at [`Frame`].
+//!
+//! Numbers are LEB128, texts and bytes have their length first.
 //!
 //! ```text
 //! version | source | origin | header, from version 2 on | observed (8 bytes) | checkpoint: offset, lines, state
@@ -38,19 +42,19 @@ impl Frame {
     }
 
     /// Its lines were read at `moment`.
-    pub(crate) fn observe(&mut self, moment: Timestamp) {
+    pub fn observe(&mut self, moment: Timestamp) {
         if let Some(place) = self.head.get_mut(self.observed_at..self.observed_at + size_of::<i64>()) {
             place.copy_from_slice(&moment.0.to_le_bytes());
         }
     }
 
     /// Its length.
-    pub(crate) fn len(&self) -> usize {
+    pub const fn bytes(&self) -> usize {
         self.head.len() + self.bytes
     }
 
     /// Its two parts, given an arena that begins with the batch's bytes; `None` if it is too short for that.
-    pub(crate) fn parts<'a>(&'a self, arena: &'a [u8]) -> Option<[&'a [u8]; 2]> {
+    pub fn parts<'a>(&'a self, arena: &'a [u8]) -> Option<[&'a [u8]; 2]> {
         Some([&self.head, arena.get(..self.bytes)?])
     }
 }
@@ -215,7 +219,7 @@ mod tests {
     fn encode(batch: &RawBatch, origin: &str) -> Vec<u8> {
         let frame = Frame::new(batch, origin);
         let payload = frame.parts(&batch.bytes).unwrap().concat();
-        assert_eq!(payload.len(), frame.len());
+        assert_eq!(payload.len(), frame.bytes());
         payload
     }
 

@@ -1,5 +1,8 @@
-//! What Resolvix tells of a line beside its text.
+//! What Resolvix tells of a line beside its text: when it was written, how bad it is, and whether anybody is told.
 
+use std::sync::LazyLock;
+
+use aho_corasick::{AhoCorasick, MatchKind};
 use taffrail_record::{Civil, TimeFormat, Timestamp, Zone};
 
 const MONTHS: [&str; 12] =
@@ -70,6 +73,95 @@ fn iso(line: &str) -> Option<&str> {
     Some(&line[start..end])
 }
 
+/// How bad a line is, by what it says.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Badness {
+    /// Nothing is wrong.
+    Info,
+    /// Something might be.
+    Warn,
+    /// Something is.
+    Error,
+    /// Something did not work.
+    Failure,
+    /// Nothing works.
+    Critical,
+}
+
+impl Badness {
+    /// Its name in a payload.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+            Self::Failure => "failure",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// How lines are judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Rules {
+    /// By whole words, as Resolvix' page says.
+    #[default]
+    Words,
+    /// As its code does: a line is told of by whole words, and judged by parts of words, so that `criteria` is critical,
+    /// `preferred` an error, and `alert` nothing.
+    Original,
+}
+
+/// What a word says; the first three classes are those that somebody is told of.
+const WORDS: [(&str, Badness); 14] = [
+    ("panic", Badness::Critical),
+    ("fatal", Badness::Critical),
+    ("critical", Badness::Critical),
+    ("crit", Badness::Critical),
+    ("alert", Badness::Critical),
+    ("emerg", Badness::Critical),
+    ("emergency", Badness::Critical),
+    ("fail", Badness::Failure),
+    ("failed", Badness::Failure),
+    ("failure", Badness::Failure),
+    ("err", Badness::Error),
+    ("error", Badness::Error),
+    ("warn", Badness::Warn),
+    ("warning", Badness::Warn),
+];
+/// The places of the words that say more in the page than in the code.
+const SILENT: std::ops::Range<usize> = 4..7;
+
+static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    let words = WORDS.map(|(word, _)| word);
+    let builder =
+        AhoCorasick::builder().ascii_case_insensitive(true).match_kind(MatchKind::Standard).build(words);
+    builder.expect("fourteen words")
+});
+
+/// How bad a line is, and whether it is one that somebody is told of.
+pub fn judge(line: &[u8], rules: Rules) -> (Badness, bool) {
+    let (mut badness, mut is_told) = (Badness::Info, false);
+    let is_word = |byte: Option<&u8>| {
+        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80)
+    };
+    for found in SEARCH.find_overlapping_iter(line) {
+        let before = found.start().checked_sub(1).and_then(|at| line.get(at));
+        let is_whole = !is_word(before) && !is_word(line.get(found.end()));
+        let at = found.pattern().as_usize();
+        let Some((_, says)) = WORDS.get(at) else { continue };
+        is_told |= is_whole && *says > Badness::Warn;
+        let counts = match rules {
+            Rules::Words => is_whole,
+            Rules::Original => !SILENT.contains(&at),
+        };
+        if counts {
+            badness = badness.max(*says);
+        }
+    }
+    (badness, is_told)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -93,6 +185,31 @@ mod tests {
             ("2024-01-15T10:30", 0, "2026-11-22T04:00:00.500000Z"),
         ] {
             assert_eq!(timestamp(line, now, offset), want, "{line}");
+        }
+    }
+
+    #[test]
+    fn lines_are_judged_by_whole_words() {
+        for (line, words, original, is_told) in [
+            ("Error: connection failed", "failure", "failure", true),
+            ("kernel panic - not syncing", "critical", "critical", true),
+            ("ALERT: disk", "critical", "info", true),
+            ("emerg: x", "critical", "info", true),
+            ("search criteria preferred", "info", "critical", false),
+            ("preferred", "info", "error", false),
+            ("errors and failing, stderr", "info", "failure", false),
+            ("WARN low disk", "warn", "warn", false),
+            ("warning: error", "error", "error", true),
+            ("an err_code", "info", "error", false),
+            ("é-error-é", "error", "error", true),
+            ("éerror", "info", "error", false),
+            ("all is well", "info", "info", false),
+            ("", "info", "info", false),
+        ] {
+            let found = judge(line.as_bytes(), Rules::Words);
+            assert_eq!((found.0.name(), found.1), (words, is_told), "{line}");
+            let found = judge(line.as_bytes(), Rules::Original);
+            assert_eq!((found.0.name(), found.1), (original, is_told), "{line}, as the original does");
         }
     }
 }

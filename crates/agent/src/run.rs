@@ -1,0 +1,208 @@
+//! The agent: follows, measures, keeps, sends; one thread a source set, a target, and the machine.
+
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use taffrail_forward::{Spool, Target, TargetConfig};
+use taffrail_record::Timestamp;
+use taffrail_source::{Follower, StartAt};
+use taffrail_telemetry::{Machine, Roots, Sampler, envelope};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::arguments::Arguments;
+use crate::config::{Config, SourceFile};
+use crate::control::{Clients, Control};
+use crate::live::{Live, LiveConfig};
+use crate::sink::AgentSink;
+use crate::stopping::Stopping;
+use crate::telemetry::{Telemetry, TelemetryConfig};
+
+/// The first sample is sent so soon after the start.
+const FIRST_SAMPLE: Duration = Duration::from_secs(5);
+/// Time that what is on its way gets at the end.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Exit codes of the original: wrong arguments, and all else that goes wrong.
+const USAGE: u8 = 2;
+const FAILED: u8 = 1;
+
+/// Runs the agent with these arguments, the program's name first, until SIGINT or SIGTERM. What it says of itself goes to
+/// where `tracing` is told; `offset_minutes` is how far the machine's times are east of UTC.
+pub fn run(arguments: impl IntoIterator<Item = OsString>, offset_minutes: i16) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // A closed pipe is no reason to fail.
+            let _ = error.print();
+            let is_asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            return if is_asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+        }
+    };
+    let config = match Config::of(&arguments) {
+        Ok(config) => config,
+        Err(message) => {
+            tracing::error!("{message}");
+            return ExitCode::from(USAGE);
+        }
+    };
+    match work(config, offset_minutes) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+/// The wall clock.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+fn work(config: Config, offset_minutes: i16) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let machine = config.interval.map(|_| Arc::new(Machine::new(Roots::default(), now)));
+    let clients = clients(&config, machine.as_ref(), offset_minutes);
+    let live = clients.live.clone();
+    // The address first: whoever starts a second agent by mistake learns it before anything is touched.
+    let control = config.control.map(|address| runtime.block_on(async { Control::start(address, clients) }));
+    let control = control.transpose()?;
+    let spool = match config.targets.is_empty() {
+        true => None,
+        false => Some(open(&config)?),
+    };
+    let stopping = Arc::<Stopping>::default();
+    let mut targets = Vec::new();
+    if let Some(spool) = &spool {
+        for target in &config.targets {
+            let target = TargetConfig {
+                url: target.url.clone(),
+                protocol: target.protocol,
+                access: target.access.clone(),
+                node: config.node.clone(),
+                rules: config.rules,
+                offset_minutes,
+            };
+            targets.push(Target::spawn(target, spool, now)?);
+        }
+        if let (Some(interval), Some(machine)) = (config.interval, machine) {
+            let (spool, node, stopping) = (spool.clone(), config.node.clone(), Arc::clone(&stopping));
+            let run = move || measure(interval, machine, &spool, &node, &stopping);
+            thread::Builder::new().name("telemetry".to_owned()).spawn(run)?;
+        }
+    }
+    announce(&config);
+    let mut followers = Vec::new();
+    let checkpoints = spool.as_ref().map(Spool::checkpoints).unwrap_or_default();
+    for source in &config.sources {
+        let sink = AgentSink {
+            spool: spool.clone(),
+            live: live.clone(),
+            lines: config.lines(),
+            rules: config.rules,
+            prints: config.prints,
+            node: config.node.clone(),
+            offset_minutes,
+            stopping: Arc::clone(&stopping),
+            noted: HashMap::new(),
+        };
+        followers.push(Follower::spawn(follow(source), checkpoints.clone(), Box::new(sink), now)?);
+    }
+    runtime.block_on(stopped())?;
+    stopping.set();
+    followers.into_iter().for_each(Follower::stop);
+    if let Some(control) = control {
+        runtime.block_on(control.stop());
+    }
+    if let Some(spool) = &spool {
+        // What is on its way arrives, or is sent again after the next start.
+        let deadline = std::time::Instant::now() + LAST_WORDS;
+        let is_well = || targets.iter().all(|target| target.standing().failing.is_none());
+        while spool.fill().entries > 0 && is_well() && std::time::Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(10));
+        }
+        spool.close();
+    }
+    runtime.shutdown_timeout(Duration::ZERO);
+    Ok(())
+}
+
+fn open(config: &Config) -> anyhow::Result<Spool> {
+    let folder = config.data_dir.join("spool");
+    let names: Vec<String> = config.targets.iter().map(|target| target.url.clone()).collect();
+    Spool::open(&folder, config.spool_bytes, &names, now)
+        .with_context(|| format!("open the spool in {}; name another place with --data", folder.display()))
+}
+
+fn clients(config: &Config, machine: Option<&Arc<Machine>>, offset_minutes: i16) -> Clients {
+    let address = config.control.map_or(Arguments::EVERYWHERE, |address| address.ip());
+    let live = LiveConfig {
+        address: SocketAddr::new(address, config.live_port),
+        node: config.node.clone(),
+        files: Vec::new(),
+        offset_minutes,
+    };
+    let telemetry = machine.zip(config.interval).map(|(machine, interval)| {
+        let config = TelemetryConfig {
+            address: SocketAddr::new(address, config.telemetry_port),
+            node: config.node.clone(),
+            interval,
+            machine: Arc::clone(machine),
+        };
+        Telemetry::new(config, now)
+    });
+    Clients { live: Live::new(live, now), telemetry }
+}
+
+fn follow(source: &SourceFile) -> taffrail_source::Config {
+    taffrail_source::Config {
+        patterns: source.paths.clone(),
+        exclude: source.exclude.clone(),
+        start_at: if source.from_beginning { StartAt::Beginning } else { StartAt::End },
+        ..taffrail_source::Config::default()
+    }
+}
+
+/// The first words of the original.
+#[expect(clippy::print_stdout, reason = "whoever starts the original reads this")]
+fn announce(config: &Config) {
+    if let Some(address) = config.control {
+        println!("[daemon] Control HTTP endpoint listening on {address}/control");
+        if !address.ip().is_loopback() {
+            tracing::warn!(
+                "whoever reaches {address} may watch the logs of this machine; --control-address 127.0.0.1 keeps that here"
+            );
+        }
+    }
+    println!("[daemon] Telemetry: {}", if config.interval.is_some() { "enabled" } else { "disabled" });
+}
+
+/// Takes a sample each interval, the first a few seconds after the start.
+fn measure(interval: Duration, machine: Arc<Machine>, spool: &Spool, node: &str, stopping: &Stopping) {
+    let mut sampler = Sampler::new(machine);
+    let mut wait = FIRST_SAMPLE.min(interval);
+    while !stopping.within(wait) {
+        if let Err(error) = spool.put_sample(&envelope(&sampler.sample(), node)) {
+            tracing::warn!("a sample of the machine is lost: {error}");
+        }
+        wait = interval;
+    }
+}
+
+/// Resolves with SIGINT or SIGTERM.
+async fn stopped() -> std::io::Result<()> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,260 @@
+//! One central server over HTTP: what is asked of it, and what its answers mean.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use fs_err as fs;
+use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, Body, http::Response};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of an answer that are looked at.
+const ANSWER_BYTES: u64 = 64 << 10;
+/// Longest that a server may make us wait.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(300);
+/// Letters of an answer that are told.
+const SAID: usize = 80;
+/// Where systems keep the certificates that they trust.
+const SYSTEM_CERTIFICATES: [&str; 4] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+];
+
+/// How a server lets us in, and how we know it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Access {
+    /// The header `Authorization`.
+    pub authorization: Option<String>,
+    /// Certificates that are trusted; `None`: the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Our certificate and its key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// Why a target cannot be used at all.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Unusable(String);
+
+/// Why something was not taken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Failure {
+    /// It may be, later.
+    Retry {
+        why: String,
+        /// The server says so.
+        after: Option<Duration>,
+    },
+    /// It never will.
+    Refused(String),
+}
+
+/// A server.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    agent: Agent,
+    url: String,
+    authorization: Option<String>,
+}
+
+impl Peer {
+    /// The server at `url`, which ends without a slash.
+    pub(crate) fn new(url: &str, access: &Access) -> Result<Self, Unusable> {
+        let wrong = |what: String| Unusable(format!("{url:?}: {what}"));
+        let parsed: ureq::http::Uri = url.parse().map_err(|error| wrong(format!("no URL ({error})")))?;
+        let tls = match parsed.scheme_str() {
+            Some("http") => TlsConfig::default(),
+            Some("https") => tls(access).map_err(wrong)?,
+            _ => return Err(wrong("a URL begins with http:// or https://".to_owned())),
+        };
+        if parsed.host().is_none_or(str::is_empty) {
+            return Err(wrong("a URL names a host".to_owned()));
+        }
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(ANSWER_TIMEOUT))
+            .max_idle_connections(2)
+            .user_agent(concat!("taffrail/", env!("CARGO_PKG_VERSION")))
+            .tls_config(tls)
+            .build();
+        Ok(Self { agent: config.into(), url: url.to_owned(), authorization: access.authorization.clone() })
+    }
+
+    /// Sends a body, gives what the server says to it.
+    pub(crate) fn post(
+        &self,
+        path: &str,
+        kind: &str,
+        headers: &[(&str, &str)],
+        body: &[u8],
+    ) -> Result<String, Failure> {
+        let mut request = self.agent.post(format!("{}{path}", self.url)).content_type(kind);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        self.taken(request.send(body))
+    }
+
+    /// Asks whether something is there: what the server says, `None` if it knows nothing of it.
+    pub(crate) fn get(&self, path: &str) -> Result<Option<String>, Failure> {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        if let Some(authorization) = &self.authorization {
+            request = request.header("authorization", authorization);
+        }
+        match request.call() {
+            Ok(response) if matches!(response.status().as_u16(), 404 | 405 | 501) => Ok(None),
+            answer => self.taken(answer).map(Some),
+        }
+    }
+
+    fn taken(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<String, Failure> {
+        let url = &self.url;
+        let response = answer
+            .map_err(|error| Failure::Retry { why: format!("{url}: {}", said(&error)), after: None })?;
+        let status = response.status();
+        let after = response.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
+        let text =
+            response.into_body().into_with_config().limit(ANSWER_BYTES).lossy_utf8(true).read_to_string();
+        let text = match text {
+            Ok(text) => text,
+            // More than is looked at.
+            Err(ureq::Error::BodyExceedsLimit(_)) if status.is_success() => String::new(),
+            Err(error) => return Err(Failure::Retry { why: format!("{url}: {}", said(&error)), after }),
+        };
+        let code = status.as_u16();
+        if status.is_success() && is_page(&text) {
+            let why = format!("{url} answers with a web page; is that the address of the central server?");
+            return Err(Failure::Retry { why, after });
+        }
+        if status.is_success() {
+            return Ok(text);
+        }
+        let why = format!("{url} answers {code}{}", told(&text));
+        match code {
+            400 | 406 | 409 | 410 | 413..=418 | 422 | 431 => Err(Failure::Refused(why)),
+            300..=399 => {
+                Err(Failure::Retry { why: format!("{why}; name the address that it leads to"), after })
+            }
+            401 | 403 => Err(Failure::Retry { why: format!("{why}; check what lets us in"), after }),
+            404 | 405 => Err(Failure::Retry {
+                why: format!("{why}; is that the address of the central server?"),
+                after,
+            }),
+            _ => Err(Failure::Retry { why, after }),
+        }
+    }
+}
+
+/// The cause in a line.
+fn said(error: &ureq::Error) -> String {
+    let text = error.to_string();
+    text.strip_prefix("io: ").unwrap_or(&text).to_owned()
+}
+
+/// The beginning of what a server says, without what a terminal obeys.
+fn told(text: &str) -> String {
+    if is_page(text) || text.trim().is_empty() {
+        return String::new();
+    }
+    let line = text.trim().lines().next().unwrap_or_default();
+    let line: String = line.chars().filter(|letter| !letter.is_control()).take(SAID).collect();
+    format!(" ({line})")
+}
+
+fn is_page(text: &str) -> bool {
+    let start: String = text.trim_start().chars().take(16).collect();
+    let start = start.to_ascii_lowercase();
+    start.starts_with("<!doctype html") || start.starts_with("<html")
+}
+
+/// Seconds, or a date.
+fn retry_after(text: &str) -> Option<Duration> {
+    let wait = match text.trim().parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let moment = httpdate::parse_http_date(text.trim()).ok()?;
+            moment.duration_since(SystemTime::now()).unwrap_or_default()
+        }
+    };
+    Some(wait.min(RETRY_AFTER_MAX))
+}
+
+fn tls(access: &Access) -> Result<TlsConfig, String> {
+    let roots = match &access.ca_file {
+        Some(path) => certificates(path)?,
+        None => {
+            let path = SYSTEM_CERTIFICATES.into_iter().map(Path::new).find(|path| path.exists());
+            path.map(certificates).transpose()?.ok_or(
+                "the system has no file of certificates that it trusts; install ca-certificates, or name a CA file",
+            )?
+        }
+    };
+    let client = access.client.as_ref().map(|(certificate, key)| {
+        Ok::<_, String>(ClientCert::new_with_certs(&certificates(certificate)?, private_key(key)?))
+    });
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    Ok(TlsConfig::builder()
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .client_cert(client.transpose()?)
+        .unversioned_rustls_crypto_provider(provider)
+        .build())
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, String> {
+    let text = fs::read(path).map_err(|error| error.to_string())?;
+    let found: Vec<_> = parse_pem(&text)
+        .filter_map(|item| match item {
+            Ok(PemItem::Certificate(certificate)) => Some(certificate),
+            _ => None,
+        })
+        .collect();
+    if found.is_empty() {
+        Err(format!("{}: there is no certificate in it", path.display()))
+    } else {
+        Ok(found)
+    }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKey<'static>, String> {
+    let text = fs::read(path).map_err(|error| error.to_string())?;
+    PrivateKey::from_pem(&text).map_err(|_| format!("{}: there is no private key in it", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_are_none_are_said() {
+        for (url, what) in [
+            ("central.example:5000", "http://"),
+            ("ftp://central.example", "http://"),
+            ("http://", "URL"),
+            ("", "no URL"),
+        ] {
+            let error = Peer::new(url, &Access::default()).unwrap_err().to_string();
+            assert!(error.contains(what), "{url}: {error}");
+        }
+        let access = Access { ca_file: Some("/nowhere/ca.pem".into()), ..Access::default() };
+        let error = Peer::new("https://central.example", &access).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/ca.pem"), "{error}");
+    }
+
+    #[test]
+    fn a_server_may_say_when_to_come_again() {
+        assert_eq!(retry_after("7"), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("99999"), Some(RETRY_AFTER_MAX));
+        assert_eq!(retry_after("Sun, 06 Nov 1994 08:49:37 GMT"), Some(Duration::ZERO));
+        assert_eq!(retry_after("soon"), None);
+    }
+}

@@ -1,0 +1,84 @@
+//! The machines that send something: noted in memory, and in the history every few seconds.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use taffrail_record::Timestamp;
+use taffrail_store::History;
+use taffrail_store::history::Seen;
+
+/// How often the history is told.
+const FLUSH_EVERY: Duration = Duration::from_secs(2);
+/// Longest name of a machine.
+pub(crate) const NAME_BYTES_MAX: usize = 255;
+
+/// The machines that send something.
+#[derive(Clone, Debug)]
+pub(crate) struct Nodes {
+    history: Arc<History>,
+    clock: fn() -> Timestamp,
+    unsaved: Arc<Mutex<Unsaved>>,
+}
+
+#[derive(Debug)]
+struct Unsaved {
+    seen: HashMap<String, Seen>,
+    saved: Instant,
+}
+
+/// Something that came.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Arrived<'a> {
+    pub node: &'a str,
+    pub kind: &'a str,
+    pub version: &'a str,
+    /// The sender's time, else the latest in what it sent.
+    pub time: Timestamp,
+    pub lines: u64,
+    pub samples: u64,
+}
+
+impl Nodes {
+    pub(crate) fn new(history: Arc<History>, clock: fn() -> Timestamp) -> Self {
+        let unsaved = Unsaved { seen: HashMap::new(), saved: Instant::now() };
+        Self { history, clock, unsaved: Arc::new(Mutex::new(unsaved)) }
+    }
+
+    /// Notes what came. Blocks now and then while the history is told.
+    pub(crate) fn note(&self, arrived: &Arrived<'_>, address: Option<IpAddr>) {
+        let now = (self.clock)();
+        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
+        let seen = unsaved.seen.entry(arrived.node.to_owned()).or_default();
+        arrived.node.clone_into(&mut seen.node);
+        arrived.kind.clone_into(&mut seen.kind);
+        if !arrived.version.is_empty() {
+            arrived.version.clone_into(&mut seen.version);
+        }
+        if let Some(address) = address {
+            seen.address = address.to_string();
+        }
+        seen.at = now;
+        seen.time = arrived.time;
+        seen.lines += arrived.lines;
+        seen.samples += arrived.samples;
+        if unsaved.saved.elapsed() >= FLUSH_EVERY {
+            self.save(unsaved);
+        }
+    }
+
+    /// Tells the history all that it was not told.
+    pub(crate) fn flush(&self) {
+        self.save(self.unsaved.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn save(&self, mut unsaved: std::sync::MutexGuard<'_, Unsaved>) {
+        unsaved.saved = Instant::now();
+        let seen: Vec<Seen> = unsaved.seen.drain().map(|(_, seen)| seen).collect();
+        drop(unsaved);
+        if let Err(error) = self.history.note_nodes(&seen) {
+            tracing::warn!("the machines that send are not noted: {error}");
+        }
+    }
+}

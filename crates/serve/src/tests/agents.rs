@@ -1,0 +1,51 @@
+//! What agents send: ours, and those of Resolvix.
+
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::fake::{Fake, post};
+
+#[tokio::test]
+async fn lines_and_samples_of_resolvix_come_one_many_or_one_a_line() {
+    let fake = Arc::new(Fake::default());
+    let services = fake.services();
+    let line = |text: &str| {
+        json!({"timestamp": "2024-01-15T10:30:45Z", "system_ip": "192.168.1.100", "log_path": "/var/log/syslog",
+               "application": "system", "log_line": text, "severity": "error"})
+    };
+    let all = format!("{}\n{}\n", line("Error: c"), line("Error: d"));
+    for (body, received) in
+        [(line("Error: a").to_string(), 1), (json!([line("Error: b")]).to_string(), 1), (all, 2)]
+    {
+        let (status, answer) = post(&services, "/logs", &body).await;
+        assert_eq!((status, &answer["received"]), (200, &json!(received)), "{body}");
+    }
+    assert!(fake.pushes.lock().unwrap().iter().all(|push| push.source == "192.168.1.100:/var/log/syslog"
+        && push.node.as_deref() == Some("192.168.1.100")));
+    for (body, what) in [
+        ("", "empty"),
+        ("[]", "empty"),
+        ("<html>", "no JSON"),
+        ("[1]", "no object"),
+        ("{\"log_line\":7}", "log_line"),
+        ("{\"log_line\":\"x\"}", "system_ip"),
+    ] {
+        let (status, answer) = post(&services, "/logs", body).await;
+        assert_eq!(status, 400, "{body}: {answer}");
+        assert!(answer["detail"].as_str().unwrap().contains(what), "{body}: {answer}");
+    }
+    let sample = json!({"timestamp": "2024-01-15T10:30:45Z", "node_id": "192.168.1.100",
+                        "metrics": {"cpu": {"cpu_usage_percent": 45.2}}});
+    let (status, answer) = post(&services, "/telemetry", &json!([sample, sample]).to_string()).await;
+    assert_eq!((status, &answer["received"]), (200, &json!(2)));
+    for (body, what) in [
+        ("{\"node_id\":\"x\",\"timestamp\":\"2024-01-15T10:30:45Z\"}", "metrics"),
+        ("{\"node_id\":\"x\",\"timestamp\":\"1h\",\"metrics\":{}}", "timestamp"),
+        ("{\"timestamp\":\"2024-01-15T10:30:45Z\",\"metrics\":{}}", "node_id"),
+    ] {
+        let (status, answer) = post(&services, "/telemetry", body).await;
+        assert_eq!(status, 400, "{body}: {answer}");
+        assert!(answer["detail"].as_str().unwrap().contains(what), "{body}: {answer}");
+    }
+}
