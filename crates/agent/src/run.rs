@@ -18,7 +18,7 @@ use taffrail_telemetry::{Machine, Roots, Sampler, envelope};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Arguments;
-use crate::config::{Config, SourceFile};
+use crate::config::{Config, SourceFile, TargetFile};
 use crate::control::{Clients, Control};
 use crate::live::{Live, LiveConfig};
 use crate::sink::AgentSink;
@@ -75,6 +75,8 @@ fn work(config: Config, offset_minutes: i16) -> anyhow::Result<()> {
     // The address first: whoever starts a second agent by mistake learns it before anything is touched.
     let control = config.control.map(|address| runtime.block_on(async { Control::start(address, clients) }));
     let control = control.transpose()?;
+    let configs = targets(&config, offset_minutes);
+    configs.iter().try_for_each(TargetConfig::check)?;
     let spool = match config.targets.is_empty() {
         true => None,
         false => Some(open(&config)?),
@@ -82,16 +84,8 @@ fn work(config: Config, offset_minutes: i16) -> anyhow::Result<()> {
     let stopping = Arc::<Stopping>::default();
     let mut targets = Vec::new();
     if let Some(spool) = &spool {
-        for target in &config.targets {
-            let target = TargetConfig {
-                url: target.url.clone(),
-                protocol: target.protocol,
-                access: target.access.clone(),
-                node: config.node.clone(),
-                rules: config.rules,
-                offset_minutes,
-            };
-            targets.push(Target::spawn(target, spool, now)?);
+        for config in configs {
+            targets.push(Target::spawn(config, spool, now)?);
         }
         if let (Some(interval), Some(machine)) = (config.interval, machine) {
             let (spool, node, stopping) = (spool.clone(), config.node.clone(), Arc::clone(&stopping));
@@ -133,6 +127,18 @@ fn work(config: Config, offset_minutes: i16) -> anyhow::Result<()> {
     }
     runtime.shutdown_timeout(Duration::ZERO);
     Ok(())
+}
+
+fn targets(config: &Config, offset_minutes: i16) -> Vec<TargetConfig> {
+    let target = |target: &TargetFile| TargetConfig {
+        url: target.url.clone(),
+        protocol: target.protocol,
+        access: target.access.clone(),
+        node: config.node.clone(),
+        rules: config.rules,
+        offset_minutes,
+    };
+    config.targets.iter().map(target).collect()
 }
 
 fn open(config: &Config) -> anyhow::Result<Spool> {

@@ -92,11 +92,11 @@ pub(crate) enum Command {
         flags: Vec<String>,
     },
     /// Run as an agent: follow, measure, send to central servers; also the slim program `taffrail-agent`
-    #[command(disable_help_flag = true, disable_version_flag = true)]
+    #[command(disable_help_flag = true)]
     Agent {
-        /// The agent's flags: --log-file PATH, --api-url URL, ...; --help has all
+        /// The agent's flags: --log-file PATH, --api-url URL, ...; `taffrail agent --help` has all
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
-        flags: Vec<std::ffi::OsString>,
+        flags: Vec<String>,
     },
     /// Print docs/config.md
     #[command(hide = true)]

@@ -17,6 +17,7 @@ mod standing;
 mod store_access;
 mod terminal;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -33,6 +34,10 @@ fn main() -> ExitCode {
         taffrail_memory::keep_freed(KEEP_FREED);
         return logwisp::run(&arguments);
     }
+    // It has flags of its own, some by the names of ours.
+    if std::env::args_os().nth(1).is_some_and(|word| word == "agent") {
+        return agent(std::env::args_os().skip(2));
+    }
     let cli = match Cli::from_process() {
         Ok(cli) => cli,
         Err(error) => return exit::for_clap(&error),
@@ -40,13 +45,6 @@ fn main() -> ExitCode {
     let terminal = Terminal::of_process(&cli.global);
     let mut overrides = Overrides::from_global(&cli.global);
     match &cli.command {
-        Command::Agent { flags } => {
-            taffrail_memory::keep_freed(Duration::ZERO);
-            terminal::init_log(config::LogLevel::Info);
-            let name = std::ffi::OsString::from("taffrail agent");
-            let offset = pipeline::offset_minutes(config::ZoneChoice::Local);
-            return taffrail_agent::run(std::iter::once(name).chain(flags.iter().cloned()), offset);
-        }
         Command::ConfigDocs => return exit::code(commands::config_docs::run()),
         Command::Check(args) => return exit::code(commands::check::run(args, &cli.global, terminal)),
         Command::Run(args) => {
@@ -77,4 +75,11 @@ fn main() -> ExitCode {
             unreachable!("answered before the config is read")
         }
     })
+}
+
+/// Runs as an agent.
+fn agent(flags: impl Iterator<Item = OsString>) -> ExitCode {
+    terminal::init_log(config::LogLevel::Info);
+    let offset = pipeline::offset_minutes(config::ZoneChoice::Local);
+    taffrail_agent::run(std::iter::once("taffrail agent".into()).chain(flags), offset)
 }

@@ -293,19 +293,30 @@ impl Shared {
     fn lose_first(&self, state: &mut State) -> std::io::Result<()> {
         let done = state.done.values().min().copied().unwrap_or(0);
         let Some(first) = state.segments.front() else { return Ok(()) };
-        let entries = (first.first.max(done + 1), first.last);
+        let mut numbers = (first.first.max(done + 1), first.last);
         let mut ranges = BTreeMap::<Arc<str>, (u64, u64)>::new();
+        let mut widen = |source: &Arc<str>, start: u64, end: u64| {
+            let range = ranges.entry(Arc::clone(source)).or_insert((start, end));
+            *range = (range.0.min(start), range.1.max(end));
+        };
         let mut lost = Dropped::default();
         Segment::open(&self.folder, first.first, &mut |entry| {
             if entry.sequence <= done {
                 return;
             }
             lost.entries += 1;
-            if let Some(Content::Lines(batch, _)) = entry.content() {
-                lost.lines += u64::from(entry.lines);
-                let start = batch.lines.first().map_or(batch.checkpoint.offset, |line| line.offset);
-                let range = ranges.entry(Arc::clone(&batch.source)).or_insert((start, start));
-                range.1 = range.1.max(batch.checkpoint.offset);
+            match entry.content() {
+                Some(Content::Lines(batch, _)) => {
+                    lost.lines += u64::from(entry.lines);
+                    let start = batch.lines.first().map_or(batch.checkpoint.offset, |line| line.offset);
+                    widen(&batch.source, start, batch.checkpoint.offset);
+                }
+                // What was lost before is not forgotten with the word of it.
+                Some(Content::Loss { entries, batch }) => {
+                    numbers.0 = numbers.0.min(entries.0);
+                    batch.gaps.iter().for_each(|gap| widen(&batch.source, gap.start, gap.end));
+                }
+                Some(Content::Sample(_)) | None => {}
             }
         })?;
         self.remove(state, 1)?;
@@ -327,8 +338,8 @@ impl Shared {
                 gaps: vec![gap],
                 checkpoint,
             };
-            let mut head = entries.0.to_le_bytes().to_vec();
-            head.extend_from_slice(&entries.1.to_le_bytes());
+            let mut head = numbers.0.to_le_bytes().to_vec();
+            head.extend_from_slice(&numbers.1.to_le_bytes());
             self.append(state, lines(Kind::Loss, head, &batch, "")?)?;
         }
         Ok(())

@@ -19,7 +19,7 @@ const BODY_BYTES: usize = 1 << 20;
 /// How long something is waited for before a thread looks whether it is to end.
 const WAIT: Duration = Duration::from_secs(1);
 /// Pauses after failures: the first, and the longest.
-const PAUSES: [Duration; 2] = [Duration::from_millis(500), Duration::from_secs(30)];
+const PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_secs(30)];
 /// What a server refuses is offered so often before it is given up.
 const TRIES: u32 = 3;
 
@@ -81,6 +81,16 @@ pub struct Standing {
 #[derive(Clone, Debug)]
 pub struct Target {
     standing: Arc<Mutex<Standing>>,
+}
+
+impl TargetConfig {
+    /// Whether it can be used.
+    ///
+    /// # Errors
+    /// If the address is none, or what lets us in cannot be read.
+    pub fn check(&self) -> Result<(), Unusable> {
+        Peer::new(&self.url, &self.access).map(drop)
+    }
 }
 
 impl Target {

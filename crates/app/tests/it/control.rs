@@ -10,7 +10,7 @@ use crate::program::{PATIENCE, Site, eventually};
 use crate::streams::port;
 
 /// The status and the body that curl gets.
-fn curl(arguments: &[&str]) -> (u16, Value) {
+pub(crate) fn curl(arguments: &[&str]) -> (u16, Value) {
     let output = Command::new("curl")
         .args(["--silent", "--show-error", "--write-out", "\n%{http_code}"])
         .args(arguments)

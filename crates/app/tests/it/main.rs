@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
 #![allow(clippy::print_stdout, reason = "what is printed is shown when a test fails")]
 
+mod agent;
 mod control;
 mod crash;
 mod damage;
