@@ -11,6 +11,8 @@ use ureq::{Agent, Body, http::Response};
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection that rests is used again.
+const IDLE_AGE: Duration = Duration::from_secs(4);
 /// Bytes of an answer that are looked at.
 const ANSWER_BYTES: u64 = 64 << 10;
 /// Longest that a server may make us wait.
@@ -60,6 +62,8 @@ pub(crate) struct Peer {
     agent: Agent,
     url: String,
     authorization: Option<String>,
+    /// It speaks TLS, and we have no certificate.
+    shows_nothing: bool,
 }
 
 impl Peer {
@@ -81,10 +85,17 @@ impl Peer {
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(ANSWER_TIMEOUT))
             .max_idle_connections(2)
+            // Servers close what rests for a few seconds.
+            .max_idle_age(IDLE_AGE)
             .user_agent(concat!("taffrail/", env!("CARGO_PKG_VERSION")))
             .tls_config(tls)
             .build();
-        Ok(Self { agent: config.into(), url: url.to_owned(), authorization: access.authorization.clone() })
+        Ok(Self {
+            agent: config.into(),
+            url: url.to_owned(),
+            authorization: access.authorization.clone(),
+            shows_nothing: parsed.scheme_str() == Some("https") && access.client.is_none(),
+        })
     }
 
     /// Sends a body, gives what the server says to it.
@@ -119,8 +130,14 @@ impl Peer {
 
     fn taken(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<String, Failure> {
         let url = &self.url;
-        let response = answer
-            .map_err(|error| Failure::Retry { why: format!("{url}: {}", said(&error)), after: None })?;
+        let response = answer.map_err(|error| {
+            let hint = if self.shows_nothing && is_cut(&error) {
+                "; it may want a certificate of ours (client_cert)"
+            } else {
+                ""
+            };
+            Failure::Retry { why: format!("{url}: {}{hint}", said(&error)), after: None }
+        })?;
         let status = response.status();
         let after = response.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
         let text =
@@ -153,6 +170,13 @@ impl Peer {
             _ => Err(Failure::Retry { why, after }),
         }
     }
+}
+
+/// Whether the connection was cut: with TLS 1.3 a server does so after all seemed well.
+fn is_cut(error: &ureq::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let cuts = [BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof];
+    matches!(error, ureq::Error::Io(error) if cuts.contains(&error.kind()))
 }
 
 /// The cause in a line.

@@ -174,7 +174,10 @@ impl Sender {
                     }
                     let wait = match failure {
                         Failure::Retry { why, after } => {
-                            self.fails(&why);
+                            // A connection that breaks once is no news: it is made anew.
+                            if pause > PAUSES[0] {
+                                self.fails(&why);
+                            }
                             after.unwrap_or_else(|| jittered(pause, (self.clock)()))
                         }
                         Failure::Refused(why) if tries < TRIES => {

@@ -11,6 +11,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use taffrail_record::Timestamp;
 use taffrail_store::engine::{GapTotal, Stats};
+use taffrail_store::history::Node;
 
 use self::exposition::{Exposition, Kind};
 use crate::api::{HealthAnswer, Source};
@@ -44,6 +45,7 @@ async fn text(app: &App) -> Result<String, ApiError> {
         of_gaps(&mut out, &services.engine.gaps()?.totals, &labels);
         store(&mut out, &services.engine.stats()?);
         of_streams(&mut out, &services.streams);
+        of_nodes(&mut out, &services.machines.history.nodes().unwrap_or_default());
         if let Some(machine) = &services.machines.machine {
             machine::machine(&mut out, &machine.read());
         }
@@ -108,6 +110,36 @@ fn of_streams(out: &mut Exposition, overview: &Overview) {
             ("tcp", standing.tcp_clients),
         ] {
             clients.value(&[("stream", &of(standing)), ("transport", transport)], count as f64);
+        }
+    }
+}
+
+fn of_nodes(out: &mut Exposition, nodes: &[Node]) {
+    type Figure = fn(&Node) -> f64;
+    let figures: [(&'static str, Kind, &'static str, Figure); 4] = [
+        (
+            "taffrail_node_last_seen_timestamp_seconds",
+            Kind::Gauge,
+            "When a machine last sent something, since 1970.",
+            |node| seconds(node.last_seen),
+        ),
+        (
+            "taffrail_node_behind_seconds",
+            Kind::Gauge,
+            "From the time that a machine sent with what it sent until that came.",
+            |node| seconds(node.last_seen) - seconds(node.last_time),
+        ),
+        ("taffrail_node_lines_total", Kind::Counter, "Lines received from a machine.", |node| {
+            node.lines as f64
+        }),
+        ("taffrail_node_samples_total", Kind::Counter, "Samples received from a machine.", |node| {
+            node.samples as f64
+        }),
+    ];
+    for (name, kind, help, figure) in figures {
+        let mut family = out.metric(name, kind, help);
+        for node in nodes.iter().take(SOURCES_MAX) {
+            family.value(&[("node", &node.node)], figure(node));
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod central;
 mod link;
+mod lossy;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -14,7 +15,8 @@ use taffrail_testkit::{numbered_lines, wait_until};
 
 use self::central::Central;
 use self::link::{Link, Mode};
-use crate::program::{BINARY, Site, count, eventually};
+use self::lossy::Lossy;
+use crate::program::{BINARY, Site, count, eventually, python_or_skip};
 use crate::streams::port;
 
 /// An agent, killed when dropped.
@@ -25,10 +27,14 @@ struct Agent {
 
 impl Agent {
     fn start(site: &Site, arguments: &[&str]) -> Self {
-        let out = site.path("agent.out");
+        Self::start_as(site, Command::new(BINARY), "agent", arguments)
+    }
+
+    /// By a command that runs the program; `data` is its folder.
+    fn start_as(site: &Site, mut command: Command, data: &str, arguments: &[&str]) -> Self {
+        let out = site.path(&format!("{data}.out"));
         let file = || fs_err::OpenOptions::new().create(true).append(true).open(&out).unwrap().into_parts().0;
-        let mut command = Command::new(BINARY);
-        command.arg("agent").args(arguments).arg("--data").arg(site.path("agent"));
+        command.arg("agent").args(arguments).arg("--data").arg(site.path(data));
         for name in ["CONTROL_PORT", "LIVE_WS_PORT", "TELEMETRY_WS_PORT", "TELEMETRY_INTERVAL"] {
             command.env_remove(name);
         }
@@ -99,7 +105,9 @@ fn a_hub_has_each_line_once_and_in_order_whatever_happens() {
     let busy =
         "HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let broken = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
-    for mode in [
+    // `TEST_MINUTES=10` makes it long.
+    let minutes = std::env::var("TEST_MINUTES").ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+    let modes = [
         Mode::LosesAnswers,
         Mode::Answers(broken),
         Mode::Answers(busy),
@@ -107,10 +115,14 @@ fn a_hub_has_each_line_once_and_in_order_whatever_happens() {
         Mode::Answers(html),
         Mode::LosesAnswers,
         Mode::Refuses,
-    ] {
+    ];
+    let rounds = modes.iter().cycle().enumerate();
+    for (_, mode) in
+        rounds.take_while(|(at, _)| *at < modes.len() || start.elapsed().as_secs() < minutes * 60)
+    {
         link.set(Mode::Through);
         thread::sleep(Duration::from_millis(2_000));
-        link.set(mode);
+        link.set(*mode);
         thread::sleep(Duration::from_millis(1_300));
     }
     // Both are killed, one after the other.
@@ -140,7 +152,7 @@ fn a_hub_has_each_line_once_and_in_order_whatever_happens() {
     for what in ["answers 500", "answers 429", "answers with a web page", "takes what is sent again"] {
         assert!(said.contains(what), "{what}: {said}");
     }
-    assert!(said.lines().count() < 60, "{said}");
+    assert!(minutes > 0 || said.lines().count() < 60, "{said}");
     // Samples too, and the machine is known.
     assert!(count(&hub, "SELECT count(*) FROM telemetry WHERE node_id = 'web-1'") > 5);
     let nodes = hub.get("/api/v1/nodes").unwrap().json().unwrap();
@@ -149,6 +161,8 @@ fn a_hub_has_each_line_once_and_in_order_whatever_happens() {
         (&node["node"], &node["kind"], &node["is_silent"]),
         (&"web-1".into(), &"agent".into(), &false.into())
     );
+    let metrics = hub.get("/metrics").unwrap().text();
+    assert!(metrics.contains("taffrail_node_lines_total{node=\"web-1\"}"), "{metrics}");
     assert!(node["behind_seconds"].as_f64().unwrap().abs() < 5.0, "{nodes}");
     assert_eq!(agent.stop(), 0);
     assert!(hub.stop().unwrap().success());
@@ -300,4 +314,155 @@ fn it_starts_and_ends_as_the_original_does() {
     let mut agent = agent;
     assert_eq!(agent.child.wait().unwrap().code(), Some(0));
     assert!(!site.path("agent/spool").exists());
+}
+
+/// A certificate for `name`, signed by one of our own; gives the folder's files by their names.
+fn certificates(site: &Site, name: &str) {
+    let folder = site.path("tls");
+    fs_err::create_dir_all(&folder).unwrap();
+    let script = format!(
+        "set -e
+        openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ours -keyout ca.key -out ca.pem
+        for who in server client; do
+          openssl req -newkey rsa:2048 -nodes -subj /CN=$who -keyout $who.key -out $who.csr
+          printf 'subjectAltName=DNS:{name}' > $who.ext
+          openssl x509 -req -in $who.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile $who.ext -out $who.pem
+        done"
+    );
+    let made = Command::new("sh").args(["-c", &script]).current_dir(folder).stderr(Stdio::null()).status();
+    assert!(made.unwrap().success());
+}
+
+/// Takes posts over TLS from whoever has a certificate of ours.
+const TLS_SERVER: &str = r#"
+import http.server, ssl, sys
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self, code):
+        self.send_response(code); self.send_header("Content-Length", "0"); self.end_headers()
+    def do_GET(self):
+        self.answer(404)
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.headers["Authorization"] != "Bearer secret":
+            return self.answer(401)
+        if self.path == "/logs":
+            print(body.decode(), flush=True)
+        self.answer(200)
+    def log_message(self, *_): pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Handler)
+context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+context.load_cert_chain("tls/server.pem", "tls/server.key")
+context.load_verify_locations("tls/ca.pem")
+context.verify_mode = ssl.CERT_REQUIRED
+server.socket = context.wrap_socket(server.socket, server_side=True)
+server.serve_forever()
+"#;
+
+#[test]
+fn a_server_with_tls_is_checked_and_lets_in_who_has_a_certificate() {
+    let Some(python) = python_or_skip("agent::a_server_with_tls_is_checked") else { return };
+    for (name, is_right) in [("localhost", true), ("other.example", false)] {
+        let site = Site::new();
+        certificates(&site, name);
+        let at = port();
+        let out = site.path("server.out");
+        let mut command = Command::new(&python);
+        command.args(["-c", TLS_SERVER, &at.to_string()]).current_dir(site.path("."));
+        command.stdout(fs_err::File::create(&out).unwrap().into_parts().0).stderr(Stdio::null());
+        let _server = Agent { child: command.spawn().unwrap(), out: out.clone() };
+        eventually("the server", || std::net::TcpStream::connect(("127.0.0.1", at)).is_ok());
+        let (logs, tls) = (site.path("logs").display().to_string(), site.path("tls").display().to_string());
+        let control = port();
+        let with = |more: &str| {
+            let text = format!(
+                "node = 'web-1'\n[[source]]\npath = '{logs}/*.log'\nfrom_beginning = true\n[control]\nport = {control}\n\
+                 [telemetry]\nenabled = false\n[[forward]]\nurl = 'https://localhost:{at}'\nprotocol = 'resolvix'\n{more}"
+            );
+            site.write("agent.toml", text).display().to_string()
+        };
+        site.append("logs/a.log", "an error\n");
+        let ours = format!(
+            "ca_file = '{tls}/ca.pem'\nclient_cert = '{tls}/client.pem'\nclient_key = '{tls}/client.key'\n"
+        );
+        if !is_right {
+            let agent = Agent::start(&site, &["--config", &with(&ours)]);
+            eventually("the name", || agent.said().contains("not valid for name"));
+            continue;
+        }
+        for (more, what) in [
+            (String::new(), "UnknownIssuer"),
+            (format!("ca_file = '{tls}/ca.pem'\n"), "want a certificate of ours"),
+            (ours.clone(), "answers 401; check what lets us in"),
+        ] {
+            let agent = Agent::start(&site, &["--config", &with(&more)]);
+            assert!(
+                wait_until(crate::program::PATIENCE, || agent.said().contains(what)),
+                "{what}: {}",
+                agent.said()
+            );
+        }
+        let agent =
+            Agent::start(&site, &["--config", &with(&format!("{ours}authorization = 'Bearer secret'\n"))]);
+        let taken = || fs_err::read_to_string(&out).unwrap();
+        eventually("the line", || taken().contains("an error"));
+        assert_eq!(agent.stop(), 0);
+    }
+    // Keys that are none are said before anything is sent.
+    let site = Site::new();
+    let key = site.write("key.pem", "no key").display().to_string();
+    let text = format!(
+        "[[source]]\npath = 'x'\n[control]\nport = {}\n[[forward]]\nurl = 'https://localhost:1'\nca_file = '{key}'\n",
+        port()
+    );
+    let config = site.write("agent.toml", text).display().to_string();
+    let mut agent = Agent::start(&site, &["--config", &config]);
+    assert_eq!(agent.child.wait().unwrap().code(), Some(1));
+    assert!(agent.said().contains("there is no certificate in it"), "{}", agent.said());
+}
+
+#[test]
+fn two_machines_behind_links_that_lose_a_fifth_of_all_packets() {
+    const TEST: &str = "agent::two_machines_behind_links_that_lose_a_fifth_of_all_packets";
+    const LINES: u64 = 4_000;
+    let Some(first) = Lossy::new(0, TEST) else { return };
+    let Some(second) = Lossy::new(1, TEST) else { return };
+    let site = Site::new();
+    let names = format!("allowed_hosts = ['{}', '{}']\n", first.here, second.here);
+    let hub = site.daemon_with(&(names + "[[source]]\npath = '/nowhere/x.log'\n"));
+    let mut agents = Vec::new();
+    let links: Vec<Link> = [&first, &second].map(|lossy| Link::at(&lossy.here, hub.address())).into();
+    for (at, (lossy, link)) in [&first, &second].into_iter().zip(&links).enumerate() {
+        let log = site.path(&format!("logs/{at}.log")).display().to_string();
+        let text = format!(
+            "node = 'web-{at}'\n[[source]]\npath = '{log}'\nfrom_beginning = true\n[telemetry]\ninterval_seconds = 1\n\
+             [[forward]]\nurl = 'http://{}:{}'\n",
+            lossy.here,
+            link.port()
+        );
+        let config = site.write(&format!("agent{at}.toml"), text).display().to_string();
+        let mut command = Command::new("ip");
+        command.args(["netns", "exec", &lossy.name, BINARY]);
+        agents.push(Agent::start_as(&site, command, &format!("agent{at}"), &["--config", &config]));
+    }
+    for number in 0..20 {
+        for at in 0..2 {
+            let lines = numbered_lines(number * LINES / 20..(number + 1) * LINES / 20);
+            site.append(&format!("logs/{at}.log"), lines);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+    let stored = || count(&hub, "SELECT count(*) FROM logs WHERE node LIKE 'web-%'");
+    let arrived = wait_until(Duration::from_secs(120), || stored() >= 2 * LINES);
+    assert!(arrived, "{} of {}\n{}\n{}", stored(), 2 * LINES, agents[0].said(), agents[1].said());
+    assert!(
+        first.lost() > 10 && second.lost() > 10,
+        "{} and {} packets were lost",
+        first.lost(),
+        second.lost()
+    );
+    for at in 0..2 {
+        let source = format!("web-{at}:{}", site.path(&format!("logs/{at}.log")).display());
+        assert!(site.export(&source) == numbered_lines(0..LINES), "{source}");
+    }
 }

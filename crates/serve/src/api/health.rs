@@ -8,11 +8,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 
+use crate::api::nodes::NodeAnswer;
 use crate::api::stats::DiskAnswer;
 use crate::error::ApiError;
 use crate::run::App;
 use crate::services::{Health, Services};
 
+/// Seconds after which a machine that is silent is taken to be gone for good.
+const FORGOTTEN_AFTER: f64 = 7.0 * 86_400.0;
 /// Problems, and warnings, that one answer names.
 const NAMED_MAX: usize = 100;
 
@@ -49,6 +52,7 @@ impl HealthAnswer {
             let source = services.info.data_dir.display().to_string();
             health.problems.insert(0, Problem { source, what, since: disk.since });
         }
+        health.warnings.extend(silent(services));
         Self::new(health, &services.info.version)
     }
 
@@ -65,6 +69,22 @@ impl HealthAnswer {
     pub fn is_ok(&self) -> bool {
         self.problems.is_empty()
     }
+}
+
+/// Machines that used to send something, and do not any more. One that has been away for long is no news.
+fn silent(services: &Services) -> Vec<Problem> {
+    let now = (services.clock)();
+    let nodes = services.machines.history.nodes().unwrap_or_default().into_iter();
+    let nodes = nodes.map(|node| NodeAnswer::new(node, now));
+    nodes
+        .filter(|node| node.is_silent && node.silent_seconds < FORGOTTEN_AFTER)
+        .map(|node| Problem {
+            what: "this machine sends nothing any more; look whether its agent runs and reaches this server"
+                .to_owned(),
+            since: Some(node.last_seen),
+            source: node.node,
+        })
+        .collect()
 }
 
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Response, ApiError> {

@@ -52,7 +52,7 @@ pub struct NodeAnswer {
 }
 
 impl NodeAnswer {
-    fn new(node: Node, now: Timestamp) -> Self {
+    pub(crate) fn new(node: Node, now: Timestamp) -> Self {
         let silent = now.0.saturating_sub(node.last_seen.0).max(0);
         let seconds = |nanoseconds: i64| nanoseconds as f64 / Timestamp::SECOND as f64;
         Self {

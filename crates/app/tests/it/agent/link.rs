@@ -33,7 +33,12 @@ struct Shared {
 
 impl Link {
     pub(super) fn new(to: SocketAddr) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at("127.0.0.1", to)
+    }
+
+    /// One that others reach at this address of the machine.
+    pub(super) fn at(address: &str, to: SocketAddr) -> Self {
+        let listener = TcpListener::bind((address, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared =
             Arc::new(Shared { mode: Mutex::new(Mode::Through), to: Mutex::new(to), open: Mutex::default() });
