@@ -3,6 +3,7 @@
 //! Absolute times on shared machines mean nothing, so `zstd -1 -T1` and `grep` run over the same file and the
 //! table shows ratios. Answers are checked while they are timed: a fast wrong answer fails the run.
 
+mod agent;
 mod append;
 mod checks;
 mod cold;
@@ -84,6 +85,8 @@ enum Part {
     Memory,
     /// Streams under many clients
     Streams,
+    /// The slim agent
+    Agent,
 }
 
 impl Part {
@@ -96,6 +99,7 @@ impl Part {
         let mut parts: Vec<Self> = only.iter().copied().filter(|part| *part != Self::Follow).collect();
         parts.extend(only.is_empty().then_some(Self::Store));
         parts.extend(only.is_empty().then_some(Self::Streams));
+        parts.extend(only.is_empty().then_some(Self::Agent));
         parts.extend(Self::FOLLOW.iter().filter(|_| follow));
         parts
     }
@@ -125,6 +129,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<bool> {
         if wanted.contains(&Part::Streams) {
             say("streams under many clients");
             streams::measure(&following, &mut report)?;
+        }
+        if wanted.contains(&Part::Agent) {
+            say("the slim agent");
+            agent::measure(&following, &mut report)?;
         }
     }
     report.print();
@@ -202,6 +210,11 @@ fn peak_memory(daemon: &Daemon) -> Result<u64> {
 
 fn say(what: &str) {
     eprintln!("bench: {what}");
+}
+
+/// Lines of a file.
+fn count_lines(path: &Path) -> Result<u64> {
+    Ok(yardstick::count_lines(path)?.0)
 }
 
 /// Bytes of all files below `folder`.

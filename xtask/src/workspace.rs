@@ -49,8 +49,18 @@ pub(crate) fn must_run(command: &mut Command) -> Result<()> {
 
 /// Builds the program with `profile` and returns its path.
 pub(crate) fn build(profile: &str) -> Result<PathBuf> {
-    must_run(cargo().args(["build", "--package", "taffrail-app", "--profile", profile]))?;
+    build_package("taffrail-app", "taffrail", profile)
+}
+
+/// Builds the slim agent with `profile` and returns its path.
+pub(crate) fn build_agent(profile: &str) -> Result<PathBuf> {
+    build_package("taffrail-agent", "taffrail-agent", profile)
+}
+
+/// By itself: with others a package is built with what they need of its dependencies.
+fn build_package(package: &str, program: &str, profile: &str) -> Result<PathBuf> {
+    must_run(cargo().args(["build", "--package", package, "--profile", profile]))?;
     // Cargo's folder for the profile `dev` has another name.
     let folder = if profile == "dev" { "debug" } else { profile };
-    Ok(target_dir()?.join(folder).join("taffrail"))
+    Ok(target_dir()?.join(folder).join(program))
 }

@@ -1,6 +1,7 @@
 //! The control API: whether the machine is well, and commands to it, as Resolvix' clients ask.
 
 use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -11,6 +12,7 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Map, Value, json};
+use taffrail_forward::{Standing, Target};
 use taffrail_http::connection::{self, Bounds};
 use taffrail_http::listener;
 use tokio::net::TcpListener;
@@ -66,6 +68,8 @@ pub struct Clients {
     pub live: Live,
     /// What the machine is doing; `None`: that is told to nobody.
     pub telemetry: Option<Telemetry>,
+    /// Whom it sends to, once it does.
+    pub targets: Arc<OnceLock<Vec<Target>>>,
 }
 
 async fn serve(listener: TcpListener, clients: Clients, stopping: watch::Receiver<bool>) {
@@ -114,15 +118,27 @@ async fn preflight(asked: HeaderMap) -> Response {
     answer.into_response()
 }
 
-async fn health(State(Clients { live, telemetry }): State<Clients>) -> Json<Value> {
-    Json(json!({
-        "status": "ok",
+/// One that cannot send says so, and why: what is to be sent waits.
+async fn health(State(Clients { live, telemetry, targets }): State<Clients>) -> Response {
+    let standings: Vec<Standing> = targets.get().into_iter().flatten().map(Target::standing).collect();
+    let is_well = standings.iter().all(|target| target.failing.is_none());
+    let mut answer = json!({
+        "status": if is_well { "ok" } else { "degraded" },
         "node_id": live.config().node,
         "telemetry_enabled": telemetry.is_some(),
-    }))
+    });
+    if let (Some(answer), false) = (answer.as_object_mut(), standings.is_empty()) {
+        let tell = |target: &Standing| {
+            json!({"url": target.url, "failing": target.failing, "lines": target.lines,
+                   "samples": target.samples, "refused": target.refused})
+        };
+        answer.insert("targets".to_owned(), standings.iter().map(tell).collect());
+    }
+    let code = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (code, Json(answer)).into_response()
 }
 
-async fn status(State(Clients { live, telemetry }): State<Clients>) -> Json<Value> {
+async fn status(State(Clients { live, telemetry, .. }): State<Clients>) -> Json<Value> {
     let config = live.config();
     let pid = |is_open: bool| is_open.then(std::process::id);
     let samples = telemetry.as_ref().map(Telemetry::config);
@@ -148,7 +164,7 @@ async fn control(State(clients): State<Clients>, body: Bytes) -> Response {
         Ok(_) => return failed(StatusCode::INTERNAL_SERVER_ERROR, "not_an_object"),
         Err(error) => return failed(StatusCode::BAD_REQUEST, &format!("invalid_json: {error}")),
     };
-    let Clients { live, telemetry } = clients;
+    let Clients { live, telemetry, .. } = clients;
     match (command.as_str(), telemetry) {
         ("start_livelogs", _) => started(live.open(), live.config().address.port(), None),
         ("stop_livelogs", _) => stopped_or_not(live.close().await),

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use clap::Parser as _;
@@ -71,7 +71,7 @@ fn work(config: Config, offset_minutes: i16) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let machine = config.interval.map(|_| Arc::new(Machine::new(Roots::default(), now)));
     let clients = clients(&config, machine.as_ref(), offset_minutes);
-    let live = clients.live.clone();
+    let (live, sending) = (clients.live.clone(), Arc::clone(&clients.targets));
     // The address first: whoever starts a second agent by mistake learns it before anything is touched.
     let control = config.control.map(|address| runtime.block_on(async { Control::start(address, clients) }));
     let control = control.transpose()?;
@@ -93,23 +93,23 @@ fn work(config: Config, offset_minutes: i16) -> anyhow::Result<()> {
             thread::Builder::new().name("telemetry".to_owned()).spawn(run)?;
         }
     }
+    // It is set here and nowhere else.
+    let _ = sending.set(targets.clone());
     announce(&config);
-    let mut followers = Vec::new();
+    let sink = || AgentSink {
+        spool: spool.clone(),
+        live: live.clone(),
+        lines: config.lines(),
+        rules: config.rules,
+        prints: config.prints,
+        node: config.node.clone(),
+        offset_minutes,
+        stopping: Arc::clone(&stopping),
+        noted: HashMap::new(),
+    };
     let checkpoints = spool.as_ref().map(Spool::checkpoints).unwrap_or_default();
-    for source in &config.sources {
-        let sink = AgentSink {
-            spool: spool.clone(),
-            live: live.clone(),
-            lines: config.lines(),
-            rules: config.rules,
-            prints: config.prints,
-            node: config.node.clone(),
-            offset_minutes,
-            stopping: Arc::clone(&stopping),
-            noted: HashMap::new(),
-        };
-        followers.push(Follower::spawn(follow(source), checkpoints.clone(), Box::new(sink), now)?);
-    }
+    let follow = |source| Follower::spawn(follow(source), checkpoints.clone(), Box::new(sink()), now);
+    let followers = config.sources.iter().map(follow).collect::<Result<Vec<_>, _>>()?;
     runtime.block_on(stopped())?;
     stopping.set();
     followers.into_iter().for_each(Follower::stop);
@@ -117,16 +117,20 @@ fn work(config: Config, offset_minutes: i16) -> anyhow::Result<()> {
         runtime.block_on(control.stop());
     }
     if let Some(spool) = &spool {
-        // What is on its way arrives, or is sent again after the next start.
-        let deadline = std::time::Instant::now() + LAST_WORDS;
-        let is_well = || targets.iter().all(|target| target.standing().failing.is_none());
-        while spool.fill().entries > 0 && is_well() && std::time::Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(10));
-        }
-        spool.close();
+        last_words(spool, &targets);
     }
     runtime.shutdown_timeout(Duration::ZERO);
     Ok(())
+}
+
+/// What is on its way arrives, or is sent again after the next start.
+fn last_words(spool: &Spool, targets: &[Target]) {
+    let deadline = Instant::now() + LAST_WORDS;
+    let is_well = || targets.iter().all(|target| target.standing().failing.is_none());
+    while spool.fill().entries > 0 && is_well() && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(10));
+    }
+    spool.close();
 }
 
 fn targets(config: &Config, offset_minutes: i16) -> Vec<TargetConfig> {
@@ -165,7 +169,7 @@ fn clients(config: &Config, machine: Option<&Arc<Machine>>, offset_minutes: i16)
         };
         Telemetry::new(config, now)
     });
-    Clients { live: Live::new(live, now), telemetry }
+    Clients { live: Live::new(live, now), telemetry, targets: Arc::default() }
 }
 
 fn follow(source: &SourceFile) -> taffrail_source::Config {

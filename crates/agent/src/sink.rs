@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use taffrail_forward::line::{self, Rules};
 use taffrail_forward::{Lines, Spool, payload};
-use taffrail_record::{RawBatch, Timestamp};
+use taffrail_record::{RawBatch, Span};
 use taffrail_source::{Sink, Stopped};
 
 use crate::live::Live;
@@ -52,25 +52,31 @@ impl Sink for AgentSink {
 impl AgentSink {
     #[expect(clippy::print_stdout, reason = "without a central server this is where it goes")]
     fn print(&self, batch: &RawBatch) {
-        let Timestamp(now) = batch.observed;
         for line in
             batch.lines.iter().flat_map(|line| line.span.of(&batch.bytes).split(|byte| *byte == b'\n'))
         {
             let text =
-                payload(line, &batch.source, &self.node, Timestamp(now), self.offset_minutes, self.rules);
+                payload(line, &batch.source, &self.node, batch.observed, self.offset_minutes, self.rules);
             if let Some(text) = text {
                 println!("{text}");
             }
         }
     }
 
-    /// Leaves the records that somebody is told of.
+    /// Leaves the records that somebody is told of, and no bytes of others.
     fn keep_errors(&self, batch: &mut RawBatch) {
-        let RawBatch { lines, bytes, .. } = batch;
-        lines.retain(|line| line::judge(line.span.of(bytes), self.rules).1);
-        if lines.is_empty() {
-            bytes.clear();
-        }
+        let mut kept = Vec::new();
+        let all = std::mem::take(&mut batch.bytes);
+        batch.lines.retain_mut(|line| {
+            let record = line.span.of(&all);
+            let is_told = line::judge(record, self.rules).1;
+            if is_told {
+                line.span = Span::new(kept.len(), kept.len() + record.len());
+                kept.extend_from_slice(record);
+            }
+            is_told
+        });
+        batch.bytes = kept;
     }
 
     /// Without lines it only says how far the source is read: that is worth it now and then.

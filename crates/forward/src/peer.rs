@@ -51,6 +51,8 @@ pub(crate) enum Failure {
         why: String,
         /// The server says so.
         after: Option<Duration>,
+        /// There was no answer: the connection was cut, or never made.
+        is_cut: bool,
     },
     /// It never will.
     Refused(String),
@@ -136,7 +138,7 @@ impl Peer {
             } else {
                 ""
             };
-            Failure::Retry { why: format!("{url}: {}{hint}", said(&error)), after: None }
+            Failure::Retry { why: format!("{url}: {}{hint}", said(&error)), after: None, is_cut: true }
         })?;
         let status = response.status();
         let after = response.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
@@ -146,12 +148,14 @@ impl Peer {
             Ok(text) => text,
             // More than is looked at.
             Err(ureq::Error::BodyExceedsLimit(_)) if status.is_success() => String::new(),
-            Err(error) => return Err(Failure::Retry { why: format!("{url}: {}", said(&error)), after }),
+            Err(error) => {
+                return Err(Failure::Retry { why: format!("{url}: {}", said(&error)), after, is_cut: true });
+            }
         };
         let code = status.as_u16();
         if status.is_success() && is_page(&text) {
             let why = format!("{url} answers with a web page; is that the address of the central server?");
-            return Err(Failure::Retry { why, after });
+            return Err(Failure::Retry { why, after, is_cut: false });
         }
         if status.is_success() {
             return Ok(text);
@@ -159,15 +163,20 @@ impl Peer {
         let why = format!("{url} answers {code}{}", told(&text));
         match code {
             400 | 406 | 409 | 410 | 413..=418 | 422 | 431 => Err(Failure::Refused(why)),
-            300..=399 => {
-                Err(Failure::Retry { why: format!("{why}; name the address that it leads to"), after })
+            300..=399 => Err(Failure::Retry {
+                why: format!("{why}; name the address that it leads to"),
+                after,
+                is_cut: false,
+            }),
+            401 | 403 => {
+                Err(Failure::Retry { why: format!("{why}; check what lets us in"), after, is_cut: false })
             }
-            401 | 403 => Err(Failure::Retry { why: format!("{why}; check what lets us in"), after }),
             404 | 405 => Err(Failure::Retry {
                 why: format!("{why}; is that the address of the central server?"),
                 after,
+                is_cut: false,
             }),
-            _ => Err(Failure::Retry { why, after }),
+            _ => Err(Failure::Retry { why, after, is_cut: false }),
         }
     }
 }

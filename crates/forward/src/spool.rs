@@ -7,6 +7,7 @@
 //! Invariants: numbers rise by one from entry to entry; all files but the last are complete; a source's checkpoint is that of
 //! its last entry, or of `checkpoints.json`.
 
+mod loss;
 mod reader;
 mod segment;
 
@@ -20,7 +21,7 @@ use std::time::Duration;
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
 use taffrail_frame::Frame;
-use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, Timestamp};
+use taffrail_record::{Checkpoint, RawBatch, Timestamp};
 
 pub use self::reader::Reader;
 use self::segment::Segment;
@@ -46,6 +47,8 @@ struct Shared {
     clock: fn() -> Timestamp,
     state: Mutex<State>,
     changed: Condvar,
+    /// Held while it is open: no two agents write into one spool.
+    _lock: File,
 }
 
 #[derive(Debug)]
@@ -58,6 +61,8 @@ struct State {
     checkpoints: BTreeMap<String, Checkpoint>,
     /// Up to which entry each target has all.
     done: BTreeMap<String, u64>,
+    /// Up to which entry each target is being sent: it may have them in a moment, or not.
+    taken: BTreeMap<String, u64>,
     dropped: Dropped,
     is_closed: bool,
 }
@@ -102,6 +107,7 @@ impl Spool {
         clock: fn() -> Timestamp,
     ) -> std::io::Result<Self> {
         fs::create_dir_all(folder)?;
+        let lock = lock(folder)?;
         let id = id(folder)?;
         let mut checkpoints = stored_checkpoints(folder);
         let (mut segments, mut dropped) = (VecDeque::new(), Dropped::default());
@@ -119,10 +125,27 @@ impl Spool {
         // A number that somebody has is not given again, though its entry was lost with the power.
         let last = segments.back().map_or(0, |segment: &Segment| segment.last);
         let next = done.values().copied().fold(last, u64::max).max(next_number(folder).saturating_sub(1)) + 1;
-        let state = State { segments, tail: None, next, checkpoints, done, dropped, is_closed: false };
+        let state = State {
+            segments,
+            tail: None,
+            next,
+            checkpoints,
+            done,
+            taken: BTreeMap::new(),
+            dropped,
+            is_closed: false,
+        };
         let (state, changed) = (Mutex::new(state), Condvar::new());
         let spool = Self {
-            shared: Arc::new(Shared { folder: folder.to_owned(), id, bytes_max, clock, state, changed }),
+            shared: Arc::new(Shared {
+                folder: folder.to_owned(),
+                id,
+                bytes_max,
+                clock,
+                state,
+                changed,
+                _lock: lock,
+            }),
         };
         spool.shared.forget(&mut spool.shared.state())?;
         Ok(spool)
@@ -188,7 +211,7 @@ impl Spool {
         let state = self.shared.state();
         let next = state.done.get(target).map_or(1, |done| done + 1);
         drop(state);
-        Reader::new(self.clone(), next)
+        Reader::new(self.clone(), target, next)
     }
 
     /// Whether it is closed.
@@ -292,55 +315,24 @@ impl Shared {
 
     fn lose_first(&self, state: &mut State) -> std::io::Result<()> {
         let done = state.done.values().min().copied().unwrap_or(0);
-        let Some(first) = state.segments.front() else { return Ok(()) };
-        let mut numbers = (first.first.max(done + 1), first.last);
-        let mut ranges = BTreeMap::<Arc<str>, (u64, u64)>::new();
-        let mut widen = |source: &Arc<str>, start: u64, end: u64| {
-            let range = ranges.entry(Arc::clone(source)).or_insert((start, end));
-            *range = (range.0.min(start), range.1.max(end));
-        };
-        let mut lost = Dropped::default();
-        Segment::open(&self.folder, first.first, &mut |entry| {
-            if entry.sequence <= done {
-                return;
-            }
-            lost.entries += 1;
-            match entry.content() {
-                Some(Content::Lines(batch, _)) => {
-                    lost.lines += u64::from(entry.lines);
-                    let start = batch.lines.first().map_or(batch.checkpoint.offset, |line| line.offset);
-                    widen(&batch.source, start, batch.checkpoint.offset);
-                }
-                // What was lost before is not forgotten with the word of it.
-                Some(Content::Loss { entries, batch }) => {
-                    numbers.0 = numbers.0.min(entries.0);
-                    batch.gaps.iter().for_each(|gap| widen(&batch.source, gap.start, gap.end));
-                }
-                Some(Content::Sample(_)) | None => {}
+        let Some(segment) = state.segments.front().copied() else { return Ok(()) };
+        let mut losses = loss::Losses::new(segment.first.max(done + 1), segment.last, state.taken.values());
+        Segment::open(&self.folder, segment.first, &mut |entry| {
+            if entry.sequence > done {
+                losses.add(entry);
             }
         })?;
         self.remove(state, 1)?;
-        state.dropped.entries += lost.entries;
-        state.dropped.lines += lost.lines;
-        if lost.entries > 0 {
-            tracing::warn!("the spool is full: {} lines were dropped before they could be sent", lost.lines);
+        state.dropped.entries += losses.dropped.entries;
+        state.dropped.lines += losses.dropped.lines;
+        if losses.dropped.lines > 0 {
+            tracing::warn!(
+                "the spool is full: {} lines were dropped before they could be sent",
+                losses.dropped.lines
+            );
         }
-        let observed = (self.clock)();
-        for (source, (start, end)) in ranges {
-            let gap = Gap { start, end, observed, reason: GapReason::Overrun };
-            let checkpoint = state.checkpoints.get(&*source).cloned().unwrap_or_default();
-            let batch = RawBatch {
-                source,
-                observed,
-                bytes: Vec::new(),
-                lines: Vec::new(),
-                header: None,
-                gaps: vec![gap],
-                checkpoint,
-            };
-            let mut head = numbers.0.to_le_bytes().to_vec();
-            head.extend_from_slice(&numbers.1.to_le_bytes());
-            self.append(state, lines(Kind::Loss, head, &batch, "")?)?;
+        for entry in losses.entries((self.clock)(), &state.checkpoints)? {
+            self.append(state, entry)?;
         }
         Ok(())
     }
@@ -370,6 +362,20 @@ fn advance(checkpoints: &mut BTreeMap<String, Checkpoint>, source: &str, checkpo
         Some(known) if known.offset > checkpoint.offset => {}
         Some(known) => *known = checkpoint,
         None => drop(checkpoints.insert(source.to_owned(), checkpoint)),
+    }
+}
+
+/// The lock of a spool; the kernel drops that of a process that dies.
+fn lock(folder: &Path) -> std::io::Result<File> {
+    let (file, path) = fs::File::create(folder.join("lock"))?.into_parts();
+    match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let message =
+                format!("{}: another agent has this spool; stop it, or name another place", path.display());
+            Err(std::io::Error::other(message))
+        }
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -173,9 +173,9 @@ impl Sender {
                         self.has(at - 1);
                     }
                     let wait = match failure {
-                        Failure::Retry { why, after } => {
+                        Failure::Retry { why, after, is_cut } => {
                             // A connection that breaks once is no news: it is made anew.
-                            if pause > PAUSES[0] {
+                            if !is_cut || pause > PAUSES[0] {
                                 self.fails(&why);
                             }
                             after.unwrap_or_else(|| jittered(pause, (self.clock)()))
@@ -262,7 +262,7 @@ impl Sender {
         let answer = self.peer.post(ENTRIES_PATH, "application/octet-stream", &headers, &body)?;
         if !answer.contains("\"taken\"") {
             let why = format!("{} answers as no hub does", self.config.url);
-            return Err(Failure::Retry { why, after: None });
+            return Err(Failure::Retry { why, after: None, is_cut: false });
         }
         let mut standing = lock(&self.standing);
         standing.lines += lines;

@@ -84,7 +84,7 @@ fn repeat(mut once: impl FnMut() -> Result<Cost>) -> Result<Vec<Cost>> {
 }
 
 /// Lines and bytes of a file; a last line without its end counts.
-fn count_lines(path: &Path) -> Result<(u64, u64)> {
+pub(super) fn count_lines(path: &Path) -> Result<(u64, u64)> {
     let mut file = fs::File::open(path)?;
     let mut buffer = vec![0; 1 << 20];
     let (mut lines, mut bytes, mut last) = (0, 0, b'\n');

@@ -248,7 +248,7 @@ fn start_control(config: &Config, live: Option<Live>, machine: Option<&Arc<Machi
         };
         Telemetry::new(config, now)
     });
-    match Control::start(address, Clients { live, telemetry }) {
+    match Control::start(address, Clients { live, telemetry, targets: Arc::default() }) {
         Ok(control) => {
             println!("  control  http://{address}/control");
             Some(control)

@@ -252,11 +252,17 @@ fn a_server_of_resolvix_gets_what_it_reads() {
     eventually("samples", || central.samples().len() >= 2);
     // The server has checked every key, type and unit.
     assert_eq!(central.complaints(), [""; 0]);
-    let health = crate::control::curl(&[&format!("http://127.0.0.1:{control}/health")]).1;
-    assert_eq!(
-        health,
-        serde_json::json!({"status": "ok", "node_id": "192.0.2.7", "telemetry_enabled": true})
-    );
+    let health = || crate::control::curl(&[&format!("http://127.0.0.1:{control}/health")]);
+    let (code, answer) = health();
+    assert_eq!((code, &answer["status"], &answer["node_id"]), (200, &"ok".into(), &"192.0.2.7".into()));
+    assert_eq!((&answer["telemetry_enabled"], &answer["targets"][0]["lines"]), (&true.into(), &4.into()));
+    // It is no lie while the server is away.
+    central.answer("html,html,html,html,html,html");
+    eventually("the truth", || health().0 == 503);
+    let answer = health().1;
+    assert!(answer["status"] == "degraded" && answer["targets"][0]["failing"].as_str().is_some(), "{answer}");
+    central.answer("none");
+    assert!(wait_until(Duration::from_secs(60), || health().0 == 200), "{}", agent.said());
     assert_eq!(agent.stop(), 0);
     // What is appended while nobody follows is told of after the next start.
     site.append("logs/syslog", "a later error\n");

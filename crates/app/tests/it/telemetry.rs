@@ -89,6 +89,16 @@ fn a_machine_is_measured_and_its_figures_are_everywhere() {
         "{latest}"
     );
 
+    // As they come, until the client has seen enough.
+    let events = output(
+        "curl",
+        &["-sN", "--max-time", "4", &format!("http://{}/api/v1/telemetry/live?node=web-1", daemon.address())],
+    );
+    assert!(
+        events.matches("event: sample").count() >= 2 && events.contains("\"node_id\":\"web-1\""),
+        "{events}"
+    );
+
     // The statements of the page of Resolvix.
     let rows =
         daemon.sql("SELECT time, memory_usage_percent FROM telemetry WHERE node_id = 'web-1'").unwrap();

@@ -12,6 +12,7 @@ use crate::entry::Entry;
 #[derive(Debug)]
 pub struct Reader {
     spool: Spool,
+    target: String,
     /// The number of the next entry.
     next: u64,
     /// The file that it is in: the number of that one's first entry, and how far it is read.
@@ -21,8 +22,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(spool: Spool, next: u64) -> Self {
-        Self { spool, next, open: None, missed: Vec::new() }
+    pub(super) fn new(spool: Spool, target: &str, next: u64) -> Self {
+        Self { spool, target: target.to_owned(), next, open: None, missed: Vec::new() }
     }
 
     /// The next entries, at least one and not much more than `bytes` of them; none if there are none after `wait`.
@@ -71,6 +72,10 @@ impl Reader {
                 if entry.sequence < self.next {
                     continue;
                 }
+                if !self.takes(&entry) {
+                    self.open = None;
+                    continue;
+                }
                 self.next = entry.sequence + 1;
                 return Ok(Some(entry));
             }
@@ -86,6 +91,18 @@ impl Reader {
                 None => return Ok(None),
             }
         }
+    }
+
+    /// Notes that an entry is about to be sent; false if it was dropped just now, and is among the losses.
+    fn takes(&self, entry: &Entry) -> bool {
+        let mut state = self.spool.shared.state();
+        let is_there = state.segments.front().is_some_and(|segment| segment.first <= entry.sequence);
+        match state.taken.get_mut(&self.target) {
+            _ if !is_there => {}
+            Some(taken) => *taken = entry.sequence,
+            None => drop(state.taken.insert(self.target.clone(), entry.sequence)),
+        }
+        is_there
     }
 
     /// The file that the next entry is in: its first number, its bytes, whether it is the last.

@@ -158,6 +158,8 @@ fn samples_go_with_the_lines_and_names_stay() {
     assert_eq!(numbers(&entries[0]), [0, 1, 2]);
     assert!(matches!(entries[1].content(), Some(Content::Sample(text)) if text.contains("web-1")));
     assert_eq!((entries[0].lines, spool.fill().dropped), (3, Dropped::default()));
+    let error = Spool::open(folder.path(), MUCH, &[], NOW).unwrap_err();
+    assert!(error.to_string().contains("another agent"), "{error}");
     drop(spool);
     assert_eq!(open(folder.path(), MUCH, &["a"]).id(), id);
 }

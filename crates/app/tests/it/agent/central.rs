@@ -92,7 +92,7 @@ def seen():
 
 @app.post("/test/faults")
 def set_faults():
-    faults[:] = request.get_data(as_text=True).split(",")
+    faults[:] = [word for word in request.get_data(as_text=True).split(",") if word != "none"]
     return "ok"
 
 app.run(port=int(sys.argv[1]), threaded=True)
