@@ -17,3 +17,4 @@ pub mod telemetry;
 pub use config::own_address;
 pub use door::OpenError;
 pub use run::run;
+pub use stopping::Stopping;

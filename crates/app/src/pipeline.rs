@@ -1,9 +1,10 @@
 //! The way of a line: source, parse, store, live hub. The one place where these meet.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use taffrail_agent::Stopping;
 use taffrail_agent::live::Live;
 use taffrail_parse::{Context, Detection, Parser, Redactor, service_from_path};
 use taffrail_record::{LogBatch, RawBatch};
@@ -184,35 +185,6 @@ pub(crate) struct Pipeline {
     pub stopping: Arc<Stopping>,
     /// Held from the storing of a batch until whoever watches was handed it: all see the order of arrivals.
     pub order: Arc<Mutex<()>>,
-}
-
-/// Whether the program ends.
-#[derive(Default)]
-pub(crate) struct Stopping {
-    stopping: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Stopping {
-    /// It ends.
-    pub(crate) fn set(&self) {
-        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
-    }
-
-    /// Waits; `true` if the program ends meanwhile.
-    pub(crate) fn within(&self, time: Duration) -> bool {
-        let until = Instant::now() + time;
-        let mut stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*stopping {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break;
-            }
-            stopping = self.changed.wait_timeout(stopping, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
-        *stopping
-    }
 }
 
 impl Pipeline {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use taffrail_agent::Stopping;
 use taffrail_record::{Sample, Timestamp};
 use taffrail_serve::Machines;
 use taffrail_store::engine::Engine;
@@ -17,7 +18,6 @@ use taffrail_telemetry::{Machine, Sampler};
 use self::logs::StoredLogs;
 use self::rows::rows;
 use crate::config::Telemetry;
-use crate::pipeline::Stopping;
 
 /// The first sample comes so soon: its rates are over that time.
 const FIRST: Duration = Duration::from_secs(1);
