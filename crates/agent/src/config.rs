@@ -1,5 +1,6 @@
 //! What the agent does: its arguments and its file, put together and checked.
 
+use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,13 +22,15 @@ const INTERVAL: u32 = 10;
 /// Bytes of the spool where nobody says how many: 1 GiB.
 const SPOOL_MIB: u64 = 1_024;
 const SPOOL_MIB_MIN: u64 = 1;
+/// The highest number of a priority, as syslog counts.
+const PRIORITY_MAX: u8 = 7;
 
 /// What the agent does.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Config {
     pub node: String,
     pub data_dir: PathBuf,
-    pub sources: Vec<SourceFile>,
+    pub sources: Vec<SourceConfig>,
     pub targets: Vec<TargetFile>,
     /// Print what would be sent.
     pub prints: bool,
@@ -71,11 +74,26 @@ struct File {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SourceTable {
-    path: OneOrMany,
+    #[serde(default, rename = "type")]
+    kind: Kind,
+    path: Option<OneOrMany>,
     #[serde(default)]
     exclude: Vec<String>,
     #[serde(default)]
     from_beginning: bool,
+    #[serde(default)]
+    units: Vec<String>,
+    #[serde(default)]
+    identifiers: Vec<String>,
+    priority: Option<u8>,
+}
+
+#[derive(Deserialize, Clone, Copy, PartialEq, Eq, Default)]
+#[serde(rename_all = "lowercase")]
+enum Kind {
+    #[default]
+    Files,
+    Journal,
 }
 
 #[derive(Deserialize)]
@@ -130,6 +148,7 @@ struct TelemetryTable {
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct ControlTable {
+    enabled: Option<bool>,
     address: Option<IpAddr>,
     port: Option<u16>,
     live_port: Option<u16>,
@@ -139,9 +158,26 @@ struct ControlTable {
 
 /// What is followed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct SourceFile {
+pub(crate) enum SourceConfig {
+    Files(Files),
+    Journal(Journal),
+}
+
+/// Files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Files {
     pub paths: Vec<String>,
     pub exclude: Vec<String>,
+    pub from_beginning: bool,
+}
+
+/// The journal of this machine, or journal files.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Journal {
+    pub paths: Vec<String>,
+    pub units: Vec<String>,
+    pub identifiers: Vec<String>,
+    pub priority: Option<u8>,
     pub from_beginning: bool,
 }
 
@@ -161,12 +197,13 @@ impl Config {
             Some(path) => (read(path)?, path.display().to_string()),
             None => (File::default(), String::new()),
         };
-        let mut sources: Vec<SourceFile> = file.source.into_iter().map(source).collect();
+        let sources = file.source.into_iter().map(source).collect::<Result<Vec<_>, _>>();
+        let mut sources = sources.map_err(|error| format!("{path}: {error}"))?;
         if !arguments.log_file.is_empty() {
             let absolute = |path: &PathBuf| std::path::absolute(path).map(|path| path.display().to_string());
             let paths = arguments.log_file.iter().map(absolute).collect::<Result<_, _>>();
             let paths = paths.map_err(|error| format!("--log-file: {error}"))?;
-            sources.push(SourceFile { paths, exclude: Vec::new(), from_beginning: false });
+            sources.push(SourceConfig::Files(Files { paths, exclude: Vec::new(), from_beginning: false }));
         }
         let mut targets = file.forward.into_iter().map(target).collect::<Result<Vec<_>, _>>()?;
         let url = arguments.api_url.as_deref().map(|url| url.trim_end_matches('/'));
@@ -179,6 +216,10 @@ impl Config {
         }
         if targets.is_empty() && url != Some("") {
             return Err(format!("{path}: nobody is sent to; name an --api-url or a [[forward]]"));
+        }
+        let mut urls = HashSet::new();
+        if let Some(twice) = targets.iter().find(|target| !urls.insert(&target.url)) {
+            return Err(format!("{path}: {} is sent to twice; name it once", twice.url));
         }
         let is_file = arguments.config.is_some();
         let interval = arguments.telemetry_interval.or(file.telemetry.interval_seconds);
@@ -206,7 +247,7 @@ impl Config {
             rules: if is_original { Rules::Original } else { Rules::Words },
             spool_bytes: spool_mib << 20,
             interval: is_measured.then(|| Duration::from_secs(interval.into())),
-            control: Some(SocketAddr::new(address, port)),
+            control: file.control.enabled.unwrap_or(true).then_some(SocketAddr::new(address, port)),
             live_port: arguments.ws_port.or(file.control.live_port).unwrap_or(LIVE_PORT),
             telemetry_port: arguments
                 .telemetry_ws_port
@@ -221,12 +262,30 @@ fn read(path: &Path) -> Result<File, String> {
     toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn source(table: SourceTable) -> SourceFile {
-    let paths = match table.path {
-        OneOrMany::One(path) => vec![path],
-        OneOrMany::Many(paths) => paths,
+fn source(table: SourceTable) -> Result<SourceConfig, String> {
+    let SourceTable { kind, path, exclude, from_beginning, units, identifiers, priority } = table;
+    let paths = match path {
+        Some(OneOrMany::One(path)) => vec![path],
+        Some(OneOrMany::Many(paths)) => paths,
+        None => Vec::new(),
     };
-    SourceFile { paths, exclude: table.exclude, from_beginning: table.from_beginning }
+    let is_chosen = !units.is_empty() || !identifiers.is_empty() || priority.is_some();
+    match kind {
+        Kind::Files if paths.is_empty() => {
+            Err("a [[source]] without a path; or is it type = 'journal'?".to_owned())
+        }
+        Kind::Files if is_chosen => {
+            Err("units, identifiers and priority are for journals; add type = 'journal'".to_owned())
+        }
+        Kind::Files => Ok(SourceConfig::Files(Files { paths, exclude, from_beginning })),
+        Kind::Journal if !exclude.is_empty() => Err("exclude is for files, not for a journal".to_owned()),
+        Kind::Journal if priority.is_some_and(|priority| priority > PRIORITY_MAX) => {
+            Err(format!("the priority of a journal is 0 (emerg) to {PRIORITY_MAX} (debug)"))
+        }
+        Kind::Journal => {
+            Ok(SourceConfig::Journal(Journal { paths, units, identifiers, priority, from_beginning }))
+        }
+    }
 }
 
 fn target(table: ForwardTable) -> Result<TargetFile, String> {
@@ -291,7 +350,11 @@ mod tests {
     #[test]
     fn flags_are_those_of_the_original() {
         let config = of(&["-l", "/var/log/syslog", "-a", "http://central.example:5000/"]).unwrap();
-        assert_eq!(config.sources[0].paths, ["/var/log/syslog"]);
+        let paths = |config: &Config| match &config.sources[0] {
+            SourceConfig::Files(files) => files.paths.clone(),
+            SourceConfig::Journal(_) => Vec::new(),
+        };
+        assert_eq!(paths(&config), ["/var/log/syslog"]);
         assert_eq!(
             (config.targets[0].url.as_str(), config.lines()),
             ("http://central.example:5000", Lines::Errors)
@@ -301,7 +364,7 @@ mod tests {
         assert_eq!(config.interval, Some(Duration::from_secs(60)));
         let quiet = of(&["-l", "x", "-a", "", "--ws-port", "9001", "-p", "9000"]).unwrap();
         assert_eq!((quiet.prints, quiet.interval, quiet.live_port), (true, None, 9001));
-        assert!(quiet.sources[0].paths[0].starts_with('/'), "{:?}", quiet.sources);
+        assert!(paths(&quiet)[0].starts_with('/'), "{:?}", quiet.sources);
         let off = of(&["-l", "x", "-a", "http://c", "--disable-telemetry", "-t", "120"]).unwrap();
         assert_eq!(off.interval, None);
         for (arguments, what) in [
@@ -335,6 +398,20 @@ mod tests {
         // Nobody is let in whom nobody has thought of.
         assert_eq!(config.control, Some("127.0.0.1:8754".parse().unwrap()));
         assert_eq!(config.interval, Some(Duration::from_secs(10)));
+        let journal = |more: &str| {
+            format!(
+                "[[source]]\ntype = 'journal'\n{more}\n[[forward]]\nurl = 'http://h'\n[control]\nenabled = false\n"
+            )
+        };
+        let config = with(&journal("units = ['nginx']\npriority = 4")).unwrap();
+        let want = Journal {
+            paths: Vec::new(),
+            units: vec!["nginx".to_owned()],
+            identifiers: Vec::new(),
+            priority: Some(4),
+            from_beginning: false,
+        };
+        assert_eq!((&config.sources[..], config.control), (&[SourceConfig::Journal(want)][..], None));
         let source = "[[source]]\npath = 'x'\n";
         for (text, what) in [
             ("[[source]]\npath = 'x'\n".to_owned(), "nobody is sent to"),
@@ -342,6 +419,11 @@ mod tests {
             (format!("{source}[[forward]]\nurl = 'http://h'\nclient_key = 'k'\n"), "go together"),
             (format!("{source}[[forward]]\nurls = 'http://h'\n"), "urls"),
             (format!("{source}[[forward]]\nurl = 'http://h'\n[spool]\nmax_mib = 0\n"), "max_mib"),
+            (format!("{source}[[forward]]\nurl = 'http://h'\n[[forward]]\nurl = 'http://h/'\n"), "twice"),
+            ("[[source]]\n".to_owned(), "without a path"),
+            (format!("{source}units = ['a']\n"), "for journals"),
+            (journal("exclude = ['x']"), "exclude"),
+            (journal("priority = 8"), "0 (emerg) to 7"),
         ] {
             let error = with(&text).unwrap_err();
             assert!(error.contains(what), "{text}: {error}");

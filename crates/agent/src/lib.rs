@@ -1,13 +1,14 @@
-//! The agent of a machine: what Resolvix's clients find on it.
+//! The agent of a machine: it follows its logs, measures it, sends both, and answers Resolvix's clients.
 //!
-//! Owns: the control API, the live lines that it opens and closes. Depends on: record, http, axum. Never: stores or searches;
-//! both programs mount it. Start reading at [`control`] for what is asked and [`live`] and [`telemetry`] for what is
-//! shown.
+//! Owns: the agent's arguments and file, its way from source to spool, and the control API with the live lines and samples
+//! that it opens and closes, which both programs mount. Depends on: source, forward, telemetry, http. Never: parses, stores
+//! or searches. Start reading at [`run()`] for the agent, and at [`control`] for what is asked.
 
 mod arguments;
 mod config;
 pub mod control;
 mod door;
+mod followers;
 pub mod live;
 mod run;
 mod sink;

@@ -11,13 +11,13 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde::Serialize;
+use taffrail_forward::{Message, line};
 use taffrail_http::websocket::{self, Told};
 use taffrail_record::{RawBatch, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::door::{self, Door, OpenError};
-use taffrail_forward::line;
 
 /// Lines that a client may lag by; it is told of those that it missed.
 const BUFFER: usize = 16 << 10;
@@ -91,7 +91,7 @@ impl Live {
         }
         let records = batch.lines.iter().map(|line| line.span.of(&batch.bytes));
         let lines = records.flat_map(|record| record.split(|byte| *byte == b'\n'));
-        Frames(lines.map(|line| self.frame(line)).collect())
+        Frames(lines.map(|line| self.frame(&batch.source, line)).collect())
     }
 
     /// Shows lines that are stored now. Never waits.
@@ -105,11 +105,11 @@ impl Live {
         });
     }
 
-    fn frame(&self, line: &[u8]) -> Utf8Bytes {
-        let line = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+    fn frame(&self, source: &str, line: &[u8]) -> Utf8Bytes {
+        let message = Message::of(source, line);
         let LiveConfig { node, offset_minutes, .. } = &*self.config;
-        let timestamp = line::timestamp(&line, (self.clock)(), *offset_minutes);
-        json(&Frame { kind: "live_log", node_id: node, timestamp, log: &line, dropped: None })
+        let timestamp = message.timestamp((self.clock)(), *offset_minutes);
+        json(&Frame { kind: "live_log", node_id: node, timestamp, log: &message.text(), dropped: None })
     }
 
     /// What a client finds in the place of lines that it was too slow for.

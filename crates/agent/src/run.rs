@@ -11,15 +11,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use taffrail_forward::{Spool, Target, TargetConfig};
+use taffrail_forward::{Lines, Spool, Target, TargetConfig};
 use taffrail_record::Timestamp;
-use taffrail_source::{Follower, StartAt};
 use taffrail_telemetry::{Machine, Roots, Sampler, envelope};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Arguments;
-use crate::config::{Config, SourceFile, TargetFile};
+use crate::config::{Config, TargetFile};
 use crate::control::{Clients, Control};
+use crate::followers::Following;
 use crate::live::{Live, LiveConfig};
 use crate::sink::AgentSink;
 use crate::stopping::Stopping;
@@ -108,11 +108,11 @@ fn work(config: Config, offset_minutes: i16) -> anyhow::Result<()> {
         noted: HashMap::new(),
     };
     let checkpoints = spool.as_ref().map(Spool::checkpoints).unwrap_or_default();
-    let follow = |source| Follower::spawn(follow(source), checkpoints.clone(), Box::new(sink()), now);
+    let follow = |source| Following::spawn(source, &checkpoints, Box::new(sink()), now);
     let followers = config.sources.iter().map(follow).collect::<Result<Vec<_>, _>>()?;
     runtime.block_on(stopped())?;
     stopping.set();
-    followers.into_iter().for_each(Follower::stop);
+    followers.into_iter().for_each(Following::stop);
     if let Some(control) = control {
         runtime.block_on(control.stop());
     }
@@ -137,6 +137,8 @@ fn targets(config: &Config, offset_minutes: i16) -> Vec<TargetConfig> {
     let target = |target: &TargetFile| TargetConfig {
         url: target.url.clone(),
         protocol: target.protocol,
+        // A spool of errors has nothing else.
+        lines: if config.lines() == Lines::Errors { Lines::All } else { target.lines },
         access: target.access.clone(),
         node: config.node.clone(),
         rules: config.rules,
@@ -170,15 +172,6 @@ fn clients(config: &Config, machine: Option<&Arc<Machine>>, offset_minutes: i16)
         Telemetry::new(config, now)
     });
     Clients { live: Live::new(live, now), telemetry, targets: Arc::default() }
-}
-
-fn follow(source: &SourceFile) -> taffrail_source::Config {
-    taffrail_source::Config {
-        patterns: source.paths.clone(),
-        exclude: source.exclude.clone(),
-        start_at: if source.from_beginning { StartAt::Beginning } else { StartAt::End },
-        ..taffrail_source::Config::default()
-    }
 }
 
 /// The first words of the original.

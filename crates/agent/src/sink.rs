@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use taffrail_forward::line::{self, Rules};
-use taffrail_forward::{Lines, Spool, payload};
-use taffrail_record::{RawBatch, Span};
+use taffrail_forward::line::Rules;
+use taffrail_forward::{Lines, Spool, keep_errors, payload};
+use taffrail_record::RawBatch;
 use taffrail_source::{Sink, Stopped};
 
 use crate::live::Live;
@@ -39,7 +39,7 @@ impl Sink for AgentSink {
             self.print(&batch);
         }
         if self.lines == Lines::Errors {
-            self.keep_errors(&mut batch);
+            keep_errors(&mut batch, self.rules);
         }
         if self.is_worth_it(&batch) {
             self.put(&batch)?;
@@ -61,22 +61,6 @@ impl AgentSink {
                 println!("{text}");
             }
         }
-    }
-
-    /// Leaves the records that somebody is told of, and no bytes of others.
-    fn keep_errors(&self, batch: &mut RawBatch) {
-        let mut kept = Vec::new();
-        let all = std::mem::take(&mut batch.bytes);
-        batch.lines.retain_mut(|line| {
-            let record = line.span.of(&all);
-            let is_told = line::judge(record, self.rules).1;
-            if is_told {
-                line.span = Span::new(kept.len(), kept.len() + record.len());
-                kept.extend_from_slice(record);
-            }
-            is_told
-        });
-        batch.bytes = kept;
     }
 
     /// Without lines it only says how far the source is read: that is worth it now and then.

@@ -239,8 +239,10 @@ impl Pipeline {
                 Ok(receipt) => {
                     let observe = |seen| taffrail_store::observe(seen, receipt.arrived()).map(Arc::new);
                     // It is stored: that it cannot be shown is no reason to offer it again.
-                    let seen = seen.map(|seen| seen.and_then(observe)).transpose();
-                    let seen = seen.map_err(taffrail_store::Error::from)?;
+                    let seen = seen.map(|seen| seen.and_then(observe)).transpose().unwrap_or_else(|error| {
+                        tracing::warn!("{source}: what is stored cannot be shown live: {error}");
+                        None
+                    });
                     self.feed.show(lines, receipt.arrived(), seen.clone());
                     if let Some(live) = &self.control {
                         live.show(std::mem::take(&mut frames));

@@ -21,6 +21,9 @@ struct Streams {
     /// How far each listener's stream goes.
     ends: HashMap<Arc<str>, Checkpoint>,
     parsers: Parsers,
+    /// The last write for an agent. What is known of a delivery may not be durable yet: whoever sends it again, because the
+    /// first answer did not come, waits for this.
+    sent: Option<Arc<taffrail_store::Receipt>>,
 }
 
 impl Pushes {
@@ -32,7 +35,7 @@ impl Pushes {
     ) -> taffrail_store::Result<Self> {
         let ends =
             pipeline.store.checkpoints()?.into_iter().map(|(source, end)| (source.into(), end)).collect();
-        let streams = Mutex::new(Streams { ends, parsers: Parsers::new(node) });
+        let streams = Mutex::new(Streams { ends, parsers: Parsers::new(node), sent: None });
         Ok(Self { pipeline, clock, streams })
     }
 }
@@ -65,7 +68,7 @@ impl Ingest for Pushes {
     fn take(&self, delivery: Delivery) -> Result<Receipt, IngestError> {
         let Delivery { node, spool, batches } = delivery;
         let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut records, mut last) = (0, None);
+        let mut records = 0;
         for (batch, note) in batches {
             let source: Arc<str> = format!("{node}:{}", batch.source).into();
             let known = streams.ends.get(&source).cloned().unwrap_or_default();
@@ -73,13 +76,15 @@ impl Ingest for Pushes {
             records += batch.lines.len() as u64;
             let end = batch.checkpoint.clone();
             let origin = Origin::of_agent(&note, &node);
-            last = Some(self.pipeline.put(batch, &origin, &mut streams.parsers).map_err(refused)?);
+            let stored = self.pipeline.put(batch, &origin, &mut streams.parsers).map_err(refused)?;
+            streams.sent = Some(Arc::new(stored));
             streams.ends.insert(source, end);
         }
+        let sent = streams.sent.clone();
         drop(streams);
         // One sync covers all that was written before it.
-        if let Some(last) = last {
-            last.wait().map_err(refused)?;
+        if let Some(sent) = sent {
+            sent.wait().map_err(refused)?;
         }
         Ok(Receipt { records })
     }

@@ -8,6 +8,7 @@
 //! 2 is a loss: first and last sequence of what was dropped (u64 each), then a frame without lines, whose gaps say what was in
 //! it. Packing 0 is none, 1 is zstd.
 
+use taffrail_frame::Frame;
 use taffrail_record::RawBatch;
 
 /// Bytes before the rest.
@@ -75,6 +76,21 @@ impl Entry {
         }
         let payload = zstd::bulk::compress(&payload, LEVEL)?;
         Ok(Self { sequence: 0, kind, lines, is_packed: true, payload })
+    }
+
+    /// An entry without a number: a batch with its note, behind what the payload begins with.
+    pub(crate) fn of_batch(
+        kind: Kind,
+        mut payload: Vec<u8>,
+        batch: &RawBatch,
+        note: &str,
+    ) -> std::io::Result<Self> {
+        let frame = Frame::new(batch, note);
+        let parts = frame.parts(&batch.bytes);
+        let parts = parts.ok_or_else(|| std::io::Error::other("a frame without its bytes"))?;
+        payload.reserve(frame.bytes());
+        parts.into_iter().for_each(|part| payload.extend_from_slice(part));
+        Self::new(kind, batch.line_count(), payload)
     }
 
     /// Adds its bytes.

@@ -6,15 +6,20 @@
 
 pub mod entry;
 pub mod line;
+mod message;
 mod peer;
 mod resolvix;
 mod spool;
 mod target;
 
+pub use message::{Message, keep_errors};
 pub use peer::{Access, Unusable};
 pub use resolvix::payload;
 pub use spool::{Dropped, Fill, Reader, Spool};
 pub use target::{Lines, Protocol, Standing, Target, TargetConfig};
+
+/// The name of the journal as a source, or what it begins with before a colon. Files have absolute paths.
+pub const JOURNAL: &str = "journal";
 
 /// Where a hub takes entries, and says that it does.
 pub const ENTRIES_PATH: &str = "/api/v1/agent/entries";

@@ -3,7 +3,8 @@
 use serde::Serialize;
 use taffrail_record::Timestamp;
 
-use crate::line::{self, Rules};
+use crate::line::Rules;
+use crate::message::Message;
 
 /// The keys in their order.
 #[derive(Serialize)]
@@ -25,13 +26,14 @@ pub fn payload(
     offset_minutes: i16,
     rules: Rules,
 ) -> Option<String> {
-    let (badness, is_told) = line::judge(line, rules);
+    let message = Message::of(path, line);
+    let (badness, is_told) = message.judge(rules);
     if !is_told {
         return None;
     }
-    let text = String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line));
+    let text = message.text();
     let payload = Payload {
-        timestamp: line::timestamp(&text, now, offset_minutes),
+        timestamp: message.timestamp(now, offset_minutes),
         system_ip: node,
         log_path: path,
         application: "system",

@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
-use taffrail_frame::Frame;
 use taffrail_record::{Checkpoint, RawBatch, Timestamp};
 
 pub use self::reader::Reader;
@@ -176,7 +175,7 @@ impl Spool {
     /// # Errors
     /// If they cannot be written; nothing of them is kept then.
     pub fn put(&self, batch: &RawBatch, note: &str) -> std::io::Result<()> {
-        let entry = lines(Kind::Lines, Vec::new(), batch, note)?;
+        let entry = Entry::of_batch(Kind::Lines, Vec::new(), batch, note)?;
         let mut state = self.shared.state();
         self.shared.append(&mut state, entry)?;
         advance(&mut state.checkpoints, &batch.source, batch.checkpoint.clone());
@@ -345,15 +344,6 @@ impl Shared {
             self.changed.wait_timeout_while(state, time, waiting).unwrap_or_else(PoisonError::into_inner);
         state.next > sequence
     }
-}
-
-fn lines(kind: Kind, mut payload: Vec<u8>, batch: &RawBatch, note: &str) -> std::io::Result<Entry> {
-    let frame = Frame::new(batch, note);
-    let parts =
-        frame.parts(&batch.bytes).ok_or_else(|| std::io::Error::other("a frame without its bytes"))?;
-    payload.reserve(frame.bytes());
-    parts.into_iter().for_each(|part| payload.extend_from_slice(part));
-    Entry::new(kind, batch.line_count(), payload)
 }
 
 /// A source's checkpoint moves on, never back.

@@ -1,6 +1,7 @@
 //! Sends what a spool keeps to one target, in order, until it has it: a Taffrail hub, which takes entries many at a time and each
 //! once, or a central server of Resolvix, which takes lines one by one, perhaps twice.
 
+use std::borrow::Cow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use taffrail_record::{RawBatch, Timestamp};
 
 use crate::entry::{Content, Entry, Kind};
 use crate::line::Rules;
+use crate::message::keep_errors;
 use crate::peer::{Access, Failure, Peer, Unusable};
 use crate::resolvix::payload;
 use crate::spool::{Reader, Spool};
@@ -52,6 +54,8 @@ pub struct TargetConfig {
     pub url: String,
     /// How it is spoken to.
     pub protocol: Protocol,
+    /// Which of the lines in the spool it gets.
+    pub lines: Lines,
     /// How it lets us in.
     pub access: Access,
     /// Our name.
@@ -242,6 +246,7 @@ impl Sender {
             {
                 continue;
             }
+            let Some(entry) = self.of_interest(entry) else { continue };
             match entry.kind {
                 Kind::Lines => lines += u64::from(entry.lines),
                 Kind::Sample => samples += 1,
@@ -268,6 +273,25 @@ impl Sender {
         standing.lines += lines;
         standing.samples += samples;
         Ok(())
+    }
+
+    /// What the target gets of an entry, if it gets anything.
+    fn of_interest<'a>(&self, entry: &'a Entry) -> Option<Cow<'a, Entry>> {
+        if self.config.lines == Lines::All || entry.kind != Kind::Lines {
+            return Some(Cow::Borrowed(entry));
+        }
+        let Some(Content::Lines(mut batch, note)) = entry.content() else {
+            return Some(Cow::Borrowed(entry));
+        };
+        keep_errors(&mut batch, self.config.rules);
+        if batch.lines.is_empty() && batch.gaps.is_empty() {
+            return None;
+        }
+        let errors = Entry::of_batch(Kind::Lines, Vec::new(), &batch, &note);
+        // Too much is better than too little.
+        let Ok(mut errors) = errors else { return Some(Cow::Borrowed(entry)) };
+        errors.sequence = entry.sequence;
+        Some(Cow::Owned(errors))
     }
 
     /// What was taken of an entry before a failure is not sent again.

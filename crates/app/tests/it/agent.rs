@@ -2,13 +2,15 @@
 //! that reads it.
 
 mod central;
+mod faults;
 mod link;
 mod lossy;
+mod targets;
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 use taffrail_testkit::{numbered_lines, wait_until};
@@ -71,101 +73,6 @@ fn config(site: &Site, port: u16, more: &str) -> String {
          url = 'http://127.0.0.1:{port}/'\n[control]\nport = {control}\n[telemetry]\ninterval_seconds = 1\n{more}"
     );
     site.write("agent.toml", text).display().to_string()
-}
-
-#[test]
-fn a_hub_has_each_line_once_and_in_order_whatever_happens() {
-    let site = Site::new();
-    let mut hub = Some(site.daemon_with("[[source]]\npath = '/nowhere/x.log'\n"));
-    let link = Link::new(hub.as_ref().unwrap().address());
-    let config = config(&site, link.port(), "");
-    let mut agent = Agent::start(&site, &["--config", &config]);
-    // About 2,000 lines a second, through a rotation.
-    let path = site.path("logs/app.log");
-    let (writer, start) = (site.path("logs/app.log"), Instant::now());
-    let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let stopping = std::sync::Arc::clone(&stop);
-    let writing = thread::spawn(move || {
-        let mut written = 0;
-        let mut rotated = false;
-        while !stopping.load(std::sync::atomic::Ordering::Relaxed) {
-            let due = (start.elapsed().as_secs_f64() * 2_000.0) as u64;
-            let mut file = fs_err::OpenOptions::new().create(true).append(true).open(&writer).unwrap();
-            std::io::Write::write_all(&mut file, &numbered_lines(written..due)).unwrap();
-            written = due;
-            if !rotated && start.elapsed() > Duration::from_secs(7) {
-                rotated = true;
-                fs_err::rename(&writer, writer.with_extension("log.1")).unwrap();
-            }
-            thread::sleep(Duration::from_millis(20));
-        }
-        written
-    });
-    let html = "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 15\r\nconnection: close\r\n\r\n<html>hi</html>";
-    let busy =
-        "HTTP/1.1 429 Too Many Requests\r\nretry-after: 1\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-    let broken = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 2\r\nconnection: close\r\n\r\n{}";
-    // `TEST_MINUTES=10` makes it long.
-    let minutes = std::env::var("TEST_MINUTES").ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
-    let modes = [
-        Mode::LosesAnswers,
-        Mode::Answers(broken),
-        Mode::Answers(busy),
-        Mode::Hangs,
-        Mode::Answers(html),
-        Mode::LosesAnswers,
-        Mode::Refuses,
-    ];
-    let rounds = modes.iter().cycle().enumerate();
-    for (_, mode) in
-        rounds.take_while(|(at, _)| *at < modes.len() || start.elapsed().as_secs() < minutes * 60)
-    {
-        link.set(Mode::Through);
-        thread::sleep(Duration::from_millis(2_000));
-        link.set(*mode);
-        thread::sleep(Duration::from_millis(1_300));
-    }
-    // Both are killed, one after the other.
-    link.set(Mode::Through);
-    thread::sleep(Duration::from_millis(1_500));
-    hub.take().unwrap().kill9().unwrap();
-    thread::sleep(Duration::from_millis(700));
-    agent.child.kill().unwrap();
-    let said = agent.said();
-    drop(agent);
-    agent = Agent::start(&site, &["--config", &config]);
-    thread::sleep(Duration::from_millis(700));
-    let hub = site.daemon_with("[[source]]\npath = '/nowhere/x.log'\n");
-    link.lead_to(hub.address());
-    thread::sleep(Duration::from_millis(1_500));
-    stop.store(true, std::sync::atomic::Ordering::Relaxed);
-    let written = writing.join().unwrap();
-    let stored = || count(&hub, "SELECT count(*) FROM logs WHERE node = 'web-1'");
-    let arrived = wait_until(Duration::from_secs(90), || stored() >= written);
-    assert!(arrived, "{} of {written} lines\n{}", stored(), agent.said());
-    let source = format!("web-1:{}", path.display());
-    let bytes = site.export(&source);
-    let want = numbered_lines(0..written);
-    assert_eq!(bytes.len(), want.len(), "lost or doubled");
-    assert!(bytes == want, "out of order");
-    // What stood in the way was said, each once.
-    for what in ["answers 500", "answers 429", "answers with a web page", "takes what is sent again"] {
-        assert!(said.contains(what), "{what}: {said}");
-    }
-    assert!(minutes > 0 || said.lines().count() < 60, "{said}");
-    // Samples too, and the machine is known.
-    assert!(count(&hub, "SELECT count(*) FROM telemetry WHERE node_id = 'web-1'") > 5);
-    let nodes = hub.get("/api/v1/nodes").unwrap().json().unwrap();
-    let node = &nodes["nodes"][0];
-    assert_eq!(
-        (&node["node"], &node["kind"], &node["is_silent"]),
-        (&"web-1".into(), &"agent".into(), &false.into())
-    );
-    let metrics = hub.get("/metrics").unwrap().text();
-    assert!(metrics.contains("taffrail_node_lines_total{node=\"web-1\"}"), "{metrics}");
-    assert!(node["behind_seconds"].as_f64().unwrap().abs() < 5.0, "{nodes}");
-    assert_eq!(agent.stop(), 0);
-    assert!(hub.stop().unwrap().success());
 }
 
 #[test]

@@ -3,9 +3,7 @@
 //!
 //! The disks are small ones in memory; mounting them takes root.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use fs_err as fs;
@@ -13,49 +11,12 @@ use serde_json::Value;
 use taffrail_testkit::{Daemon, wait_until};
 
 use crate::program::{BINARY, Random, Site, count, eventually, found};
+use crate::small_disk::SmallDisk;
 
 /// Longest wait for a whole disk to be written by an unoptimised daemon.
 const LONG: Duration = Duration::from_secs(180);
 const LOG: &str = "logs/a.log";
 const CONFIG: &str = "[memory]\nmemtable = \"1 MiB\"\n\n[[source]]\npath = [\"{logs}\"]\nzone = \"UTC\"\n";
-
-/// A filesystem of its own, gone when dropped.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// Mounted at the site's data directory; `None` where this user may not mount.
-    fn mount(site: &Site, mebibytes: u32) -> Option<Self> {
-        let path = site.data();
-        fs::create_dir(&path).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", &format!("size={mebibytes}m"), "taffrail-test"]).arg(&path);
-        if mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
-            return Some(Self(path));
-        }
-        eprintln!("SKIPPED: no tmpfs can be mounted here (not root?): a full disk is not tested");
-        None
-    }
-
-    fn resize(&self, mebibytes: u32) {
-        let mut mount = Command::new("mount");
-        let size = format!("remount,size={mebibytes}m");
-        assert!(mount.args(["-o", &size]).arg(&self.0).status().unwrap().success());
-    }
-
-    /// Takes all that is free.
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("ballast");
-        let mut ballast = fs::File::create(&path).unwrap();
-        while ballast.write_all(&[7; 4_096]).is_ok() {}
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
-    }
-}
 
 fn start(site: &Site, config: &Path) -> Daemon {
     Daemon::builder(BINARY, site.data()).arg("-c").arg(config).start().unwrap()

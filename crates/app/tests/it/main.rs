@@ -23,6 +23,7 @@ mod pipes;
 mod program;
 mod refuse;
 mod search;
+mod small_disk;
 mod status;
 mod streams;
 mod telemetry;

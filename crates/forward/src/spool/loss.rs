@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, Timestamp};
 
-use super::{Dropped, lines};
+use super::Dropped;
 use crate::entry::{Content, Entry, Kind};
 
 /// What is dropped, in groups of entries that a target has all of, or none.
@@ -73,7 +73,7 @@ impl Losses {
                     RawBatch { source, observed, bytes, lines: lines_of_it, header: None, gaps, checkpoint };
                 let mut head = first.to_le_bytes().to_vec();
                 head.extend_from_slice(&last.to_le_bytes());
-                entries.push(lines(Kind::Loss, head, &batch, "")?);
+                entries.push(Entry::of_batch(Kind::Loss, head, &batch, "")?);
             }
         }
         Ok(entries)

@@ -155,3 +155,27 @@ fn entries(table: &str) -> impl Iterator<Item = (u16, usize)> {
         Some((u16::from_str_radix(port, 16).ok()?, usize::from_str_radix(state, 16).ok()?))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fmt::Write as _;
+
+    use super::*;
+
+    #[test]
+    fn of_ten_thousand_interfaces_those_with_traffic_are_told_of() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = Roots { proc: folder.path().to_owned(), ..Roots::default() };
+        fs_err::create_dir(folder.path().join("net")).unwrap();
+        let mut text = "Inter-|   Receive\n face |bytes\n".to_owned();
+        for number in 0..10_000 {
+            let packets = u32::from(number >= 9_990);
+            writeln!(text, "veth{number:05}: 0 {packets} 0 0 0 0 0 0 0 0 0 0 0 0 0 0").unwrap();
+        }
+        fs_err::write(folder.path().join("net/dev"), text).unwrap();
+        let (interfaces, skipped) = interfaces(&roots).unwrap();
+        assert_eq!((interfaces.len(), skipped), (1_000, 9_000));
+        let names = [0, 989, 990, 999].map(|at| interfaces[at].name.as_str());
+        assert_eq!(names, ["veth00000", "veth00989", "veth09990", "veth09999"]);
+    }
+}

@@ -100,10 +100,9 @@ fn stat(folder: &OwnedFd, pid: i32, open: Option<OwnedFd>) -> Option<(OwnedFd, L
 /// A line of `stat`: the process, its state, and how many threads it has.
 fn parse(line: &[u8]) -> Option<Line> {
     // The name may hold anything, brackets too.
-    let open = line.iter().position(|byte| *byte == b'(')?;
-    let close = line.iter().rposition(|byte| *byte == b')')?;
-    let number = |word: &[u8]| std::str::from_utf8(word).ok()?.parse::<u64>().ok();
-    let pid = std::str::from_utf8(line.get(..open)?).ok()?.trim().parse().ok()?;
+    let open = memchr::memchr(b'(', line)?;
+    let close = memchr::memrchr(b')', line)?;
+    let pid = i32::try_from(number(line.get(..open)?.trim_ascii())?).ok()?;
     let mut name = [0; 16];
     let found = line.get(open + 1..close)?;
     let length = found.len().min(name.len());
@@ -116,6 +115,15 @@ fn parse(line: &[u8]) -> Option<Line> {
     let started = number(words.nth(1)?)?;
     let pages = number(words.nth(1)?)?;
     Some((Seen { pid, started, ticks: user + system, pages, name }, state, threads))
+}
+
+/// A number in decimal digits. Thousands of them are read for a sample.
+fn number(word: &[u8]) -> Option<u64> {
+    let next = |value: u64, digit: &u8| {
+        let digit = digit.wrapping_sub(b'0');
+        (digit < 10).then(|| value.checked_mul(10)?.checked_add(u64::from(digit))).flatten()
+    };
+    (!word.is_empty()).then(|| word.iter().try_fold(0, next)).flatten()
 }
 
 fn count(all: &mut Processes, state: u8, threads: u64) {
