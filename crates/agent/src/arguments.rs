@@ -11,15 +11,16 @@ use clap::Parser;
 #[command(after_help = "Examples:\n  \
     taffrail-agent --log-file /var/log/syslog --api-url http://central.example:5000\n  \
     taffrail-agent -l /var/log/syslog -a ''        print what would be sent\n  \
-    taffrail-agent --config /etc/taffrail/agent.toml\n\n\
+    taffrail-agent --config /etc/taffrail/agent.toml\n  \
+    taffrail-agent --config /etc/taffrail/agent.toml --print-unit > /etc/systemd/system/taffrail-agent.service\n\n\
     A Taffrail hub gets lines once each, in order; a server of Resolvix those with a word for an error.\n\
     Environment: CONTROL_PORT, LIVE_WS_PORT, TELEMETRY_WS_PORT, TELEMETRY_INTERVAL; flags go before.")]
 pub struct Arguments {
     /// Log file to follow; may be given again
-    #[arg(short, long, value_name = "PATH", required_unless_present = "config")]
+    #[arg(short, long, value_name = "PATH", required_unless_present_any = ["config", "system_info"])]
     pub log_file: Vec<PathBuf>,
     /// Address of the central server; empty: what would be sent is printed
-    #[arg(short, long, value_name = "URL", required_unless_present = "config")]
+    #[arg(short, long, value_name = "URL", required_unless_present_any = ["config", "system_info"])]
     pub api_url: Option<String>,
     /// Port of the control API
     #[arg(short = 'p', long, value_name = "PORT", env = "CONTROL_PORT")]
@@ -52,6 +53,12 @@ pub struct Arguments {
     /// ~/.local/share/taffrail-agent]
     #[arg(long, value_name = "DIR")]
     pub data: Option<PathBuf>,
+    /// Print a unit of systemd that starts the agent with the same flags, and end
+    #[arg(long)]
+    pub print_unit: bool,
+    /// Print what this machine is, as the installer of Resolvix tells it, and end
+    #[arg(long)]
+    pub system_info: bool,
 }
 
 impl Arguments {

@@ -14,6 +14,7 @@ mod run;
 mod sink;
 mod stopping;
 pub mod telemetry;
+mod unit;
 
 pub use config::own_address;
 pub use door::OpenError;

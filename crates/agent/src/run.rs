@@ -13,17 +13,18 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use taffrail_forward::{Lines, Spool, Target, TargetConfig};
 use taffrail_record::Timestamp;
-use taffrail_telemetry::{Machine, Roots, Sampler, envelope};
+use taffrail_telemetry::{Machine, Roots, Sampler, envelope, inventory};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Arguments;
-use crate::config::{Config, TargetFile};
+use crate::config::{Config, TargetFile, own_address};
 use crate::control::{Clients, Control};
 use crate::followers::Following;
 use crate::live::{Live, LiveConfig};
 use crate::sink::AgentSink;
 use crate::stopping::Stopping;
 use crate::telemetry::{Telemetry, TelemetryConfig};
+use crate::unit::unit;
 
 /// The first sample is sent so soon after the start.
 const FIRST_SAMPLE: Duration = Duration::from_secs(5);
@@ -45,6 +46,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, offset_minutes: i16) -
             return if is_asked { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
         }
     };
+    if arguments.system_info {
+        return print(&inventory(&Machine::new(Roots::default(), now), own_address()));
+    }
     let config = match Config::of(&arguments) {
         Ok(config) => config,
         Err(message) => {
@@ -52,6 +56,11 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, offset_minutes: i16) -
             return ExitCode::from(USAGE);
         }
     };
+    if arguments.print_unit {
+        let program = std::env::current_exe().map(OsString::from);
+        let command: Vec<_> = program.into_iter().chain(std::env::args_os().skip(1)).collect();
+        return print(unit(&command, &arguments, &std::env::current_dir().unwrap_or_default()).trim_end());
+    }
     match work(config, offset_minutes) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -59,6 +68,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, offset_minutes: i16) -
             ExitCode::from(FAILED)
         }
     }
+}
+
+#[expect(clippy::print_stdout, reason = "it was asked for")]
+fn print(text: &str) -> ExitCode {
+    println!("{text}");
+    ExitCode::SUCCESS
 }
 
 /// The wall clock.

@@ -78,6 +78,8 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// List what is followed: how far it is read, what is missing, what is wrong
     Sources(SourcesArgs),
+    /// List the machines that send something here: when last, how much, how their clocks go
+    Nodes(NodesArgs),
     /// Measure this machine once: processors, memory, disks, network, processes; print and keep it
     Collect(CollectArgs),
     /// Explain the config: what would be followed, where it is stored, what is wrong
@@ -288,6 +290,19 @@ pub(crate) struct SourcesArgs {
     /// Only sources with this in their name; `*` stands for anything
     #[arg(value_name = "PATTERN")]
     pub pattern: Option<String>,
+}
+
+/// `taffrail nodes`
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+    taffrail nodes\n  \
+    taffrail nodes --json | jq -r 'select(.is_silent) | .node'\n\n\
+    A machine that sent nothing for three minutes is silent. LAG is how old the newest of what it sends is when it\n\
+    sends it, CLOCK how far its clock is ahead (+) or behind (-).")]
+pub(crate) struct NodesArgs {
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `taffrail explain`

@@ -7,6 +7,7 @@ pub(crate) mod config_docs;
 pub(crate) mod explain;
 pub(crate) mod export;
 pub(crate) mod import;
+pub(crate) mod nodes;
 mod output;
 pub(crate) mod run;
 pub(crate) mod search;

@@ -68,6 +68,7 @@ fn main() -> ExitCode {
         Command::Tail(args) => commands::tail::run(&args, &config, terminal),
         Command::Sources(args) => commands::sources::run(&args, &config, terminal),
         Command::Explain(args) => commands::explain::run(&args, &config, terminal),
+        Command::Nodes(args) => commands::nodes::run(&args, &config, terminal),
         Command::Collect(args) => commands::collect::run(&args, &config, terminal),
         Command::Status(args) => commands::status::run(&args, &config, terminal),
         Command::Export(args) => commands::export::run(&args, &config, terminal),

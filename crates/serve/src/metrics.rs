@@ -115,31 +115,39 @@ fn of_streams(out: &mut Exposition, overview: &Overview) {
 }
 
 fn of_nodes(out: &mut Exposition, nodes: &[Node]) {
-    type Figure = fn(&Node) -> f64;
-    let figures: [(&'static str, Kind, &'static str, Figure); 4] = [
+    type Figure = fn(&Node) -> Option<f64>;
+    let figures: [(&'static str, Kind, &'static str, Figure); 5] = [
         (
             "taffrail_node_last_seen_timestamp_seconds",
             Kind::Gauge,
             "When a machine last sent something, since 1970.",
-            |node| seconds(node.last_seen),
+            |node| Some(seconds(node.last_seen)),
         ),
         (
-            "taffrail_node_behind_seconds",
+            "taffrail_node_lag_seconds",
             Kind::Gauge,
-            "From the time that a machine sent with what it sent until that came.",
-            |node| seconds(node.last_seen) - seconds(node.last_time),
+            "How old the newest of what a machine sent was when it sent it.",
+            |node| node.lag.map(|lag| seconds(Timestamp(lag))),
+        ),
+        (
+            "taffrail_node_clock_skew_seconds",
+            Kind::Gauge,
+            "How far the clock of a machine, and the way from there, are behind the clock here.",
+            |node| node.clock_skew.map(|skew| seconds(Timestamp(skew))),
         ),
         ("taffrail_node_lines_total", Kind::Counter, "Lines received from a machine.", |node| {
-            node.lines as f64
+            Some(node.lines as f64)
         }),
         ("taffrail_node_samples_total", Kind::Counter, "Samples received from a machine.", |node| {
-            node.samples as f64
+            Some(node.samples as f64)
         }),
     ];
     for (name, kind, help, figure) in figures {
         let mut family = out.metric(name, kind, help);
         for node in nodes.iter().take(SOURCES_MAX) {
-            family.value(&[("node", &node.node)], figure(node));
+            if let Some(value) = figure(node) {
+                family.value(&[("node", &node.node)], value);
+            }
         }
     }
 }

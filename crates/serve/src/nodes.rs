@@ -34,8 +34,10 @@ pub(crate) struct Arrived<'a> {
     pub node: &'a str,
     pub kind: &'a str,
     pub version: &'a str,
-    /// The sender's time, else the latest in what it sent.
-    pub time: Timestamp,
+    /// When it was sent, by the sender's clock.
+    pub sent: Option<Timestamp>,
+    /// The newest in it, by the same clock.
+    pub newest: Option<Timestamp>,
     pub lines: u64,
     pub samples: u64,
 }
@@ -60,7 +62,10 @@ impl Nodes {
             seen.address = address.to_string();
         }
         seen.at = now;
-        seen.time = arrived.time;
+        seen.clock_skew = arrived.sent.map(|sent| now.0.saturating_sub(sent.0)).or(seen.clock_skew);
+        let lag =
+            arrived.sent.zip(arrived.newest).map(|(sent, newest)| sent.0.saturating_sub(newest.0).max(0));
+        seen.lag = lag.or(seen.lag);
         seen.lines += arrived.lines;
         seen.samples += arrived.samples;
         if unsaved.saved.elapsed() >= FLUSH_EVERY {

@@ -1,6 +1,7 @@
-//! What Resolvix' agents send to a central server: `POST /logs` and `POST /telemetry`, one object, an array, or one object a line.
+//! What Resolvix' agents send to a central server: `POST /logs`, `/telemetry` and `/api/system_info`, one object, an array, or one object a line.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -21,6 +22,8 @@ use crate::nodes::{Arrived, NAME_BYTES_MAX};
 use crate::run::App;
 use crate::services::Push;
 
+/// What the inventory of a machine is called.
+const SYSTEM_INFO: &str = "system_info";
 /// Longest path that a line names.
 const PATH_BYTES_MAX: usize = 4_096;
 
@@ -42,10 +45,7 @@ pub(crate) async fn logs(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Refusal> {
-    let body = body::read(&app, &headers, body).await?;
-    let job = tokio::task::spawn_blocking(move || lines(&body.bytes));
-    let files =
-        job.await.map_err(|error| ApiError::internal(&error.to_string()))?.map_err(ApiError::invalid)?;
+    let files = read(&app, &headers, body, lines).await?;
     let mut received = 0;
     let mut of_nodes = BTreeMap::<String, u64>::new();
     for ((node, path), (bytes, lines)) in files {
@@ -54,10 +54,9 @@ pub(crate) async fn logs(
         received += lines;
         *of_nodes.entry(node).or_default() += lines;
     }
-    app.note(sender, move |nodes, now, address| {
+    app.note(sender, move |nodes, address| {
         for (node, lines) in &of_nodes {
-            let arrived =
-                Arrived { node, kind: "resolvix", version: "", time: now, lines: *lines, samples: 0 };
+            let arrived = Arrived { lines: *lines, ..of_resolvix(node) };
             nodes.note(&arrived, address);
         }
     })
@@ -71,25 +70,69 @@ pub(crate) async fn telemetry(
     headers: HeaderMap,
     body: Body,
 ) -> Result<Json<Value>, Refusal> {
-    let body = body::read(&app, &headers, body).await?;
-    let job = tokio::task::spawn_blocking(move || {
-        let values = values(&body.bytes)?;
-        values.iter().map(|value| sample(&value.to_string(), None)).collect::<Result<Vec<_>, _>>()
+    let samples = read(&app, &headers, body, |bytes| {
+        values(bytes)?.iter().map(|value| sample(&value.to_string(), None)).collect::<Result<Vec<_>, _>>()
     });
-    let samples =
-        job.await.map_err(|error| ApiError::internal(&error.to_string()))?.map_err(ApiError::invalid)?;
+    let samples = samples.await?;
     let received = samples.len();
     let nodes: Vec<(String, Timestamp)> =
         samples.iter().map(|sample| (sample.node.clone(), sample.time)).collect();
     app.keep(samples).await?;
-    app.note(sender, move |known, _, address| {
+    app.note(sender, move |known, address| {
         for (node, time) in &nodes {
-            let arrived = Arrived { node, kind: "resolvix", version: "", time: *time, lines: 0, samples: 1 };
+            let arrived = Arrived { sent: Some(*time), samples: 1, ..of_resolvix(node) };
             known.note(&arrived, address);
         }
     })
     .await?;
     Ok(Json(json!({ "status": "ok", "received": received })))
+}
+
+/// What a machine is, as the installer tells it: a record of that machine.
+pub(crate) async fn system_info(
+    State(app): State<Arc<App>>,
+    sender: Option<Extension<Sender>>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Json<Value>, Refusal> {
+    let machines = read(&app, &headers, body, |bytes| {
+        values(bytes)?.into_iter().map(|value| Ok((machine(&value)?, value))).collect::<Result<Vec<_>, _>>()
+    });
+    for (node, value) in machines.await? {
+        let (source, bytes) = (format!("{node}:{SYSTEM_INFO}"), format!("{value}\n").into_bytes());
+        app.push(Push { source, service: Some(SYSTEM_INFO.to_owned()), node: Some(node.clone()), bytes })
+            .await?;
+        app.note(sender, move |nodes, address| {
+            let arrived = Arrived { lines: 1, ..of_resolvix(&node) };
+            nodes.note(&arrived, address);
+        })
+        .await?;
+    }
+    Ok(Json(json!({ "status": "ok" })))
+}
+
+/// Something of a machine of Resolvix.
+fn of_resolvix(node: &str) -> Arrived<'_> {
+    Arrived { node, kind: "resolvix", version: "", sent: None, newest: None, lines: 0, samples: 0 }
+}
+
+/// The name of a machine that tells what it is: its address, as its agent is called; without a network its own.
+fn machine(value: &Value) -> Result<String, String> {
+    let address = text(value, "IP_address", NAME_BYTES_MAX)?;
+    let is_none = address.parse::<IpAddr>().is_err();
+    Ok(if is_none { text(value, "Hostname", NAME_BYTES_MAX)? } else { address }.to_owned())
+}
+
+/// What a body says, read by a thread that may block.
+async fn read<T: Send + 'static>(
+    app: &Arc<App>,
+    headers: &HeaderMap,
+    body: Body,
+    parse: impl FnOnce(&[u8]) -> Result<T, String> + Send + 'static,
+) -> Result<T, ApiError> {
+    let body = body::read(app, headers, body).await?;
+    let job = tokio::task::spawn_blocking(move || parse(&body.bytes));
+    job.await.map_err(|error| ApiError::internal(&error.to_string()))?.map_err(ApiError::invalid)
 }
 
 /// An envelope as it is kept. A machine that sends for itself has its own name.

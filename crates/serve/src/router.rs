@@ -84,6 +84,7 @@ pub(crate) fn routes() -> Vec<(&'static str, MethodRouter<Arc<App>>)> {
         ("/redoc", get(leveredge::document::page)),
         ("/logs", post(resolvix::logs)),
         ("/telemetry", post(resolvix::telemetry)),
+        ("/api/system_info", post(resolvix::system_info)),
         ("/", get(ui::index)),
     ]
 }

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Extension;
 use bytes::Bytes;
-use taffrail_record::Timestamp;
 use taffrail_store::engine::{Control, Engine, QueryError};
 use taffrail_store::history::StoredSample;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -130,11 +129,11 @@ impl App {
     pub(crate) async fn note(
         &self,
         sender: Option<Extension<Sender>>,
-        note: impl FnOnce(&Nodes, Timestamp, Option<IpAddr>) + Send + 'static,
+        note: impl FnOnce(&Nodes, Option<IpAddr>) + Send + 'static,
     ) -> Result<(), ApiError> {
-        let (nodes, now) = (self.nodes.clone(), (self.services.clock)());
+        let nodes = self.nodes.clone();
         let address = sender.map(|Extension(Sender(address))| address);
-        let job = tokio::task::spawn_blocking(move || note(&nodes, now, address));
+        let job = tokio::task::spawn_blocking(move || note(&nodes, address));
         job.await.map_err(|error| ApiError::internal(&error.to_string()))
     }
 

@@ -78,11 +78,11 @@ fn stalled(stall: Option<Stall>) -> Option<f64> {
     stall.map(|stall| rounded(stall.share))
 }
 
-fn gigabytes(bytes: u64) -> f64 {
+pub(crate) fn gigabytes(bytes: u64) -> f64 {
     rounded(bytes as f64 / GIGABYTE)
 }
 
 /// Two decimals. Whatever is no number is none.
-fn rounded(value: f64) -> f64 {
+pub(crate) fn rounded(value: f64) -> f64 {
     if value.is_finite() { (value * 100.0).round() / 100.0 } else { 0.0 }
 }

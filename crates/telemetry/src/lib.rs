@@ -6,12 +6,14 @@
 
 mod envelope;
 mod figures;
+mod inventory;
 mod machine;
 mod roots;
 mod sampler;
 
 pub use envelope::envelope;
 pub use figures::figures;
+pub use inventory::inventory;
 pub use machine::Machine;
 pub use roots::Roots;
 pub use sampler::Sampler;

@@ -327,3 +327,18 @@ fn nothing_that_the_kernel_might_write_ends_it() {
         assert!(sample.mounts.iter().all(|mount| mount.place == Place::Device));
     }
 }
+
+#[test]
+fn processes_that_come_and_go_while_they_are_read_are_no_trouble() {
+    let coming = std::thread::spawn(|| {
+        for _ in 0..300 {
+            assert!(Command::new("true").status().unwrap().success());
+        }
+    });
+    let mut sampler = Sampler::new(this_machine());
+    while !coming.is_finished() {
+        let sample = sampler.sample();
+        assert!(sample.processes.unwrap().count > 1, "{:?}", sample.unread);
+    }
+    coming.join().unwrap();
+}

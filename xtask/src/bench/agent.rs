@@ -102,16 +102,19 @@ fn idle(program: &Path, folder: &Path, hub: &Daemon, report: &mut Report) -> Res
     Ok(())
 }
 
-/// Samples with 500 processes more, all that belongs to sending them included.
+/// Samples where there are 500 processes, all that belongs to sending them included.
 fn sample(program: &Path, folder: &Path, hub: &Daemon, report: &mut Report) -> Result<()> {
+    let is_process = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().parse::<u32>().is_ok();
+    let there = fs::read_dir("/proc")?.flatten().filter(is_process).count();
+    let more = PROCESSES.saturating_sub(there);
     let spawn = || Command::new("sleep").arg("600").spawn().map(Agent);
-    let _others = std::iter::repeat_with(spawn).take(PROCESSES).collect::<std::io::Result<Vec<_>>>()?;
+    let _others = std::iter::repeat_with(spawn).take(more).collect::<std::io::Result<Vec<_>>>()?;
     let agent = Agent::start(program, folder, "sampler", hub, &folder.join("none.log"), 1)?;
     std::thread::sleep(Duration::from_secs(8));
     let before = agent.cpu()?;
     std::thread::sleep(Duration::from_secs(SAMPLES.into()));
     let each = (agent.cpu()?.saturating_sub(before)) / SAMPLES;
-    let name = format!("agent: CPU of a sample, {PROCESSES} processes more");
+    let name = format!("agent: CPU of a sample of {PROCESSES} processes");
     report.figures.push(Figure::absolute(&name, [5.0, 3.0], each.as_secs_f64() * 1e3, Unit::Milliseconds));
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `taffrail check`: what a config means on this machine, and what is wrong with it.
 
 use std::io::{self, Write};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -30,6 +30,10 @@ struct Report {
     sources: Vec<Followed>,
     data_dir: Option<Place>,
     listen: Option<Listen>,
+    /// Where the clients of Resolvix would be answered.
+    control: Option<Listen>,
+    /// How often the machine would be measured; `None`: not at all.
+    telemetry_seconds: Option<u64>,
     /// The formats of one's own.
     formats: Vec<String>,
     /// The streams that would be served.
@@ -129,7 +133,18 @@ impl Report {
             report.warnings.push("no file matches now; `run` waits for files to appear".to_owned());
         }
         report.place(config);
-        report.listen(config);
+        let daemon = Client::find(&config.data_dir).ok().flatten();
+        let is_ours = |daemon: &Client| daemon.base().ends_with(&config.listen.to_string());
+        report.listen = Some(report.port(config.listen, "--listen", daemon.as_ref().is_some_and(is_ours)));
+        report.control =
+            config.control.listen.map(|address| report.port(address, "control.listen", daemon.is_some()));
+        if config.allow_anonymous && !config.listen.ip().is_loopback() {
+            let address = config.listen;
+            report
+                .warnings
+                .push(format!("everyone who reaches {address} can read and post logs (allow_anonymous)"));
+        }
+        report.telemetry_seconds = config.telemetry.is_enabled.then_some(config.telemetry.interval.as_secs());
         report.streams = config.streams.iter().flat_map(StreamConfig::places).collect();
         for stream in &config.streams {
             match stream.check() {
@@ -219,26 +234,17 @@ impl Report {
         self.data_dir = Some(Place { path: path.clone(), exists: path.exists(), writable, free_bytes });
     }
 
-    fn listen(&mut self, config: &Config) {
-        let daemon = Client::find(&config.data_dir).ok().flatten();
-        let state = match TcpListener::bind(config.listen) {
-            _ if daemon.is_some_and(|daemon| daemon.base().ends_with(&config.listen.to_string())) => {
-                ListenState::OurDaemon
-            }
+    /// Whether `run` can listen at an address, which `key` names; `is_ours`: the daemon that runs has it if it is taken.
+    fn port(&mut self, address: SocketAddr, key: &str, is_ours: bool) -> Listen {
+        let state = match TcpListener::bind(address) {
             Ok(_) => ListenState::Free,
+            Err(_) if is_ours => ListenState::OurDaemon,
             Err(error) => {
-                let address = config.listen;
-                self.problems
-                    .push(format!("cannot listen on {address}: {error}; name another with --listen"));
+                self.problems.push(format!("cannot listen on {address}: {error}; name another with {key}"));
                 ListenState::Taken
             }
         };
-        self.listen = Some(Listen { address: config.listen.to_string(), state });
-        if config.allow_anonymous && !config.listen.ip().is_loopback() {
-            let address = config.listen;
-            self.warnings
-                .push(format!("everyone who reaches {address} can read and post logs (allow_anonymous)"));
-        }
+        Listen { address: address.to_string(), state }
     }
 
     fn text(&self, terminal: Terminal) -> String {
@@ -259,13 +265,17 @@ impl Report {
                 .unwrap_or_default();
             lines.push(format!("data      {} ({state}{free})", place.path.display()));
         }
-        if let Some(listen) = &self.listen {
-            let state = match listen.state {
+        for (what, listen) in [("listen ", &self.listen), ("control", &self.control)] {
+            let Some(Listen { address, state }) = listen else { continue };
+            let state = match state {
                 ListenState::Free => "free",
                 ListenState::OurDaemon => "the daemon answers here",
                 ListenState::Taken => "taken",
             };
-            lines.push(format!("listen    http://{} ({state})", listen.address));
+            lines.push(format!("{what}   http://{address} ({state})"));
+        }
+        if let Some(seconds) = self.telemetry_seconds {
+            lines.push(format!("measures  this machine every {seconds} s"));
         }
         let mut text: String = lines.iter().map(|line| format!("{}\n", escape(line))).collect();
         for (word, severity, list) in
@@ -349,7 +359,8 @@ mod tests {
         let fifo = dir.path().join("fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
         let text = format!(
-            "data_dir = \"{0}/data\"\nlisten = \"127.0.0.1:0\"\n[[source]]\ntype = \"journal\"\n\
+            "data_dir = \"{0}/data\"\nlisten = \"127.0.0.1:0\"\n[control]\nlisten = \"127.0.0.1:0\"\n\
+             [telemetry]\ninterval = \"5s\"\n[[source]]\ntype = \"journal\"\n\
              path = \"{0}\"\nunits = [\"a.service\"]\npriority = \"err\"\n\
              [[source]]\npath = [\"-\", \"{0}/fifo\"]\n[[source]]\ntype = \"pipe\"\npath = \"{0}/later\"\n",
             dir.path().display()
@@ -368,6 +379,8 @@ mod tests {
             &format!("follows   {dir}/fifo: a pipe\n"),
             &format!("follows   {dir}/later: a pipe (not there yet)\n"),
             "there is no journal file now",
+            "control   http://127.0.0.1:0 (free)\n",
+            "measures  this machine every 5 s\n",
             "no problem found",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");

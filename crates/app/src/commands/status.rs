@@ -6,12 +6,12 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 use taffrail_serve::api::{
-    GapReasonSum, GapsAnswer, HealthAnswer, Problem, SourcesAnswer, StatsAnswer, rfc3339,
+    GapReasonSum, GapsAnswer, HealthAnswer, NodeAnswer, Problem, SourcesAnswer, StatsAnswer, rfc3339,
 };
 use taffrail_store::Store;
 
 use super::columns::{age, count, labelled, moment, plural, room, seconds_since, shorten, width};
-use super::sources;
+use super::{nodes, sources};
 use crate::cli::StatusArgs;
 use crate::client::Client;
 use crate::config::{Config, unit};
@@ -44,6 +44,7 @@ struct Report {
     /// What `retention.max_size` allows.
     max_bytes: u64,
     sources: Followed,
+    nodes: Senders,
     gaps: GapsAnswer,
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
@@ -60,6 +61,14 @@ struct Followed {
     lag_bytes: u64,
     /// The longest of all.
     lag_seconds: f64,
+}
+
+/// The machines that send something, in a few numbers.
+#[derive(Serialize, Clone, PartialEq, Debug, Default)]
+struct Senders {
+    count: u64,
+    /// Names of those that do no more.
+    silent: Vec<String>,
 }
 
 /// Runs the command.
@@ -99,6 +108,7 @@ impl Report {
             oldest: stats.oldest,
             newest: stats.newest,
             sources: Followed::of(&sources),
+            nodes: Senders::of(&nodes::ask(client)?),
             gaps: sources.gaps,
             problems: health.problems,
             warnings: health.warnings,
@@ -116,6 +126,7 @@ impl Report {
             oldest: stats.oldest.map(rfc3339),
             newest: stats.newest.map(rfc3339),
             sources: Followed::of(&sources),
+            nodes: Senders::of(&nodes::stored(store)?),
             gaps: sources.gaps,
             ..Self::default()
         })
@@ -132,6 +143,9 @@ impl Report {
             say(if index == 0 { "stores" } else { "" }, line);
         }
         say("sources", &self.sources.text());
+        if self.nodes.count > 0 {
+            say("nodes", &self.nodes.text());
+        }
         for (index, line) in self.gap_lines(width, terminal).iter().enumerate() {
             say(if index == 0 { "gaps" } else { "" }, line);
         }
@@ -240,6 +254,29 @@ impl Followed {
     }
 }
 
+impl Senders {
+    fn of(nodes: &[NodeAnswer]) -> Self {
+        let silent = nodes.iter().filter(|node| node.is_silent).map(|node| node.node.clone()).collect();
+        Self { count: nodes.len() as u64, silent }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "{} {} here",
+            plural(self.count, "machine"),
+            if self.count == 1 { "sends" } else { "send" }
+        );
+        if let Some(first) = self.silent.first() {
+            let more = match self.silent.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            text.push_str(&format!("; silent: {first}{more}"));
+        }
+        text
+    }
+}
+
 fn told(problem: &Problem) -> String {
     let since = problem.since.as_deref().and_then(seconds_since);
     let since = since.map(|seconds| format!(" (for {})", age(seconds))).unwrap_or_default();
@@ -282,6 +319,7 @@ mod tests {
                 lag_seconds: 61.5,
                 stalled: 1,
             },
+            nodes: Senders { count: 3, silent: vec!["web-1".to_owned(), "web-2".to_owned()] },
             gaps: GapsAnswer {
                 by_reason: vec![GapReasonSum { reason: gap.reason.clone(), count: 4, bytes: 4096 }],
                 newest: vec![gap; 4],
@@ -308,6 +346,7 @@ mod tests {
             "daemon    taffrail 0.1.0 runs as pid 4242 for ",
             "stores    1,234,567 records, 5 MiB in /var/lib/taffrail\n",
             "sources   12 following, 1 missing; 1 lagging by 2 KiB, 1m; 1 stalled\n",
+            "nodes     3 machines send here; silent: web-1 and 1 more\n",
             "gaps      4 KiB in 4 gaps: truncated before read\n          2026-11-01T00:00:00Z  1 KiB of /var/",
             "SELECT * FROM gaps",
             "problem   /x␛[2J: 2 KiB are not read",

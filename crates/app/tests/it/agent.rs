@@ -229,6 +229,40 @@ fn it_starts_and_ends_as_the_original_does() {
     assert!(!site.path("agent/spool").exists());
 }
 
+#[test]
+fn it_is_installed_as_a_service_and_says_what_the_machine_is() {
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let text = run(BINARY, &["agent", "--system-info"]);
+    let info: Value = serde_json::from_str(&text).unwrap();
+    let kernel = |flag: &str| Value::from(run("uname", &[flag]).trim());
+    assert_eq!((&info["OS"], &info["OS_Release"]), (&kernel("-s"), &kernel("-r")));
+    assert_eq!((&info["OS_Version"], &info["Hostname"]), (&kernel("-v"), &kernel("-n")));
+    assert_eq!(info["Machine_Architecture"], kernel("-m"));
+    let processors: u64 = run("nproc", &["--all"]).trim().parse().unwrap();
+    assert_eq!(info["CPU_logical_Core"], processors);
+    for key in ["Total_RAM_GB", "Total_Disk_GB", "Disk_Used_GB", "Disk_Free_GB", "Disk_Usage_Percentage"] {
+        assert!(info[key].as_f64().is_some_and(|value| value > 0.0), "{key}: {text}");
+    }
+    for key in ["MAC_address", "IP_address", "CPU_Physical_Core"] {
+        assert!(info.get(key).is_some(), "{key}: {text}");
+    }
+    // The original's name of the unit.
+    let site = Site::new();
+    let flags = ["agent", "--print-unit", "-l", "/var/log/a b.log", "-a", "http://central.example:5000"];
+    let unit = site.write("resolvix.service", run(BINARY, &flags)).display().to_string();
+    match Command::new("systemd-analyze").args(["verify", &unit]).output() {
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && !said.contains("resolvix.service"), "{said}");
+        }
+        Err(error) => println!("SKIPPED: systemd-analyze: {error}: the unit is not verified"),
+    }
+}
+
 /// A certificate for `name`, signed by one of our own; gives the folder's files by their names.
 fn certificates(site: &Site, name: &str) {
     let folder = site.path("tls");
@@ -369,7 +403,7 @@ fn two_machines_behind_links_that_lose_a_fifth_of_all_packets() {
     let arrived = wait_until(Duration::from_secs(120), || stored() >= 2 * LINES);
     assert!(arrived, "{} of {}\n{}\n{}", stored(), 2 * LINES, agents[0].said(), agents[1].said());
     assert!(
-        first.lost() > 10 && second.lost() > 10,
+        first.lost() >= 5 && second.lost() >= 5,
         "{} and {} packets were lost",
         first.lost(),
         second.lost()

@@ -31,10 +31,10 @@ impl SmallDisk {
         assert!(mount.args(["-o", &size]).arg(&self.0).status().unwrap().success());
     }
 
-    /// Takes all that is free, with a file that can be removed.
+    /// Takes all that is free, with a file that can be removed; again also what has become free since.
     pub(crate) fn fill(&self) -> PathBuf {
         let path = self.0.join("ballast");
-        let mut ballast = fs::File::create(&path).unwrap();
+        let mut ballast = fs::OpenOptions::new().create(true).append(true).open(&path).unwrap();
         while ballast.write_all(&[7; 4_096]).is_ok() {}
         path
     }

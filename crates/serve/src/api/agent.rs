@@ -45,6 +45,8 @@ pub struct EntriesAnswer {
 struct Said {
     entries: u64,
     lines: u64,
+    /// The latest reading of a line, or time of a sample.
+    newest: Option<Timestamp>,
     delivery: Option<Delivery>,
     samples: Vec<StoredSample>,
 }
@@ -63,7 +65,7 @@ pub(crate) async fn entries(
         |name| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim).unwrap_or_default();
     let node = name(text(NODE_HEADER), NODE_HEADER)?.to_owned();
     let spool = name(text(SPOOL_HEADER), SPOOL_HEADER)?.to_owned();
-    let (version, time) = (text(VERSION_HEADER).to_owned(), text(TIME_HEADER).parse().map(Timestamp).ok());
+    let (version, sent) = (text(VERSION_HEADER).to_owned(), text(TIME_HEADER).parse().map(Timestamp).ok());
     let body = body::read(&app, &headers, body).await?;
     let job = tokio::task::spawn_blocking(move || read(&body.bytes, &node, &spool).map(|said| (said, node)));
     let (said, node) = job.await.map_err(|error| ApiError::internal(&error.to_string()))??;
@@ -73,10 +75,10 @@ pub(crate) async fn entries(
         _ => 0,
     };
     app.keep(sampled).await?;
-    let lines = said.lines;
-    app.note(sender, move |nodes, now, address| {
-        let time = time.unwrap_or(now);
-        nodes.note(&Arrived { node: &node, kind: "agent", version: &version, time, lines, samples }, address);
+    let (lines, newest) = (said.lines, said.newest);
+    app.note(sender, move |nodes, address| {
+        let (kind, version) = ("agent", version.as_str());
+        nodes.note(&Arrived { node: &node, kind, version, sent, newest, lines, samples }, address);
     })
     .await?;
     Ok(Json(EntriesAnswer { taken: said.entries, records }))
@@ -100,10 +102,15 @@ fn read(mut bytes: &[u8], node: &str, spool: &str) -> Result<Said, ApiError> {
         said.entries += 1;
         said.lines += u64::from(entry.lines);
         match entry.content().ok_or_else(damaged)? {
-            Content::Lines(batch, note) => batches.push((batch, note)),
+            Content::Lines(batch, note) => {
+                said.newest = said.newest.max(Some(batch.observed));
+                batches.push((batch, note));
+            }
             Content::Loss { batch, .. } => batches.push((batch, String::new())),
             Content::Sample(envelope) => {
-                said.samples.push(resolvix::sample(&envelope, Some(node)).map_err(ApiError::invalid)?);
+                let sample = resolvix::sample(&envelope, Some(node)).map_err(ApiError::invalid)?;
+                said.newest = said.newest.max(Some(sample.time));
+                said.samples.push(sample);
             }
         }
     }

@@ -16,6 +16,8 @@ use crate::services::{Health, Services};
 
 /// Seconds after which a machine that is silent is taken to be gone for good.
 const FORGOTTEN_AFTER: f64 = 7.0 * 86_400.0;
+/// Seconds that a clock may be off.
+const CLOCK_OFF: f64 = 30.0;
 /// Problems, and warnings, that one answer names.
 const NAMED_MAX: usize = 100;
 
@@ -52,7 +54,7 @@ impl HealthAnswer {
             let source = services.info.data_dir.display().to_string();
             health.problems.insert(0, Problem { source, what, since: disk.since });
         }
-        health.warnings.extend(silent(services));
+        health.warnings.extend(of_nodes(services));
         Self::new(health, &services.info.version)
     }
 
@@ -71,20 +73,34 @@ impl HealthAnswer {
     }
 }
 
-/// Machines that used to send something, and do not any more. One that has been away for long is no news.
-fn silent(services: &Services) -> Vec<Problem> {
+/// What is wrong with machines that send something here: they do not any more, which is no news after long, or their clock is
+/// wrong.
+fn of_nodes(services: &Services) -> Vec<Problem> {
     let now = (services.clock)();
     let nodes = services.machines.history.nodes().unwrap_or_default().into_iter();
     let nodes = nodes.map(|node| NodeAnswer::new(node, now));
-    nodes
-        .filter(|node| node.is_silent && node.silent_seconds < FORGOTTEN_AFTER)
-        .map(|node| Problem {
-            what: "this machine sends nothing any more; look whether its agent runs and reaches this server"
-                .to_owned(),
-            since: Some(node.last_seen),
-            source: node.node,
-        })
-        .collect()
+    let problem = |node: NodeAnswer| {
+        let skew = node.clock_skew_seconds.unwrap_or_default();
+        let (what, since) = if node.is_silent {
+            let what =
+                "this machine sends nothing any more; look whether its agent runs and reaches this server";
+            (what.to_owned(), Some(node.last_seen))
+        } else {
+            let (seconds, where_to) = (skew.abs().round(), if skew < 0.0 { "ahead" } else { "behind" });
+            (
+                format!(
+                    "the clock of this machine is {seconds} seconds {where_to}; look at its time service"
+                ),
+                None,
+            )
+        };
+        Problem { source: node.node, what, since }
+    };
+    let is_off = |node: &NodeAnswer| node.clock_skew_seconds.is_some_and(|skew| skew.abs() > CLOCK_OFF);
+    let is_news = |node: &NodeAnswer| {
+        if node.is_silent { node.silent_seconds < FORGOTTEN_AFTER } else { is_off(node) }
+    };
+    nodes.filter(is_news).map(problem).collect()
 }
 
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Response, ApiError> {

@@ -42,9 +42,11 @@ pub struct NodeAnswer {
     pub silent_seconds: f64,
     /// Whether that is longer than a machine is silent that is well.
     pub is_silent: bool,
-    /// Seconds between the latest time in what it sent and the time when that came: the time it took to come, and how far its
-    /// clock is behind; less than nothing where that is ahead.
-    pub behind_seconds: f64,
+    /// Seconds that the newest of what it sent was old when it sent it; null where it does not say so.
+    pub lag_seconds: Option<f64>,
+    /// Seconds that its clock, and the way from there, are behind the clock here; less than nothing: ahead. Null where it does
+    /// not say what time it has.
+    pub clock_skew_seconds: Option<f64>,
     /// Lines received from it.
     pub lines: u64,
     /// Samples received from it.
@@ -52,7 +54,8 @@ pub struct NodeAnswer {
 }
 
 impl NodeAnswer {
-    pub(crate) fn new(node: Node, now: Timestamp) -> Self {
+    /// A machine as it is now.
+    pub fn new(node: Node, now: Timestamp) -> Self {
         let silent = now.0.saturating_sub(node.last_seen.0).max(0);
         let seconds = |nanoseconds: i64| nanoseconds as f64 / Timestamp::SECOND as f64;
         Self {
@@ -64,7 +67,8 @@ impl NodeAnswer {
             last_seen: rfc3339(node.last_seen),
             silent_seconds: seconds(silent),
             is_silent: silent > SILENT_AFTER,
-            behind_seconds: seconds(node.last_seen.0.saturating_sub(node.last_time.0)),
+            lag_seconds: node.lag.map(seconds),
+            clock_skew_seconds: node.clock_skew.map(seconds),
             lines: node.lines,
             samples: node.samples,
         }

@@ -35,6 +35,17 @@ async fn lines_and_samples_of_resolvix_come_one_many_or_one_a_line() {
         assert_eq!(status, 400, "{body}: {answer}");
         assert!(answer["detail"].as_str().unwrap().contains(what), "{body}: {answer}");
     }
+    let machine = json!({"IP_address": "192.168.1.100", "Hostname": "web-1", "OS": "Linux"});
+    let (status, answer) = post(&services, "/api/system_info", &machine.to_string()).await;
+    assert_eq!((status, answer), (200, json!({"status": "ok"})));
+    let (status, _) =
+        post(&services, "/api/system_info", r#"{"IP_address":"Not Found","Hostname":"web-2"}"#).await;
+    assert_eq!(status, 200);
+    let sources: Vec<String> =
+        fake.pushes.lock().unwrap().iter().rev().take(2).map(|push| push.source.clone()).collect();
+    assert_eq!(sources, ["web-2:system_info", "192.168.1.100:system_info"]);
+    let (status, answer) = post(&services, "/api/system_info", "{}").await;
+    assert!(status == 400 && answer["detail"].as_str().unwrap().contains("IP_address"), "{answer}");
     let sample = json!({"timestamp": "2024-01-15T10:30:45Z", "node_id": "192.168.1.100",
                         "metrics": {"cpu": {"cpu_usage_percent": 45.2}}});
     let (status, answer) = post(&services, "/telemetry", &json!([sample, sample]).to_string()).await;

@@ -18,8 +18,10 @@ pub struct Node {
     pub first_seen: Timestamp,
     /// When it last did.
     pub last_seen: Timestamp,
-    /// The latest time of what it has sent.
-    pub last_time: Timestamp,
+    /// How old, in nanoseconds, the newest of what it sent was when it sent it.
+    pub lag: Option<i64>,
+    /// Nanoseconds that its clock, and the way from there, are behind the clock here; less than nothing: ahead.
+    pub clock_skew: Option<i64>,
     /// What sends: `agent`, `resolvix`, `self`.
     pub kind: String,
     /// Its version; empty where it says none.
@@ -39,8 +41,10 @@ pub struct Seen {
     pub node: String,
     /// When it came.
     pub at: Timestamp,
-    /// The latest time in it.
-    pub time: Timestamp,
+    /// How old the newest in it was when it was sent, in nanoseconds; `None`: as before.
+    pub lag: Option<i64>,
+    /// Nanoseconds from the time that it was sent at, by its sender's clock, until it came; `None`: as before.
+    pub clock_skew: Option<i64>,
     /// What sends.
     pub kind: String,
     /// Its version; empty: as before.
@@ -62,17 +66,19 @@ impl History {
             let is_full = known as usize >= NODES_MAX;
             {
                 let mut statement = transaction.prepare_cached(
-                    "INSERT INTO nodes SELECT ?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8
-                     WHERE ?9 OR EXISTS (SELECT 1 FROM nodes WHERE node = ?1)
-                     ON CONFLICT (node) DO UPDATE SET last_seen = max(last_seen, ?2), last_time = max(last_time, ?3),
-                        kind = ?4, version = CASE ?5 WHEN '' THEN version ELSE ?5 END, address = ?6,
-                        lines = lines + ?7, samples = samples + ?8",
+                    "INSERT INTO nodes SELECT ?1, ?2, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9
+                     WHERE ?10 OR EXISTS (SELECT 1 FROM nodes WHERE node = ?1)
+                     ON CONFLICT (node) DO UPDATE SET last_seen = max(last_seen, ?2), lag = coalesce(?3, lag),
+                        clock_skew = coalesce(?4, clock_skew), kind = ?5,
+                        version = CASE ?6 WHEN '' THEN version ELSE ?6 END, address = ?7,
+                        lines = lines + ?8, samples = samples + ?9",
                 )?;
                 for one in seen {
                     statement.execute(params![
                         one.node,
                         one.at.0,
-                        one.time.0,
+                        one.lag,
+                        one.clock_skew,
                         one.kind,
                         one.version,
                         one.address,
@@ -91,7 +97,7 @@ impl History {
     pub fn nodes(&self) -> Result<Vec<Node>> {
         self.on(|connection| {
             let mut statement = connection.prepare_cached(
-                "SELECT node, first_seen, last_seen, last_time, kind, version, address, lines, samples
+                "SELECT node, first_seen, last_seen, lag, clock_skew, kind, version, address, lines, samples
                  FROM nodes ORDER BY node",
             )?;
             let rows = statement.query_map([], |row| {
@@ -99,12 +105,13 @@ impl History {
                     node: row.get(0)?,
                     first_seen: Timestamp(row.get(1)?),
                     last_seen: Timestamp(row.get(2)?),
-                    last_time: Timestamp(row.get(3)?),
-                    kind: row.get(4)?,
-                    version: row.get(5)?,
-                    address: row.get(6)?,
-                    lines: row.get::<_, i64>(7)? as u64,
-                    samples: row.get::<_, i64>(8)? as u64,
+                    lag: row.get(3)?,
+                    clock_skew: row.get(4)?,
+                    kind: row.get(5)?,
+                    version: row.get(6)?,
+                    address: row.get(7)?,
+                    lines: row.get::<_, i64>(8)? as u64,
+                    samples: row.get::<_, i64>(9)? as u64,
                 })
             })?;
             Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -45,13 +45,13 @@ INSERT OR IGNORE INTO metadata VALUES
 
 const NODES: &str = "
 CREATE TABLE IF NOT EXISTS nodes (
-    node TEXT PRIMARY KEY, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, last_time INTEGER NOT NULL,
-    kind TEXT NOT NULL, version TEXT NOT NULL, address TEXT NOT NULL, lines INTEGER NOT NULL,
+    node TEXT PRIMARY KEY, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, lag INTEGER,
+    clock_skew INTEGER, kind TEXT NOT NULL, version TEXT NOT NULL, address TEXT NOT NULL, lines INTEGER NOT NULL,
     samples INTEGER NOT NULL
 ) WITHOUT ROWID;
 ";
 
-/// Makes the tables that are not there. A figure that is new gets its columns.
+/// Makes the tables that are not there. A figure that is added takes a new version of the catalog, which adds its columns.
 pub(crate) fn create(connection: &Connection) -> Result<()> {
     let figures: Vec<String> = FIGURES.iter().map(|figure| format!("{} REAL", figure.name)).collect();
     connection.execute_batch(&format!(

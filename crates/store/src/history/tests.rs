@@ -233,7 +233,8 @@ fn machines_are_known_by_what_they_sent() {
     let seen = |node: &str, at: i64, version: &str| Seen {
         node: node.to_owned(),
         at: Timestamp(at),
-        time: Timestamp(at - SECOND),
+        lag: (!version.is_empty()).then_some(7),
+        clock_skew: (!version.is_empty()).then_some(-SECOND),
         kind: "agent".to_owned(),
         version: version.to_owned(),
         address: "192.0.2.7".to_owned(),
@@ -245,6 +246,8 @@ fn machines_are_known_by_what_they_sent() {
     let nodes = history.nodes().unwrap();
     assert_eq!(nodes.iter().map(|node| node.node.as_str()).collect::<Vec<_>>(), ["a", "b"]);
     let b = &nodes[1];
-    assert_eq!((b.first_seen.0, b.last_seen.0, b.last_time.0), (START, START + HOUR, START + HOUR - SECOND));
+    assert_eq!((b.first_seen.0, b.last_seen.0), (START, START + HOUR));
+    assert_eq!((b.lag, b.clock_skew), (Some(7), Some(-SECOND)), "as it was said last");
+    assert_eq!((nodes[0].lag, nodes[0].clock_skew), (None, None));
     assert_eq!((b.version.as_str(), b.lines, b.samples), ("0.1.0", 30, 3));
 }

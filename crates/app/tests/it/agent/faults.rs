@@ -118,6 +118,8 @@ impl<'a> Scene<'a> {
         let Some(disk) = &self.disk else { return };
         let ballast = disk.fill();
         eventually("trouble at the hub", || {
+            // Segments that were merged free their space a while later.
+            disk.fill();
             self.hub().get("/api/v1/stats").unwrap().json().unwrap()["disk"]["state"] == "full"
         });
         thread::sleep(ILL);
@@ -196,13 +198,16 @@ fn a_hub_has_each_line_once_and_in_order_whatever_happens() {
     }
     assert!(scene.disk.is_none() || said.contains("answers 503"), "{said}");
     assert!(said.lines().count() < suffered * 6, "{said}");
-    the_machine_is_known(scene.hub());
+    the_machine_is_known(&site, scene.hub());
     assert_eq!(scene.agent.take().unwrap().stop(), 0);
     assert!(scene.hub.take().unwrap().stop().unwrap().success());
+    // Without a hub its store tells.
+    let told = site.run(&["nodes", "--json"]).expect(0).json();
+    assert_eq!((told.len(), &told[0]["node"]), (1, &"web-1".into()));
 }
 
 /// Its samples are there too.
-fn the_machine_is_known(hub: &Daemon) {
+fn the_machine_is_known(site: &Site, hub: &Daemon) {
     assert!(count(hub, "SELECT count(*) FROM telemetry WHERE node_id = 'web-1'") > 5);
     let nodes = hub.get("/api/v1/nodes").unwrap().json().unwrap();
     let node = &nodes["nodes"][0];
@@ -212,5 +217,11 @@ fn the_machine_is_known(hub: &Daemon) {
     );
     let metrics = hub.get("/metrics").unwrap().text();
     assert!(metrics.contains("taffrail_node_lines_total{node=\"web-1\"}"), "{metrics}");
-    assert!(node["behind_seconds"].as_f64().unwrap().abs() < 5.0, "{nodes}");
+    let told = site.run(&["nodes"]).expect(0).text();
+    assert!(told.lines().nth(1).is_some_and(|line| line.starts_with("web-1 ")), "{told}");
+    let told = site.run(&["status"]).expect(0).text();
+    assert!(told.contains("nodes     1 machine sends here\n"), "{told}");
+    for key in ["lag_seconds", "clock_skew_seconds"] {
+        assert!(node[key].as_f64().unwrap().abs() < 5.0, "{nodes}");
+    }
 }
