@@ -1,6 +1,6 @@
 //! The agent's queue on the disk: entries in files, the oldest of which go when it is full, and how far the sources are read.
 //!
-//! `NNNNNNNNNNNNNNNNNNNN.spool` holds entries from that number on; `checkpoints.json` is how far the sources were read when files
+//! `NNNNNNNNNNNNNNNNNNNN.spool` holds entries from that number on; `XXXXXXXX.done` is the number up to which a target has all; `checkpoints.json` is how far the sources were read when files
 //! were last removed; `id` names the spool. Nothing is synced: after a power cut the last entries are missing, and their lines
 //! are read from their sources again, with the same offsets. So a receiver knows lines by spool, source and offset.
 //!
@@ -14,6 +14,7 @@ mod segment;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -60,6 +61,8 @@ struct State {
     checkpoints: BTreeMap<String, Checkpoint>,
     /// Up to which entry each target has all.
     done: BTreeMap<String, u64>,
+    /// The files that say so.
+    marks: BTreeMap<String, File>,
     /// Up to which entry each target is being sent: it may have them in a moment, or not.
     taken: BTreeMap<String, u64>,
     dropped: Dropped,
@@ -130,6 +133,7 @@ impl Spool {
             next,
             checkpoints,
             done,
+            marks: BTreeMap::new(),
             taken: BTreeMap::new(),
             dropped,
             is_closed: false,
@@ -199,8 +203,17 @@ impl Spool {
     /// If that cannot be noted: after a restart they would be sent again.
     pub fn done(&self, target: &str, sequence: u64) -> std::io::Result<()> {
         let mut state = self.shared.state();
-        let path = done_path(&self.shared.folder, target);
-        replace(&path, sequence.to_string().as_bytes(), false)?;
+        // In its place, and always as long: a full disk does not keep it from being noted.
+        let text = format!("{sequence:020}\n");
+        match state.marks.get(target) {
+            Some(mark) => mark.write_all_at(text.as_bytes(), 0)?,
+            None => {
+                let path = done_path(&self.shared.folder, target);
+                let mark = fs::OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
+                mark.file().write_all_at(text.as_bytes(), 0)?;
+                state.marks.insert(target.to_owned(), mark.into_parts().0);
+            }
+        }
         state.done.insert(target.to_owned(), sequence);
         self.shared.forget(&mut state)
     }
@@ -295,7 +308,7 @@ impl Shared {
         let all: BTreeMap<&str, Stored> =
             state.checkpoints.iter().map(|(name, checkpoint)| (name.as_str(), stored(checkpoint))).collect();
         let text = serde_json::json!({ "next": state.next, "checkpoints": all }).to_string();
-        replace(&self.folder.join(CHECKPOINTS), text.as_bytes(), true)?;
+        replace(&self.folder.join(CHECKPOINTS), text.as_bytes())?;
         for segment in state.segments.drain(..count) {
             fs::remove_file(segment::path(&self.folder, segment.first))?;
         }
@@ -378,7 +391,7 @@ fn id(folder: &Path) -> std::io::Result<String> {
         _ => {}
     }
     let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned();
-    replace(&path, id.as_bytes(), true)?;
+    replace(&path, id.as_bytes())?;
     Ok(id)
 }
 
@@ -416,14 +429,12 @@ fn done(folder: &Path, target: &str) -> u64 {
     text.trim().parse().unwrap_or(0)
 }
 
-/// Whole or not at all; on the disk when this returns, if that is wanted.
-fn replace(path: &Path, bytes: &[u8], is_synced: bool) -> std::io::Result<()> {
+/// Whole or not at all; on the disk when this returns.
+fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let fresh = path.with_extension("new");
     let mut file = fs::File::create(&fresh)?;
     file.write_all(bytes)?;
-    if is_synced {
-        file.sync_data()?;
-    }
+    file.sync_data()?;
     drop(file);
     fs::rename(&fresh, path)
 }

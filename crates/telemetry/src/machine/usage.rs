@@ -1,5 +1,5 @@
-//! How full filesystems are. One that does not answer (a server that is gone, a disk that hangs) holds up nobody: it is asked
-//! by a thread of its own making, which is left behind with it and comes back when it does.
+//! How full filesystems are. One that does not answer (a server that is gone, a program that hangs) holds up nobody: those that
+//! might are asked by a thread, which is left behind with the one that hangs and comes back when that does.
 
 use std::collections::HashSet;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -15,6 +15,8 @@ const PATIENCE_ALL: Duration = Duration::from_millis(500);
 /// Threads that may be left behind; beyond, nothing is asked until one comes back.
 const STUCK_MAX: usize = 8;
 const STACK_BYTES: usize = 64 << 10;
+/// Types whose answer is in memory, whatever their device does: they need no thread.
+const SURE: [&str; 9] = ["btrfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "vfat", "xfs"];
 
 /// How one filesystem is asked.
 pub(super) type Ask = fn(&str) -> Option<Usage>;
@@ -35,9 +37,12 @@ impl Usages {
     /// Fills in how full the filesystems are, and gives the paths of those that do not answer.
     pub(super) fn fill(&self, mounts: &mut [Mount]) -> Vec<String> {
         let deadline = Instant::now() + PATIENCE_ALL;
+        for mount in mounts.iter_mut().filter(|mount| is_sure(mount)) {
+            mount.usage = (self.ask)(&mount.path);
+        }
         let silent = lock(&self.stuck).clone();
-        let mut left: Vec<usize> =
-            (0..mounts.len()).filter(|at| !silent.contains(&mounts[*at].path)).collect();
+        let is_asked = |mount: &Mount| !is_sure(mount) && !silent.contains(&mount.path);
+        let mut left: Vec<usize> = (0..mounts.len()).filter(|at| is_asked(&mounts[*at])).collect();
         while !left.is_empty() && Instant::now() < deadline && lock(&self.stuck).len() < STUCK_MAX {
             let paths = left.iter().map(|at| mounts[*at].path.clone()).collect();
             let Some(answers) = self.start(paths) else { break };
@@ -85,6 +90,10 @@ impl Usages {
         thread::Builder::new().name("mounts".to_owned()).stack_size(STACK_BYTES).spawn(run).ok()?;
         Some(answers)
     }
+}
+
+fn is_sure(mount: &Mount) -> bool {
+    SURE.contains(&mount.kind.as_str())
 }
 
 fn lock(stuck: &Mutex<HashSet<String>>) -> MutexGuard<'_, HashSet<String>> {
