@@ -83,6 +83,7 @@ fn now() -> Timestamp {
 }
 
 fn work(config: Config, offset_minutes: i16) -> anyhow::Result<()> {
+    taffrail_source::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let machine = config.interval.map(|_| Arc::new(Machine::new(Roots::default(), now)));
     let clients = clients(&config, machine.as_ref(), offset_minutes);

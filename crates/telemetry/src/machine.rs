@@ -95,7 +95,8 @@ impl Machine {
         for path in self.usages.fill(&mut mounts) {
             unread.push(format!("mounts: {path} does not answer"));
         }
-        let found = part(files.read(roots), "processes", &mut unread);
+        let forks = stat.as_ref().and_then(|stat| stat.forks);
+        let found = part(files.read(roots, forks), "processes", &mut unread);
         let (processes, seen) = found.map_or((None, Vec::new()), |(mut processes, seen)| {
             processes.top_memory = processes::top_memory(&seen, roots);
             (Some(processes), seen)

@@ -329,6 +329,24 @@ fn nothing_that_the_kernel_might_write_ends_it() {
 }
 
 #[test]
+fn processes_are_there_from_their_beginning_to_their_end() {
+    let machine = this_machine();
+    let has = |pid: u32| machine.reading(false).processes.iter().any(|process| process.pid == pid as i32);
+    let mut children = Vec::new();
+    for _ in 0..3 {
+        let child = Command::new("sleep").arg("60").spawn().unwrap();
+        // The second time nobody may have been made since.
+        assert!(has(child.id()) && has(child.id()));
+        children.push(child);
+    }
+    for mut child in children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!has(child.id()) && !has(child.id()));
+    }
+}
+
+#[test]
 fn processes_that_come_and_go_while_they_are_read_are_no_trouble() {
     let coming = std::thread::spawn(|| {
         for _ in 0..300 {

@@ -51,6 +51,7 @@ pub(crate) enum Face {
 
 /// Runs the command until SIGINT or SIGTERM.
 pub(crate) fn run(args: &RunArgs, mut config: Config, face: Face) -> anyhow::Result<Outcome> {
+    taffrail_source::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("http")

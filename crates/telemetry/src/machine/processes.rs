@@ -34,54 +34,96 @@ pub(crate) struct Seen {
 /// The files of processes that were read before, in the kernel's order, by number: reading one again takes a third of the time
 /// that opening it anew takes.
 #[derive(Debug, Default)]
-pub(super) struct Files(Vec<(i32, OwnedFd)>);
+pub(super) struct Files {
+    open: Vec<(i32, OwnedFd)>,
+    /// How many processes and threads had been made when these were all that there were.
+    forks: Option<u64>,
+}
 
 /// Files that are kept open, and the share of those that the program may have.
-const FILES_MAX: usize = 512;
+const FILES_MAX: usize = 1_024;
 const FILES_SHARE: usize = 8;
 
+/// What was read so far.
+struct Found {
+    all: Processes,
+    seen: Vec<Seen>,
+    line: [u8; STAT_BYTES],
+    /// Files that may be kept open.
+    files_max: usize,
+}
+
 impl Files {
-    /// All processes, and what they do together.
-    pub(super) fn read(&mut self, roots: &Roots) -> Result<(Processes, Vec<Seen>)> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    /// All processes, and what they do together. `forks`: how many processes and threads the machine had made a moment ago;
+    /// as long as that stays, nobody has to look for new ones.
+    pub(super) fn read(&mut self, roots: &Roots, forks: Option<u64>) -> Result<(Processes, Vec<Seen>)> {
         let failed = |error: Errno| {
             let error = std::io::Error::from(error);
             Error::Io(std::io::Error::new(error.kind(), format!("{}: {error}", roots.proc.display())))
         };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = openat(CWD, &roots.proc, flags, Mode::empty()).map_err(failed)?;
+        let known = std::mem::take(&mut self.open);
+        self.open.reserve(known.len());
+        let (all, seen) = (Processes::default(), Vec::with_capacity(known.len()));
         let allowed =
             getrlimit(Resource::Nofile).current.map_or(FILES_MAX, |limit| limit as usize / FILES_SHARE);
-        let mut before = std::mem::take(&mut self.0).into_iter().peekable();
-        let (mut all, mut seen) = (Processes::default(), Vec::with_capacity(before.len()));
-        self.0.reserve(before.len());
-        let mut line = [0; STAT_BYTES];
-        for entry in Dir::read_from(&folder).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let Some(pid) = entry.file_name().to_str().ok().and_then(|name| name.parse().ok()) else {
-                continue;
-            };
-            all.count += 1;
-            if seen.len() == PROCESSES_MAX {
-                all.skipped += 1;
-                continue;
+        let files_max = FILES_MAX.min(allowed);
+        let mut found = Found { all, seen, line: [0; STAT_BYTES], files_max };
+        if forks.is_some() && forks == self.forks {
+            for (pid, file) in known {
+                self.add(&folder, pid, Some(file), &mut found);
             }
-            // Those between have ended.
-            while before.next_if(|(known, _)| *known < pid).is_some() {}
-            let known = before.next_if(|(known, _)| *known == pid).map(|(_, file)| file);
-            let Some((file, (process, state, threads))) = stat(&folder, pid, known, &mut line) else {
-                // It has ended.
-                all.count -= 1;
-                continue;
-            };
-            if self.0.len() < FILES_MAX.min(allowed) {
-                self.0.push((pid, file));
-            }
-            count(&mut all, state, threads);
-            seen.push(process);
+        } else {
+            self.forks = None;
+            self.list(&folder, known, &mut found).map_err(failed)?;
+            let is_whole = self.open.len() as u64 == found.all.count;
+            self.forks = forks.filter(|_| is_whole);
         }
+        let Found { all, mut seen, .. } = found;
         // The kernel's order, unless this is no kernel.
         seen.sort_unstable_by_key(|process| process.pid);
         Ok((all, seen))
+    }
+
+    /// Those that the folder lists.
+    fn list(
+        &mut self,
+        folder: &OwnedFd,
+        known: Vec<(i32, OwnedFd)>,
+        found: &mut Found,
+    ) -> std::result::Result<(), Errno> {
+        let mut known = known.into_iter().peekable();
+        for entry in Dir::read_from(folder)? {
+            let entry = entry?;
+            let Some(pid) = number(entry.file_name().to_bytes()).and_then(|pid| i32::try_from(pid).ok())
+            else {
+                continue;
+            };
+            if found.seen.len() == PROCESSES_MAX {
+                found.all.count += 1;
+                found.all.skipped += 1;
+                continue;
+            }
+            // Those between have ended.
+            while known.next_if(|(other, _)| *other < pid).is_some() {}
+            let file = known.next_if(|(other, _)| *other == pid).map(|(_, file)| file);
+            self.add(folder, pid, file, found);
+        }
+        Ok(())
+    }
+
+    /// A process, if it has not ended.
+    fn add(&mut self, folder: &OwnedFd, pid: i32, file: Option<OwnedFd>, found: &mut Found) {
+        let Some((file, (process, state, threads))) = stat(folder, pid, file, &mut found.line) else {
+            return;
+        };
+        if self.open.len() < found.files_max {
+            self.open.push((pid, file));
+        }
+        found.all.count += 1;
+        count(&mut found.all, state, threads);
+        found.seen.push(process);
     }
 }
 
