@@ -9,12 +9,14 @@ use clap::Parser;
 #[derive(Parser, Debug)]
 #[command(name = "taffrail-agent", version, max_term_width = 100)]
 #[command(after_help = "Examples:\n  \
-    taffrail-agent --log-file /var/log/syslog --api-url http://central.example:5000\n  \
+    taffrail-agent --log-file /var/log/syslog --api-url http://central:5000\n  \
     taffrail-agent -l /var/log/syslog -a ''        print what would be sent\n  \
     taffrail-agent --config /etc/taffrail/agent.toml\n  \
-    taffrail-agent --config /etc/taffrail/agent.toml --print-unit > /etc/systemd/system/taffrail-agent.service\n\n\
-    A Taffrail hub gets lines once each, in order; a server of Resolvix those with a word for an error.\n\
-    Environment: CONTROL_PORT, LIVE_WS_PORT, TELEMETRY_WS_PORT, TELEMETRY_INTERVAL; flags go before.")]
+    taffrail-agent --config /etc/taffrail/agent.toml --print-unit > agent.service\n\n\
+    A Taffrail hub gets each line once, in order; a server of Resolvix those with a word\n\
+    for an error.\n\
+    Environment: CONTROL_PORT, LIVE_WS_PORT, TELEMETRY_WS_PORT, TELEMETRY_INTERVAL; flags\n\
+    go before.")]
 pub struct Arguments {
     /// Log file to follow; may be given again
     #[arg(short, long, value_name = "PATH", required_unless_present_any = ["config", "system_info"])]

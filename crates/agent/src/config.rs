@@ -30,6 +30,8 @@ const PRIORITY_MAX: u8 = 7;
 pub(crate) struct Config {
     pub node: String,
     pub data_dir: PathBuf,
+    /// Whether that is where it is unless somebody says otherwise.
+    pub is_default_dir: bool,
     pub sources: Vec<SourceConfig>,
     pub targets: Vec<TargetFile>,
     /// Print what would be sent.
@@ -240,6 +242,7 @@ impl Config {
         let is_original = arguments.original_severity || file.control.original_severity.unwrap_or(false);
         Ok(Self {
             node: arguments.node_id.clone().or(file.node).unwrap_or_else(own_name),
+            is_default_dir: arguments.data.is_none() && file.data_dir.is_none(),
             data_dir: arguments.data.clone().or(file.data_dir).unwrap_or_else(data_dir),
             sources,
             targets,
@@ -259,7 +262,10 @@ impl Config {
 
 fn read(path: &Path) -> Result<File, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    toml::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))
+    toml::from_str(&text).map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        format!("{}:{line}: {}", path.display(), error.message().replace('\n', ", "))
+    })
 }
 
 fn source(table: SourceTable) -> Result<SourceConfig, String> {
@@ -417,7 +423,7 @@ mod tests {
             ("[[source]]\npath = 'x'\n".to_owned(), "nobody is sent to"),
             ("[[forward]]\nurl = 'http://h'\n".to_owned(), "nothing is followed"),
             (format!("{source}[[forward]]\nurl = 'http://h'\nclient_key = 'k'\n"), "go together"),
-            (format!("{source}[[forward]]\nurls = 'http://h'\n"), "urls"),
+            (format!("{source}[[forward]]\nurls = 'http://h'\n"), "agent.toml:4: unknown field `urls`"),
             (format!("{source}[[forward]]\nurl = 'http://h'\n[spool]\nmax_mib = 0\n"), "max_mib"),
             (format!("{source}[[forward]]\nurl = 'http://h'\n[[forward]]\nurl = 'http://h/'\n"), "twice"),
             ("[[source]]\n".to_owned(), "without a path"),

@@ -1,5 +1,7 @@
 //! What the agent follows: files, and journals.
 
+use std::path::Path;
+
 use taffrail_forward::JOURNAL;
 use taffrail_record::{Checkpoint, Timestamp};
 use taffrail_source::{
@@ -24,6 +26,7 @@ impl Following {
     ) -> Result<Self, Error> {
         match source {
             SourceConfig::Files(files) => {
+                say_what_is_waited_for(files);
                 Follower::spawn(of_files(files), checkpoints.to_vec(), sink, clock).map(Self::Files)
             }
             SourceConfig::Journal(journal) => {
@@ -71,6 +74,14 @@ fn of_journal(journal: &Journal) -> JournalConfig {
         priority: journal.priority,
         start_at: start_at(journal.from_beginning),
         ..JournalConfig::default()
+    }
+}
+
+/// Files by their names, as people mistype them.
+fn say_what_is_waited_for(files: &Files) {
+    let is_name = |path: &&String| !path.contains(['*', '?', '[', '{']);
+    for path in files.paths.iter().filter(is_name).filter(|path| !Path::new(path).exists()) {
+        tracing::info!("{path} is not there; it is followed as soon as it is");
     }
 }
 

@@ -59,7 +59,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, offset_minutes: i16) -
     if arguments.print_unit {
         let program = std::env::current_exe().map(OsString::from);
         let command: Vec<_> = program.into_iter().chain(std::env::args_os().skip(1)).collect();
-        return print(unit(&command, &arguments, &std::env::current_dir().unwrap_or_default()).trim_end());
+        let folder = std::env::current_dir().unwrap_or_default();
+        return print(unit(&command, &arguments, &config, &folder).trim_end());
     }
     match work(config, offset_minutes) {
         Ok(()) => ExitCode::SUCCESS,
@@ -90,7 +91,9 @@ fn work(config: Config, offset_minutes: i16) -> anyhow::Result<()> {
     let (live, sending) = (clients.live.clone(), Arc::clone(&clients.targets));
     // The address first: whoever starts a second agent by mistake learns it before anything is touched.
     let control = config.control.map(|address| runtime.block_on(async { Control::start(address, clients) }));
-    let control = control.transpose()?;
+    let control = control.transpose();
+    let control =
+        control.map_err(|error| anyhow::anyhow!("{error}: --control-port, or [control] in the file"))?;
     let configs = targets(&config, offset_minutes);
     configs.iter().try_for_each(TargetConfig::check)?;
     let spool = match config.targets.is_empty() {

@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::arguments::Arguments;
+use crate::config::Config;
 
 /// The flag that asks for a unit, which is not for the service itself.
 const FLAG: &str = "--print-unit";
 
 /// A unit that starts the agent as `command` did: a program, and what follows its name. `folder` is the current one: relative
 /// paths mean the same in the service.
-pub(crate) fn unit(command: &[OsString], arguments: &Arguments, folder: &Path) -> String {
+pub(crate) fn unit(command: &[OsString], arguments: &Arguments, config: &Config, folder: &Path) -> String {
     let words = command.iter().filter(|word| *word != FLAG).map(|word| quoted(&word.to_string_lossy()));
     let start = words.collect::<Vec<_>>().join(" ");
     let mut out = format!(
@@ -23,11 +24,11 @@ pub(crate) fn unit(command: &[OsString], arguments: &Arguments, folder: &Path) -
     if paths.clone().any(|path| path.is_relative()) {
         let _ = writeln!(out, "WorkingDirectory={}", escaped(&folder.to_string_lossy()));
     }
-    match &arguments.data {
-        Some(data) => {
-            let _ = writeln!(out, "ReadWritePaths=-{}", quoted(&folder.join(data).to_string_lossy()));
-        }
-        None => out.push_str("StateDirectory=taffrail-agent\n"),
+    if config.is_default_dir {
+        out.push_str("StateDirectory=taffrail-agent\n");
+    } else {
+        let path = folder.join(&config.data_dir);
+        let _ = writeln!(out, "ReadWritePaths=-{}", quoted(&path.to_string_lossy()));
     }
     out.push_str(
         "LimitNOFILE=65536\nNoNewPrivileges=yes\nProtectSystem=strict\nProtectHome=read-only\n\n\
@@ -69,7 +70,8 @@ mod tests {
     fn of(command: &[&str]) -> String {
         let arguments = Arguments::try_parse_from(command.iter().filter(|word| **word != "agent")).unwrap();
         let command: Vec<OsString> = command.iter().map(OsString::from).collect();
-        unit(&command, &arguments, Path::new("/srv/100%"))
+        let config = Config::of(&arguments).unwrap();
+        unit(&command, &arguments, &config, Path::new("/srv/100%"))
     }
 
     #[test]

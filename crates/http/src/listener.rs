@@ -28,22 +28,20 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub enum Error {
     /// Another program has the address.
     #[error(
-        "{address} is in use by another program (`ss -ltnp` shows which); stop it or choose another address with --listen"
+        "{address} is in use by another program (`ss -ltnp` shows which); stop it or choose another address"
     )]
     InUse {
         /// The address.
         address: SocketAddr,
     },
     /// Ports below 1024 belong to root.
-    #[error("{address} is for root only; choose a port from 1024 on with --listen")]
+    #[error("{address} is for root only; choose a port from 1024 on")]
     Denied {
         /// The address.
         address: SocketAddr,
     },
     /// This machine does not have the address.
-    #[error(
-        "this machine has no address {address}; choose 127.0.0.1 or one that `ip address` shows with --listen"
-    )]
+    #[error("this machine has no address {address}; choose 127.0.0.1 or one that `ip address` shows")]
     NotHere {
         /// The address.
         address: SocketAddr,

@@ -58,7 +58,9 @@ pub(crate) fn run(args: &RunArgs, mut config: Config, face: Face) -> anyhow::Res
         .enable_all()
         .build()?;
     // The address first: whoever starts a second daemon by mistake learns it before anything is touched.
-    let server = runtime.block_on(taffrail_serve::bind(config.listen))?;
+    let server = runtime.block_on(taffrail_serve::bind(config.listen));
+    let server =
+        server.map_err(|error| anyhow::anyhow!("{error}: `--listen ADDR`, or `listen` in the config"))?;
     let (store, recovered) = store_access::open_to_write(&config)?;
     let store = Arc::new(store);
     let demo = args.demo.then(|| start_demo(&mut config)).transpose()?;

@@ -220,7 +220,7 @@ async fn a_head_that_does_not_arrive_is_given_up() {
 async fn a_port_in_use_is_named_with_the_way_out() {
     let first = crate::bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
     let error = crate::bind(first.address()).await.unwrap_err().to_string();
-    assert!(error.contains(&first.address().to_string()) && error.contains("--listen"), "{error}");
+    assert!(error.contains(&first.address().to_string()) && error.contains("choose another"), "{error}");
     let error = crate::bind("203.0.113.9:80".parse().unwrap()).await.unwrap_err().to_string();
     assert!(error.contains("203.0.113.9"), "{error}");
 }
