@@ -11,6 +11,7 @@ mod door;
 mod followers;
 pub mod live;
 mod run;
+mod running;
 mod sink;
 mod stopping;
 pub mod telemetry;

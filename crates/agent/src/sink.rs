@@ -18,6 +18,7 @@ const NOTE_EVERY: Duration = Duration::from_secs(10);
 const PAUSES: [Duration; 2] = [Duration::from_millis(200), Duration::from_secs(5)];
 
 /// The end of a follower.
+#[derive(Clone)]
 pub(crate) struct AgentSink {
     pub spool: Option<Spool>,
     pub live: Live,

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use taffrail_record::Timestamp;
 use taffrail_store::History;
-use taffrail_store::history::Seen;
+use taffrail_store::history::{NODES_MAX, Seen};
 
 /// How often the history is told.
 const FLUSH_EVERY: Duration = Duration::from_secs(2);
@@ -20,6 +20,7 @@ pub(crate) struct Nodes {
     history: Arc<History>,
     clock: fn() -> Timestamp,
     unsaved: Arc<Mutex<Unsaved>>,
+    agents: Arc<Mutex<Agents>>,
 }
 
 #[derive(Debug)]
@@ -27,6 +28,23 @@ struct Unsaved {
     seen: HashMap<String, Seen>,
     saved: Instant,
 }
+
+/// The spools of agents, by the name of their machine.
+type Agents = HashMap<String, Spools>;
+
+/// Which agents sent under a name. One that is installed again has another spool, for good; two that have the same name by
+/// mistake take turns.
+#[derive(Debug, Default)]
+struct Spools {
+    /// The one that sent last, and the one before.
+    last: String,
+    before: String,
+    /// When one came back after the other.
+    clashed: Option<Timestamp>,
+}
+
+/// A clash is forgotten after so long without another.
+const CLASH_REMEMBERED: i64 = 600 * Timestamp::SECOND;
 
 /// Something that came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,17 +58,37 @@ pub(crate) struct Arrived<'a> {
     pub newest: Option<Timestamp>,
     pub lines: u64,
     pub samples: u64,
+    /// The sender's spool, of agents.
+    pub spool: Option<&'a str>,
+}
+
+impl Spools {
+    fn note(&mut self, spool: &str, now: Timestamp) {
+        if self.last == spool {
+            return;
+        }
+        if self.before == spool {
+            self.clashed = Some(now);
+        }
+        self.before = std::mem::replace(&mut self.last, spool.to_owned());
+    }
 }
 
 impl Nodes {
     pub(crate) fn new(history: Arc<History>, clock: fn() -> Timestamp) -> Self {
         let unsaved = Unsaved { seen: HashMap::new(), saved: Instant::now() };
-        Self { history, clock, unsaved: Arc::new(Mutex::new(unsaved)) }
+        Self { history, clock, unsaved: Arc::new(Mutex::new(unsaved)), agents: Arc::default() }
     }
 
     /// Notes what came. Blocks now and then while the history is told.
     pub(crate) fn note(&self, arrived: &Arrived<'_>, address: Option<IpAddr>) {
         let now = (self.clock)();
+        if let Some(spool) = arrived.spool {
+            let mut agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+            if agents.len() < NODES_MAX || agents.contains_key(arrived.node) {
+                agents.entry(arrived.node.to_owned()).or_default().note(spool, now);
+            }
+        }
         let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
         let seen = unsaved.seen.entry(arrived.node.to_owned()).or_default();
         arrived.node.clone_into(&mut seen.node);
@@ -73,6 +111,16 @@ impl Nodes {
         }
     }
 
+    /// The names that several agents have at the moment, in order.
+    pub(crate) fn clashes(&self) -> Vec<String> {
+        let since = Timestamp((self.clock)().0.saturating_sub(CLASH_REMEMBERED));
+        let agents = self.agents.lock().unwrap_or_else(PoisonError::into_inner);
+        let clashing = agents.iter().filter(|(_, spools)| spools.clashed.is_some_and(|at| at >= since));
+        let mut names: Vec<String> = clashing.map(|(name, _)| name.clone()).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// Tells the history all that it was not told.
     pub(crate) fn flush(&self) {
         self.save(self.unsaved.lock().unwrap_or_else(PoisonError::into_inner));
@@ -84,6 +132,25 @@ impl Nodes {
         drop(unsaved);
         if let Err(error) = self.history.note_nodes(&seen) {
             tracing::warn!("the machines that send are not noted: {error}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn agents_that_take_turns_under_one_name_clash() {
+        for (spools, clashes) in [
+            (&["a", "a"][..], false),
+            (&["a", "b", "b"], false),
+            (&["a", "b", "c"], false),
+            (&["a", "b", "a"], true),
+        ] {
+            let mut known = Spools::default();
+            spools.iter().for_each(|spool| known.note(spool, Timestamp(7)));
+            assert_eq!(known.clashed, clashes.then_some(Timestamp(7)), "{spools:?}");
         }
     }
 }

@@ -113,7 +113,16 @@ pub(crate) async fn system_info(
 
 /// Something of a machine of Resolvix.
 fn of_resolvix(node: &str) -> Arrived<'_> {
-    Arrived { node, kind: "resolvix", version: "", sent: None, newest: None, lines: 0, samples: 0 }
+    Arrived {
+        node,
+        kind: "resolvix",
+        version: "",
+        sent: None,
+        newest: None,
+        lines: 0,
+        samples: 0,
+        spool: None,
+    }
 }
 
 /// The name of a machine that tells what it is: its address, as its agent is called; without a network its own.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use taffrail_record::{Figures, Timestamp};
 
-pub use self::nodes::{Node, Seen};
+pub use self::nodes::{NODES_MAX, Node, Seen};
 pub use self::rollup::Kept;
 pub use self::samples::{Aggregate, Points, PointsRequest, Series};
 pub(crate) use self::schema::create;

@@ -70,6 +70,7 @@ pub(crate) async fn entries(
     let job = tokio::task::spawn_blocking(move || read(&body.bytes, &node, &spool).map(|said| (said, node)));
     let (said, node) = job.await.map_err(|error| ApiError::internal(&error.to_string()))??;
     let (samples, sampled) = (said.samples.len() as u64, said.samples);
+    let spool = said.delivery.as_ref().map(|delivery| delivery.spool.clone());
     let records = match said.delivery {
         Some(delivery) if !delivery.batches.is_empty() => app.take(delivery).await?.records,
         _ => 0,
@@ -77,8 +78,8 @@ pub(crate) async fn entries(
     app.keep(sampled).await?;
     let (lines, newest) = (said.lines, said.newest);
     app.note(sender, move |nodes, address| {
-        let (kind, version) = ("agent", version.as_str());
-        nodes.note(&Arrived { node: &node, kind, version, sent, newest, lines, samples }, address);
+        let (kind, version, spool) = ("agent", version.as_str(), spool.as_deref());
+        nodes.note(&Arrived { node: &node, kind, version, sent, newest, lines, samples, spool }, address);
     })
     .await?;
     Ok(Json(EntriesAnswer { taken: said.entries, records }))

@@ -103,8 +103,16 @@ fn of_nodes(services: &Services) -> Vec<Problem> {
     nodes.filter(is_news).map(problem).collect()
 }
 
+fn clash(node: String) -> Problem {
+    let what = "several agents have this name, and their lines may be mixed and doubled; give each its own with `node`, \
+                and each its own spool";
+    Problem { source: node, what: what.to_owned(), since: None }
+}
+
 pub(crate) async fn health(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
-    let answer = app.look(|services| Ok(HealthAnswer::of(services))).await?;
+    let clashes = app.nodes().clashes();
+    let mut answer = app.look(|services| Ok(HealthAnswer::of(services))).await?;
+    answer.warnings.extend(clashes.into_iter().take(NAMED_MAX).map(clash));
     let status = if answer.is_ok() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     Ok((status, Json(answer)).into_response())
 }
