@@ -33,8 +33,10 @@ impl Pushes {
         node: &str,
         clock: fn() -> Timestamp,
     ) -> taffrail_store::Result<Self> {
-        let ends =
-            pipeline.store.checkpoints()?.into_iter().map(|(source, end)| (source.into(), end)).collect();
+        // Files that are followed here are nobody's to push to, and there may be very many.
+        let is_pushed = |(source, _): &(String, Checkpoint)| !source.starts_with('/');
+        let ends = pipeline.store.checkpoints()?.into_iter().filter(is_pushed);
+        let ends = ends.map(|(source, end)| (source.into(), end)).collect();
         let streams = Mutex::new(Streams { ends, parsers: Parsers::new(node), sent: None });
         Ok(Self { pipeline, clock, streams })
     }
