@@ -347,6 +347,31 @@ fn processes_are_there_from_their_beginning_to_their_end() {
 }
 
 #[test]
+fn a_process_that_wakes_up_is_seen_at_once() {
+    let script = "read line; while :; do :; done";
+    let mut child =
+        Command::new("sh").args(["-c", script]).stdin(std::process::Stdio::piped()).spawn().unwrap();
+    let pid = child.id() as i32;
+    let mut sampler = Sampler::new(this_machine());
+    let mut used = || {
+        std::thread::sleep(Duration::from_millis(300));
+        let top = sampler.sample().processes.unwrap().top_cpu;
+        top.iter().find(|process| process.pid == pid).and_then(|process| process.cpu)
+    };
+    // It does nothing, for so long that nobody looks closely any more.
+    for _ in 0..4 {
+        assert_eq!(used(), None);
+    }
+    let mut input = child.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, b"go\n").unwrap();
+    let _first = used();
+    let found = used();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(found.is_some_and(|percent| percent > 5.0 && percent < 150.0), "{found:?}");
+}
+
+#[test]
 fn processes_that_come_and_go_while_they_are_read_are_no_trouble() {
     let coming = std::thread::spawn(|| {
         for _ in 0..300 {

@@ -1,4 +1,4 @@
-//! Processes: `/proc/PID/stat`, see `proc_pid_stat(5)`. Those that end while they are read are left out, as are those that may
+//! Processes: `/proc/PID/stat`, see `proc_pid_stat(5)`, and `schedstat`, see the kernel's `sched-stats`. Those that end while they are read are left out, as are those that may
 //! not be seen.
 
 use std::io::Write as _;
@@ -35,22 +35,47 @@ pub(crate) struct Seen {
 /// that opening it anew takes.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    open: Vec<(i32, OwnedFd)>,
+    open: Vec<Known>,
     /// How many processes and threads had been made when these were all that there were.
     forks: Option<u64>,
+    readings: u32,
 }
 
+/// A process, with a file that is open. One each: the kernel keeps a page for every file that was read.
+#[derive(Debug)]
+struct Known {
+    pid: i32,
+    line: Line,
+    file: Kept,
+    /// Whether it was asked when it ran: not all kernels count.
+    is_asked: bool,
+}
+
+#[derive(Debug)]
+enum Kept {
+    Stat(OwnedFd),
+    /// Of one with a single thread: when it last ran, by `/proc/PID/schedstat`, which takes a third of the time of `stat`. If it
+    /// has not run since, it is as it was.
+    Ran(OwnedFd, Mark),
+}
+
+/// What `schedstat` says: time on a processor, time of waiting for one, how often it got one.
+type Mark = [u8; 64];
+
+/// A process that does not run may lose memory to others: all is read anew each so many readings.
+const READ_ANEW: u32 = 16;
 /// Files that are kept open, and the share of those that the program may have.
-const FILES_MAX: usize = 1_024;
+const KNOWN_MAX: usize = 1_024;
 const FILES_SHARE: usize = 8;
+
+type Line = (Seen, u8, u64);
 
 /// What was read so far.
 struct Found {
     all: Processes,
     seen: Vec<Seen>,
-    line: [u8; STAT_BYTES],
-    /// Files that may be kept open.
-    files_max: usize,
+    buffer: [u8; STAT_BYTES],
+    known_max: usize,
 }
 
 impl Files {
@@ -63,16 +88,16 @@ impl Files {
         };
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = openat(CWD, &roots.proc, flags, Mode::empty()).map_err(failed)?;
+        self.readings = self.readings.wrapping_add(1);
         let known = std::mem::take(&mut self.open);
         self.open.reserve(known.len());
         let (all, seen) = (Processes::default(), Vec::with_capacity(known.len()));
         let allowed =
-            getrlimit(Resource::Nofile).current.map_or(FILES_MAX, |limit| limit as usize / FILES_SHARE);
-        let files_max = FILES_MAX.min(allowed);
-        let mut found = Found { all, seen, line: [0; STAT_BYTES], files_max };
+            getrlimit(Resource::Nofile).current.map_or(KNOWN_MAX, |limit| limit as usize / FILES_SHARE);
+        let mut found = Found { all, seen, buffer: [0; STAT_BYTES], known_max: KNOWN_MAX.min(allowed) };
         if forks.is_some() && forks == self.forks {
-            for (pid, file) in known {
-                self.add(&folder, pid, Some(file), &mut found);
+            for known in known {
+                self.add(&folder, known.pid, Some(known), &mut found);
             }
         } else {
             self.forks = None;
@@ -90,7 +115,7 @@ impl Files {
     fn list(
         &mut self,
         folder: &OwnedFd,
-        known: Vec<(i32, OwnedFd)>,
+        known: Vec<Known>,
         found: &mut Found,
     ) -> std::result::Result<(), Errno> {
         let mut known = known.into_iter().peekable();
@@ -106,20 +131,22 @@ impl Files {
                 continue;
             }
             // Those between have ended.
-            while known.next_if(|(other, _)| *other < pid).is_some() {}
-            let file = known.next_if(|(other, _)| *other == pid).map(|(_, file)| file);
+            while known.next_if(|other| other.pid < pid).is_some() {}
+            let file = known.next_if(|other| other.pid == pid);
             self.add(folder, pid, file, found);
         }
         Ok(())
     }
 
     /// A process, if it has not ended.
-    fn add(&mut self, folder: &OwnedFd, pid: i32, file: Option<OwnedFd>, found: &mut Found) {
-        let Some((file, (process, state, threads))) = stat(folder, pid, file, &mut found.line) else {
-            return;
-        };
-        if self.open.len() < found.files_max {
-            self.open.push((pid, file));
+    fn add(&mut self, folder: &OwnedFd, pid: i32, known: Option<Known>, found: &mut Found) {
+        let is_due = self.readings.wrapping_add(pid.unsigned_abs()).is_multiple_of(READ_ANEW);
+        let again = known.and_then(|known| known.again(folder, is_due, &mut found.buffer));
+        // Its number may be another's now.
+        let Some(known) = again.or_else(|| Known::new(folder, pid, &mut found.buffer)) else { return };
+        let (process, state, threads) = known.line;
+        if self.open.len() < found.known_max {
+            self.open.push(known);
         }
         found.all.count += 1;
         count(&mut found.all, state, threads);
@@ -127,27 +154,66 @@ impl Files {
     }
 }
 
-type Line = (Seen, u8, u64);
+impl Known {
+    fn new(folder: &OwnedFd, pid: i32, buffer: &mut [u8; STAT_BYTES]) -> Option<Self> {
+        let stat = open(folder, pid, "stat")?;
+        let line = parse(read(&stat, buffer)?)?;
+        Some(Self { pid, line, file: Kept::Stat(stat), is_asked: false })
+    }
 
-/// A process, by the file that was open if it is still that of a process.
-fn stat(
-    folder: &OwnedFd,
-    pid: i32,
-    open: Option<OwnedFd>,
-    line: &mut [u8; STAT_BYTES],
-) -> Option<(OwnedFd, Line)> {
-    let mut read = |file: OwnedFd| {
-        let length = rustix::io::pread(&file, &mut *line, 0).ok()?;
-        Some((file, parse(line.get(..length)?)?))
-    };
-    open.and_then(&mut read).or_else(|| {
-        let mut path = [0; 24];
-        let mut rest = &mut path[..];
-        write!(rest, "{pid}/stat").ok()?;
-        let left = rest.len();
-        let path = path.get(..path.len() - left)?;
-        read(openat(folder, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()?)
-    })
+    /// As it is now; `None` if it has ended.
+    fn again(mut self, folder: &OwnedFd, is_due: bool, buffer: &mut [u8; STAT_BYTES]) -> Option<Self> {
+        // When it ran before what it is: if it runs between the two, it will be seen to have run.
+        let (stat, ran) = match self.file {
+            Kept::Ran(file, before) => {
+                let now = mark(&file)?;
+                if now == before && !is_due {
+                    return Some(Self { file: Kept::Ran(file, before), ..self });
+                }
+                (open(folder, self.pid, "stat")?, Some(Kept::Ran(file, now)))
+            }
+            Kept::Stat(stat) => {
+                let (_, _, threads) = self.line;
+                let may_ask = threads == 1 && !std::mem::replace(&mut self.is_asked, threads == 1);
+                (stat, may_ask.then(|| Kept::ran(folder, self.pid)).flatten())
+            }
+        };
+        let line = parse(read(&stat, buffer)?)?;
+        let (_, _, threads) = line;
+        let file = ran.filter(|_| threads == 1).unwrap_or(Kept::Stat(stat));
+        Some(Self { line, file, ..self })
+    }
+}
+
+impl Kept {
+    /// `None` where the kernel does not count.
+    fn ran(folder: &OwnedFd, pid: i32) -> Option<Self> {
+        let file = open(folder, pid, "schedstat")?;
+        let mark = mark(&file)?;
+        let said = mark.split(|byte| *byte == b'\n').next()?;
+        let times = number(said.rsplit(|byte| *byte == b' ').next()?)?;
+        (times > 0).then_some(Self::Ran(file, mark))
+    }
+}
+
+fn mark(file: &OwnedFd) -> Option<Mark> {
+    let mut mark = [0; 64];
+    rustix::io::pread(file, &mut mark, 0).ok()?;
+    Some(mark)
+}
+
+fn open(folder: &OwnedFd, pid: i32, name: &str) -> Option<OwnedFd> {
+    let mut path = [0; 32];
+    let mut rest = &mut path[..];
+    write!(rest, "{pid}/{name}").ok()?;
+    let left = rest.len();
+    let path = path.get(..path.len() - left)?;
+    openat(folder, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+fn read<'a>(file: &OwnedFd, buffer: &'a mut [u8; STAT_BYTES]) -> Option<&'a [u8]> {
+    let length = rustix::io::pread(file, &mut *buffer, 0).ok()?;
+    buffer.get(..length)
 }
 
 /// A line of `stat`: the process, its state, and how many threads it has.
