@@ -5,6 +5,7 @@
 
 mod agent;
 mod append;
+mod calm;
 mod checks;
 mod cold;
 mod figure;
