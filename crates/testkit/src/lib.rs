@@ -14,6 +14,7 @@ mod line_writer;
 mod logrotate;
 mod numbered;
 mod scratch;
+mod skip;
 mod wait;
 
 pub use clock::ManualClock;
@@ -25,4 +26,5 @@ pub use line_writer::{LineWriter, Reopens};
 pub use logrotate::Logrotate;
 pub use numbered::{Ledger, numbered_line, numbered_lines};
 pub use scratch::Scratch;
+pub use skip::skip;
 pub use wait::wait_until;

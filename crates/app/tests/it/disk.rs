@@ -37,7 +37,10 @@ fn lines(numbers: std::ops::Range<u32>) -> String {
 #[test]
 fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     let site = Site::new();
-    let Some(disk) = SmallDisk::mount(&site, 64) else { return };
+    let Some(disk) = SmallDisk::mount(&site, 64, "disk::a_full_disk_is_waited_for_and_nothing_is_lost")
+    else {
+        return;
+    };
     site.write(LOG, lines(0..1_000));
     let config = site.config(CONFIG);
     let mut daemon = start(&site, &config);
@@ -100,7 +103,11 @@ fn noise(number: u64, random: &mut Random) -> String {
 #[test]
 fn an_import_that_fills_the_disk_goes_on_when_it_is_run_again() {
     let site = Site::new();
-    let Some(disk) = SmallDisk::mount(&site, 3) else { return };
+    let Some(disk) =
+        SmallDisk::mount(&site, 3, "disk::an_import_that_fills_the_disk_goes_on_when_it_is_run_again")
+    else {
+        return;
+    };
     let mut random = Random::new(3);
     let text: String = (0..70_000).map(|number| noise(number, &mut random)).collect();
     let file = site.write("old.log", text);
@@ -121,7 +128,10 @@ fn an_import_that_fills_the_disk_goes_on_when_it_is_run_again() {
 #[test]
 fn a_store_that_fills_the_disk_gives_up_the_oldest() {
     let site = Site::new();
-    let Some(_disk) = SmallDisk::mount(&site, 16) else { return };
+    let Some(_disk) = SmallDisk::mount(&site, 16, "disk::a_store_that_fills_the_disk_gives_up_the_oldest")
+    else {
+        return;
+    };
     site.write(LOG, "");
     let mut daemon = start(&site, &site.config(CONFIG));
     let mut random = Random::new(8_062);

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fs_err as fs;
-use taffrail_testkit::{Daemon, Ledger, LineWriter, Reopens, wait_until};
+use taffrail_testkit::{Daemon, Ledger, LineWriter, Reopens, skip, wait_until};
 
 use crate::program::{BINARY, PATIENCE, Site, assert_alive, count, eventually, found, source};
 
@@ -146,7 +146,7 @@ fn watches_that_are_used_up_cost_no_line() {
     let limited = "unshare --user --map-root-user sh -ec 'echo 2 >/proc/sys/user/max_inotify_watches; exec \"$0\" \"$@\"'";
     let may = Command::new("sh").args(["-c", &format!("{limited} true")]).stderr(Stdio::null()).status();
     if !may.unwrap().success() {
-        return println!("SKIPPED: this system lets nobody limit watches");
+        return skip("watches_that_are_used_up_cost_no_line", "this system lets nobody limit watches");
     }
     let folders = ["a", "b", "c", "d"];
     for folder in folders {
@@ -178,7 +178,7 @@ fn a_mount_lost_and_found_again() {
     let mount = format!("mount -t tmpfs taffrail '{}'", disk.display());
     let may = Command::new("sh").args(["-c", &format!("{unshare} {mount}")]).stderr(Stdio::null()).status();
     if !may.unwrap().success() {
-        return println!("this system lets nobody mount: nothing is tested");
+        return skip("a_mount_lost_and_found_again", "this system lets nobody mount");
     }
     let script = program(
         &site,

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
-use taffrail_testkit::{Daemon, DaemonBuilder, Scratch, percent_encode, wait_until};
+use taffrail_testkit::{Daemon, DaemonBuilder, Scratch, percent_encode, skip, wait_until};
 
 pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_taffrail");
 /// Longest wait for what must come; reached only where it never does.
@@ -219,10 +219,7 @@ impl Random {
 pub(crate) fn python_or_skip(test: &str) -> Option<std::ffi::OsString> {
     let python = std::env::var_os("TEST_PYTHON");
     if python.is_none() {
-        // Straight to the terminal: the test harness keeps what a passing test prints.
-        let notice =
-            format!("SKIPPED {test}: TEST_PYTHON names no python with what it needs (`make test` sets it)\n");
-        let _ = io::stderr().write_all(notice.as_bytes());
+        skip(test, "TEST_PYTHON names no python with what it needs (`make test` sets it)");
     }
     python
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use fs_err as fs;
+use taffrail_testkit::skip;
 
 use crate::program::Site;
 
@@ -13,7 +14,7 @@ pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     /// Mounted at the site's data directory; `None` where this user may not mount, which is said.
-    pub(crate) fn mount(site: &Site, mebibytes: u32) -> Option<Self> {
+    pub(crate) fn mount(site: &Site, mebibytes: u32, test: &str) -> Option<Self> {
         let path = site.data();
         fs::create_dir(&path).unwrap();
         let mut mount = Command::new("mount");
@@ -21,7 +22,7 @@ impl SmallDisk {
         if mount.stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
             return Some(Self(path));
         }
-        eprintln!("SKIPPED: no tmpfs can be mounted here (not root?): a full disk is not tested");
+        skip(test, "no tmpfs can be mounted here (not root?)");
         None
     }
 

@@ -1,5 +1,5 @@
-//! All that goes wrong between an agent and its hub, one after the other, under 2,000 lines a second: afterwards each line is at the
-//! hub once, and in order. `TEST_MINUTES=10` makes it long.
+//! All that goes wrong between an agent and its hub, one after the other, under 2,000 lines a second: afterwards each line is at
+//! the hub once, and in order. `TEST_MINUTES=10` makes it long.
 
 use std::process::Command;
 use std::thread;
@@ -67,7 +67,7 @@ struct Scene<'a> {
 
 impl<'a> Scene<'a> {
     fn start(site: &'a Site) -> Self {
-        let disk = SmallDisk::mount(site, DISK_MIB);
+        let disk = SmallDisk::mount(site, DISK_MIB, "a full disk, of agent::faults");
         let hub = site.daemon_with(HUB);
         let link = Link::new(hub.address());
         let config = config(site, link.port(), "");

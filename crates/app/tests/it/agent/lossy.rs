@@ -3,6 +3,8 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use taffrail_testkit::skip;
+
 const RULES: &str = "table inet loss {
     chain in {
         type filter hook input priority 0;
@@ -42,10 +44,7 @@ impl Lossy {
             && ip(&["-n", &name, "link", "set", &theirs, "up"])
             && lossy.rule();
         if !made {
-            let notice =
-                format!("SKIPPED {test}: network namespaces and nft need root and a kernel with both\n");
-            // Straight to the terminal: the test harness keeps what a passing test prints.
-            let _ = std::io::stderr().write_all(notice.as_bytes());
+            skip(test, "network namespaces and nft need root and a kernel with both");
             return None;
         }
         Some(lossy)
