@@ -8,7 +8,7 @@ use std::time::Duration;
 use fs_err as fs;
 use serde::Deserialize;
 use taffrail_forward::line::Rules;
-use taffrail_forward::{Access, Lines, Protocol};
+use taffrail_forward::{Access, JOURNAL, Lines, Protocol};
 
 use crate::arguments::Arguments;
 
@@ -165,6 +165,16 @@ pub(crate) enum SourceConfig {
     Journal(Journal),
 }
 
+impl SourceConfig {
+    /// What clients call it.
+    pub(crate) fn names(&self) -> Vec<String> {
+        match self {
+            Self::Files(files) => files.paths.clone(),
+            Self::Journal(journal) => vec![journal.name()],
+        }
+    }
+}
+
 /// Files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Files {
@@ -190,6 +200,16 @@ pub(crate) struct TargetFile {
     pub protocol: Protocol,
     pub lines: Lines,
     pub access: Access,
+}
+
+impl Journal {
+    /// Its name as a source.
+    pub(crate) fn name(&self) -> String {
+        match &self.paths[..] {
+            [] => JOURNAL.to_owned(),
+            paths => format!("{JOURNAL}:{}", paths.join(" ")),
+        }
+    }
 }
 
 impl Config {

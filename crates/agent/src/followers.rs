@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use taffrail_forward::JOURNAL;
 use taffrail_record::{Checkpoint, Timestamp};
 use taffrail_source::{
     Config, Error, Follower, JournalConfig, JournalPlace, Sink, SourceThread, StartAt, follow_journal,
@@ -62,12 +61,8 @@ fn of_files(files: &Files) -> Config {
 }
 
 fn of_journal(journal: &Journal) -> JournalConfig {
-    let source = match &journal.paths[..] {
-        [] => JOURNAL.to_owned(),
-        paths => format!("{JOURNAL}:{}", paths.join(" ")),
-    };
     JournalConfig {
-        source,
+        source: journal.name(),
         place: JournalPlace::of_paths(&journal.paths),
         units: journal.units.clone(),
         identifiers: journal.identifiers.clone(),

@@ -33,8 +33,10 @@ pub struct LiveConfig {
     pub address: SocketAddr,
     /// The machine's name for clients.
     pub node: String,
-    /// The files whose lines are shown; empty: all.
+    /// What is shown, as clients are told: files, patterns, `journal`.
     pub files: Vec<String>,
+    /// Whether all lines are shown; else those of the files by these names.
+    pub shows_all: bool,
     /// Minutes that times without a zone are east of UTC.
     pub offset_minutes: i16,
 }
@@ -85,8 +87,8 @@ impl Live {
     /// The frames of a batch that is about to be stored; none if nobody watches, or its source is not shown.
     pub fn frames(&self, batch: &RawBatch) -> Frames {
         let is_watched = self.door.look(|frames| frames.receiver_count() > 0).unwrap_or(false);
-        let LiveConfig { files, .. } = &*self.config;
-        if !is_watched || !files.is_empty() && !files.iter().any(|file| **file == *batch.source) {
+        let LiveConfig { files, shows_all, .. } = &*self.config;
+        if !is_watched || !shows_all && files.iter().all(|file| **file != *batch.source) {
             return Frames::default();
         }
         let records = batch.lines.iter().map(|line| line.span.of(&batch.bytes));

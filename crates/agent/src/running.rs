@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Arguments;
-use crate::config::{Config, TargetFile};
+use crate::config::{Config, SourceConfig, TargetFile};
 use crate::control::{Clients, Control};
 use crate::followers::Following;
 use crate::live::{Live, LiveConfig};
@@ -138,7 +138,8 @@ fn clients(config: &Config, machine: Option<&Arc<Machine>>, offset_minutes: i16)
     let live = LiveConfig {
         address: SocketAddr::new(address, config.live_port),
         node: config.node.clone(),
-        files: Vec::new(),
+        files: config.sources.iter().flat_map(SourceConfig::names).collect(),
+        shows_all: true,
         offset_minutes,
     };
     let telemetry = machine.zip(config.interval).map(|(machine, interval)| {

@@ -22,7 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::cli::RunArgs;
 use crate::client::DAEMON_FILE;
 use crate::clock::now;
-use crate::config::{Config, ZoneChoice, unit};
+use crate::config::{Config, SourceConfig, SourceKind, ZoneChoice, unit};
 use crate::demo::Demo;
 use crate::exit::Outcome;
 use crate::followers::{self, Followers};
@@ -223,10 +223,17 @@ fn announce_streams(config: &Config, refused: &[Refused]) {
 /// What Resolvix' clients watch.
 fn live_config(config: &Config, address: SocketAddr) -> LiveConfig {
     let node_id = || own_address().map_or_else(|| config.node.clone(), |address| address.to_string());
+    let shows_all = config.control.files.is_empty();
+    let names = |source: &SourceConfig| match source.kind {
+        SourceKind::Journal => vec![source.journal_name()],
+        SourceKind::Files | SourceKind::Pipe => source.paths.clone(),
+    };
+    let all = || config.sources.iter().flat_map(names).collect();
     LiveConfig {
         address: SocketAddr::new(address.ip(), config.control.live_port),
         node: config.control.node_id.clone().unwrap_or_else(node_id),
-        files: config.control.files.clone(),
+        files: if shows_all { all() } else { config.control.files.clone() },
+        shows_all,
         offset_minutes: offset_minutes(ZoneChoice::Local),
     }
 }

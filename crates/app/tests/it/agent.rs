@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use taffrail_testkit::{numbered_lines, wait_until};
+use taffrail_testkit::{numbered_lines, skip, wait_until};
 
 use self::central::Central;
 use self::link::{Link, Mode};
@@ -219,6 +219,8 @@ fn it_starts_and_ends_as_the_original_does() {
     let agent = Agent::start(&site, &["-l", &log, "-a", "", "-p", &control]);
     eventually("its first words", || agent.said().contains("[daemon] Telemetry: disabled"));
     eventually("following", || agent.said().contains("following"));
+    let (_, status) = crate::control::curl(&[&format!("http://127.0.0.1:{control}/status")]);
+    assert_eq!(status["log_file"], log.as_str());
     site.append("logs/a.log", "well\nan error\n");
     eventually("the payload", || agent.said().contains("\"log_line\":\"an error\""));
     assert!(!agent.said().contains("well\""), "{}", agent.said());
@@ -231,6 +233,7 @@ fn it_starts_and_ends_as_the_original_does() {
 
 #[test]
 fn it_is_installed_as_a_service_and_says_what_the_machine_is() {
+    const TEST: &str = "agent::it_is_installed_as_a_service_and_says_what_the_machine_is";
     let run = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).output().unwrap();
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
@@ -259,7 +262,7 @@ fn it_is_installed_as_a_service_and_says_what_the_machine_is() {
             let said = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success() && !said.contains("resolvix.service"), "{said}");
         }
-        Err(error) => println!("SKIPPED: systemd-analyze: {error}: the unit is not verified"),
+        Err(error) => skip(TEST, &format!("systemd-analyze: {error}: the unit is not verified")),
     }
 }
 

@@ -131,6 +131,7 @@ fn questions_are_answered_as_the_original_does() {
     assert_eq!(curl(&[&format!("{control}/health")]), (200, health));
     let (code, status) = curl(&[&format!("{control}/status")]);
     assert_eq!((code, &status["livelogs"]["running"]), (200, &false.into()));
+    assert_eq!(status["log_file"], machine.site.path("logs/*.log").display().to_string());
     for (body, code, status) in [
         (r#"{"command":"get_telemetry"}"#, 400, "telemetry_disabled"),
         (r#"{"command":"start_telemetry"}"#, 400, "telemetry_disabled"),
