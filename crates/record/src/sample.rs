@@ -25,14 +25,10 @@ pub struct Sample {
     pub pressure: Pressure,
     /// Filesystems that hold files of their own: on devices, on other machines, in memory.
     pub mounts: Vec<Mount>,
-    /// Filesystems above the limit, of which nothing is said.
-    pub mounts_skipped: usize,
-    /// Block devices without their partitions.
+    /// Block devices without their partitions: all, so that sums are right. Who lists them lists those that are [`told`].
     pub disks: Vec<Disk>,
-    /// Network interfaces.
+    /// Network interfaces, likewise.
     pub interfaces: Vec<Interface>,
-    /// Interfaces above the limit, of which nothing is said.
-    pub interfaces_skipped: usize,
     /// Sockets.
     pub sockets: Option<Sockets>,
     /// Processes.
@@ -41,8 +37,30 @@ pub struct Sample {
     pub system: System,
     /// What a container may use; `None`: it is none, or nothing is limited.
     pub limits: Option<Limits>,
-    /// What could not be read, and why.
+    /// What could not be read, and why; and of what there is too much to be told of.
     pub unread: Vec<String>,
+}
+
+/// Devices of a kind that are told of one by one.
+pub const TOLD_MAX: usize = 1_000;
+
+/// What does something: of many, those that never did are left out first.
+pub trait Device {
+    /// Its name.
+    fn name(&self) -> &str;
+    /// Whether it ever did something.
+    fn is_used(&self) -> bool;
+}
+
+/// The devices that are told of one by one, by name: [`TOLD_MAX`] of them, those that never did anything last.
+pub fn told<T: Device>(devices: &[T]) -> Vec<&T> {
+    let mut told: Vec<&T> = devices.iter().collect();
+    if told.len() > TOLD_MAX {
+        told.sort_by(|a, b| b.is_used().cmp(&a.is_used()).then_with(|| a.name().cmp(b.name())));
+        told.truncate(TOLD_MAX);
+    }
+    told.sort_by(|a, b| a.name().cmp(b.name()));
+    told
 }
 
 /// Processors.
@@ -239,6 +257,16 @@ pub struct Disk {
     pub rates: Option<DiskRates>,
 }
 
+impl Device for Disk {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_used(&self) -> bool {
+        self.counters.reads + self.counters.writes > 0
+    }
+}
+
 /// What a block device has done since it came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DiskCounters {
@@ -292,6 +320,16 @@ pub struct Interface {
     pub rates: Option<InterfaceRates>,
 }
 
+impl Device for Interface {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn is_used(&self) -> bool {
+        self.received.packets + self.sent.packets > 0
+    }
+}
+
 /// What went through an interface in one direction since it came.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Traffic {
@@ -319,7 +357,7 @@ pub struct InterfaceRates {
 }
 
 /// Sockets of IPv4 and IPv6. What is told of them by state and port may be up to a minute old where there are very many, or the
-/// machine has very much memory; their count never is.
+/// machine has very much memory; how many there are, wait for their end and are of UDP never is.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sockets {
     /// All of them, TCP and UDP.
@@ -380,8 +418,6 @@ pub struct Processes {
     pub top_memory: Vec<Process>,
     /// Those that used most of the processors, the busiest first; none without a sample before.
     pub top_cpu: Vec<Process>,
-    /// Processes above the limit, which are only counted.
-    pub skipped: u64,
 }
 
 /// A process.

@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use taffrail_record::Timestamp;
-use taffrail_record::sample::{Sample, System};
+use taffrail_record::sample::{Sample, System, TOLD_MAX};
 
 use self::disks::Devices;
 use self::network::Tables;
@@ -69,7 +69,8 @@ impl Machine {
         &self.roots
     }
 
-    /// Counters and states of this moment, without rates and shares. Takes a few milliseconds; half a second where filesystems hang.
+    /// Counters and states of this moment, without rates and shares. Takes a few milliseconds; half a second where filesystems
+    /// hang.
     pub fn read(&self) -> Sample {
         self.reading(false).sample
     }
@@ -87,20 +88,29 @@ impl Machine {
         let known = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let Known { devices, tables, files } = known;
         let disks = part(disks::read(roots, devices), "disks", &mut unread).unwrap_or_default();
-        let (interfaces, interfaces_skipped) =
-            part(network::interfaces(roots), "interfaces", &mut unread).unwrap_or_default();
+        let interfaces = part(network::interfaces(roots), "interfaces", &mut unread).unwrap_or_default();
         let sockets = part(tables.sockets(roots, must_be_new), "sockets", &mut unread);
-        let (mut mounts, mounts_skipped) =
-            part(mounts::read(roots), "mounts", &mut unread).unwrap_or_default();
+        let (mut mounts, all_mounts) = part(mounts::read(roots), "mounts", &mut unread).unwrap_or_default();
         for path in self.usages.fill(&mut mounts) {
             unread.push(format!("mounts: {path} does not answer"));
         }
         let forks = stat.as_ref().and_then(|stat| stat.forks);
         let found = part(files.read(roots, forks), "processes", &mut unread);
+        let all_processes = found.as_ref().map_or(0, |(processes, _)| processes.count as usize);
         let (processes, seen) = found.map_or((None, Vec::new()), |(mut processes, seen)| {
             processes.top_memory = processes::top_memory(&seen, roots);
             (Some(processes), seen)
         });
+        for (name, told, all) in [
+            ("disks", TOLD_MAX, disks.len()),
+            ("interfaces", TOLD_MAX, interfaces.len()),
+            ("mounts", mounts.len(), all_mounts),
+            ("processes", seen.len(), all_processes),
+        ] {
+            if told < all {
+                unread.push(format!("{name}: {told} of {all} are told of one by one"));
+            }
+        }
         let system = System {
             uptime: system::uptime(roots),
             booted: stat.as_ref().and_then(|stat| stat.booted),
@@ -119,10 +129,8 @@ impl Machine {
             memory,
             pressure: memory::pressure(roots),
             mounts,
-            mounts_skipped,
             disks,
             interfaces,
-            interfaces_skipped,
             sockets,
             processes,
             system,

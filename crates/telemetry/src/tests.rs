@@ -385,3 +385,85 @@ fn processes_that_come_and_go_while_they_are_read_are_no_trouble() {
     }
     coming.join().unwrap();
 }
+
+#[test]
+fn of_very_many_devices_all_are_in_the_sums_and_some_are_told_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let net = |bytes: u64| {
+        let line = |number: u64| match number < 9_000 {
+            true => format!("veth{number:05}: 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"),
+            false => format!("veth{number:05}: {bytes} 7 0 0 0 0 0 0 {bytes} 7 0 0 0 0 0 0\n"),
+        };
+        "Inter-|   Receive\n face |bytes\n".to_owned() + &(0..10_001).map(line).collect::<String>()
+    };
+    let disks = |sectors: u64| -> String {
+        (0..1_500).map(|number| format!("8 {number} d{number:04} 10 0 {sectors} 3 2 0 0 4 0 5 7\n")).collect()
+    };
+    for number in 0..1_500 {
+        fs::create_dir_all(folder.path().join(format!("sys/block/d{number:04}"))).unwrap();
+    }
+    let begin = [("proc/net/dev", net(1_000)), ("proc/diskstats", disks(0))];
+    let end = [("proc/net/dev", net(3_000)), ("proc/diskstats", disks(2))];
+    let write = |files: &[(&str, String)]| {
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        machine_of(folder.path(), &files)
+    };
+    let mut sampler = Sampler::new(write(&begin));
+    std::thread::sleep(Duration::from_millis(150));
+    write(&end);
+    let sample = sampler.sample();
+    let over = sample.over.unwrap().as_secs_f64();
+    let said: Value = serde_json::from_str(&envelope(&sample, "n")).unwrap();
+    let (network, disk) = (&said["metrics"]["network"], &said["metrics"]["disk"]);
+    assert_eq!((&network["bytes_recv"], &network["packets_sent"]), (&3_003_000.into(), &7_007.into()));
+    within(0.1, network["bytes_recv_per_sec"].as_f64().unwrap(), 1_001.0 * 2_000.0 / over);
+    within(0.1, disk["disk_io"]["read_bytes_per_sec"].as_f64().unwrap(), 1_500.0 * 1_024.0 / over);
+    let names = |told: &Value| told.as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let told = names(&network["interfaces"]);
+    assert_eq!((told.len(), told[0].as_str(), told[999].as_str()), (1_000, "veth09000", "veth09999"));
+    assert_eq!(names(&disk["devices"]).len(), 1_000);
+    let unread = said["metrics"]["system"]["unread"].to_string();
+    assert!(
+        unread.contains("disks: 1000 of 1500") && unread.contains("interfaces: 1000 of 10001"),
+        "{unread}"
+    );
+}
+
+#[test]
+fn a_table_of_any_length_is_read_to_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let head =
+        "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+    let rest =
+        "00000000:00000000 00:00000000 00000000     0        0 1 1 0000000000000000 20 4 30 10 -1".to_owned();
+    let line = |number: u32| {
+        let (port, state) =
+            if number.is_multiple_of(50_000) { (80 + number / 50_000, "0A") } else { (9, "01") };
+        format!("{number:4}: 0100007F:{port:04X} 0100007F:0009 {state} {rest:<90}\n")
+    };
+    let table = head.to_owned() + &(0..150_000).map(line).collect::<String>();
+    assert!(table.len() > 16 << 20);
+    let machine = machine_of(folder.path(), &[("proc/net/tcp", &table), ("proc/meminfo", &table)]);
+    let sample = machine.read();
+    let sockets = sample.sockets.unwrap();
+    assert_eq!((sockets.count, sockets.in_state("established")), (150_000, 149_997));
+    assert_eq!(sockets.listening_tcp, [80, 81, 82]);
+    // So soon after that the table is not read again, but for the sums that the kernel keeps.
+    let sums = [
+        (
+            "proc/net/sockstat",
+            "sockets: used 9\nTCP: inuse 7 orphan 0 tw 5 alloc 1 mem 0\nUDP: inuse 2 mem 0\n",
+        ),
+        ("proc/net/sockstat6", "TCP6: inuse 3\nUDP6: inuse 1\n"),
+    ];
+    machine_of(folder.path(), &sums);
+    let after = machine.read().sockets.unwrap();
+    assert_eq!((after.count, after.in_state("time_wait"), after.udp), (18, 5, 3));
+    assert_eq!((after.in_state("established"), after.listening_tcp), (149_997, vec![80, 81, 82]));
+    // What must be read at once is not read in part.
+    assert!(
+        sample.unread.iter().any(|why| why.contains("meminfo: more than 16777216 bytes")),
+        "{:?}",
+        sample.unread
+    );
+}

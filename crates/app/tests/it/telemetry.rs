@@ -2,12 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use taffrail_testkit::{Client, Daemon};
+use taffrail_testkit::{Client, Daemon, skip};
 
-use crate::program::{Site, eventually, python_or_skip};
+use crate::program::{BINARY, Site, eventually, python_or_skip};
 use crate::streams::port;
 
 const CONFIG: &str = "node = 'web-1'\n[telemetry]\ninterval = '1s'\n[[source]]\npath = '{logs}'\n";
@@ -36,9 +36,7 @@ fn tool_or_skip(name: &str, test: &str) -> Option<String> {
     if std::path::Path::new(&path).exists() {
         return Some(path);
     }
-    // Straight to the terminal: the test harness keeps what a passing test prints.
-    let notice = format!("SKIPPED {test}: there is no {path}; `make test` unpacks it and sets TEST_TOOLS\n");
-    let _ = std::io::Write::write_all(&mut std::io::stderr(), notice.as_bytes());
+    skip(test, &format!("there is no {path}; `make test` unpacks it and sets TEST_TOOLS"));
     None
 }
 
@@ -131,6 +129,44 @@ fn a_machine_is_measured_and_its_figures_are_everywhere() {
         .expect(0)
         .json()[0]["n"];
     assert_eq!(after.as_i64().unwrap(), before.as_i64().unwrap() + 1);
+}
+
+/// Mounts a filesystem whose server never answers at the folder that is named first, and runs the program that is named next.
+const HUNG: &str = "
+import ctypes, os, subprocess, sys
+server = os.open('/dev/fuse', os.O_RDWR)
+options = f'fd={server},rootmode=40000,user_id=0,group_id=0'.encode()
+if ctypes.CDLL(None, use_errno=True).mount(b'hung', sys.argv[1].encode(), b'fuse.hung', 0, options):
+    sys.exit(77)
+sys.exit(subprocess.run(sys.argv[2:]).returncode)
+";
+
+#[test]
+fn a_filesystem_that_hangs_holds_up_no_sample() {
+    const TEST: &str = "telemetry::a_filesystem_that_hangs_holds_up_no_sample";
+    let Some(python) = python_or_skip(TEST) else { return };
+    let site = Site::new();
+    let hung = site.path("hung");
+    fs_err::create_dir(&hung).unwrap();
+    // In mounts of its own, so that nothing is left of it.
+    let mut command = Command::new("unshare");
+    command.args(["--user", "--map-root-user", "--mount"]).arg(python).args(["-c", HUNG]).arg(&hung);
+    command.args([BINARY, "collect", "--json", "--data"]).arg(site.data());
+    let start = Instant::now();
+    let output = command.output().unwrap();
+    let took = start.elapsed();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) || said.contains("/dev/fuse") || said.contains("unshare") {
+        return skip(TEST, &format!("this system lets nobody mount: {said}"));
+    }
+    assert!(output.status.success(), "{said}");
+    let sample: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let metrics = &sample["metrics"];
+    let silent = format!("mounts: {} does not answer", hung.display());
+    assert!(metrics["system"]["unread"].as_array().unwrap().contains(&silent.into()), "{metrics}");
+    assert!(metrics["disk"]["disk_usage"]["/"].is_object(), "{metrics}");
+    // A second that rates are over, and two readings.
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]

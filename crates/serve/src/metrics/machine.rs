@@ -1,6 +1,6 @@
 //! The machine's families: the names, labels and units of node_exporter where it has them, so that its dashboards work.
 
-use taffrail_record::sample::{Core, CpuTimes, Disk, Interface, Sample, TCP_STATES, Traffic};
+use taffrail_record::sample::{Core, CpuTimes, Disk, Interface, Sample, TCP_STATES, Traffic, told};
 
 use super::exposition::{Exposition, Kind};
 
@@ -10,8 +10,8 @@ pub(super) fn machine(out: &mut Exposition, sample: &Sample) {
     processors(out, sample);
     memory(out, sample);
     filesystems(out, sample);
-    disks(out, &sample.disks);
-    interfaces(out, &sample.interfaces);
+    disks(out, &told(&sample.disks));
+    interfaces(out, &told(&sample.interfaces));
     sockets(out, sample);
     processes(out, sample);
     system(out, sample);
@@ -160,7 +160,7 @@ fn labels(mount: &taffrail_record::sample::Mount) -> [(&'static str, &str); 3] {
     [("device", &mount.device), ("fstype", &mount.kind), ("mountpoint", &mount.path)]
 }
 
-fn disks(out: &mut Exposition, disks: &[Disk]) {
+fn disks(out: &mut Exposition, disks: &[&Disk]) {
     type Figure = fn(&Disk) -> f64;
     let figures: [(&'static str, Kind, &'static str, Figure); 9] = [
         ("node_disk_reads_completed_total", Kind::Counter, "Reads that are done.", |disk| {
@@ -203,7 +203,7 @@ fn disks(out: &mut Exposition, disks: &[Disk]) {
     }
 }
 
-fn interfaces(out: &mut Exposition, interfaces: &[Interface]) {
+fn interfaces(out: &mut Exposition, interfaces: &[&Interface]) {
     type Figure = fn(&Traffic) -> u64;
     let figures: [([&'static str; 2], &'static str, Figure); 4] = [
         (

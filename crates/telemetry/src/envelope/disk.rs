@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use taffrail_record::sample::{self, Place, Sample};
+use taffrail_record::sample::{self, Place, Sample, told};
 
 use super::{MEGABYTE, gigabytes, rounded, stalled};
 
@@ -111,7 +111,7 @@ impl<'a> Disk<'a> {
             sum.read_bytes_per_sec = rounded(sum.read_bytes_per_sec);
             sum.write_bytes_per_sec = rounded(sum.write_bytes_per_sec);
         }
-        let devices = sample.disks.iter().map(|disk| (disk.name.as_str(), Device::of(disk)));
+        let devices = told(&sample.disks).into_iter().map(|disk| (disk.name.as_str(), Device::of(disk)));
         Self {
             disk_usage: usage.collect(),
             disk_io,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use taffrail_record::sample::{self, InterfaceRates, Sample, TCP_STATES, Traffic};
+use taffrail_record::sample::{self, InterfaceRates, Sample, TCP_STATES, Traffic, told};
 
 use super::{MEGABYTE, rounded};
 
@@ -90,7 +90,10 @@ impl<'a> Network<'a> {
             active_connections: sample.sockets.as_ref().map(|sockets| sockets.count),
             bytes_sent: sum(|one| one.sent.bytes),
             bytes_recv: sum(|one| one.received.bytes),
-            interfaces: sample.interfaces.iter().map(|one| (one.name.as_str(), Interface::of(one))).collect(),
+            interfaces: told(&sample.interfaces)
+                .into_iter()
+                .map(|one| (one.name.as_str(), Interface::of(one)))
+                .collect(),
             sockets: sample.sockets.as_ref().map(|sockets| Sockets {
                 tcp_states: TCP_STATES.into_iter().zip(sockets.tcp).filter(|(_, count)| *count > 0).collect(),
                 udp_sockets: sockets.udp,

@@ -11,8 +11,6 @@ use crate::roots::{Error, Result, Roots};
 
 /// The kernel counts in sectors of this many bytes, whatever those of the device are.
 const SECTOR: u64 = 512;
-/// Devices that are told of.
-const DISKS_MAX: usize = 1_000;
 
 /// What is known of the devices: they are looked up once.
 #[derive(Debug, Default)]
@@ -51,7 +49,7 @@ pub(super) fn read(roots: &Roots, known: &mut Devices) -> Result<Vec<Disk>> {
     for stat in all {
         let is_used = stat.reads + stat.writes > 0;
         let device = *known.0.entry(stat.name.clone()).or_insert_with(|| Device::of(&stat.name, roots));
-        if device == Device::Partition || !is_used || disks.len() == DISKS_MAX {
+        if device == Device::Partition || !is_used {
             continue;
         }
         let counters = DiskCounters {

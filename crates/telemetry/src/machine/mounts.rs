@@ -18,7 +18,7 @@ const SERVICES: [&str; 4] = ["fuse.gvfsd-fuse", "fuse.lxcfs", "fuse.portal", "fu
 /// Where filesystems in memory are the system's own.
 const SYSTEM: [&str; 5] = ["/dev", "/proc", "/sys", "/run/credentials", "/run/user"];
 
-/// The filesystems that hold files of their own, by path, each once; and how many more there are. Not how full they are.
+/// The filesystems that hold files of their own, by path, each once; and how many there are. Not how full they are.
 pub(super) fn read(roots: &Roots) -> Result<(Vec<Mount>, usize)> {
     let (_, filesystems) = roots.proc("filesystems")?;
     let on_devices: HashSet<&str> =
@@ -38,11 +38,11 @@ pub(super) fn read(roots: &Roots) -> Result<(Vec<Mount>, usize)> {
     all.sort_by(|(_, a), (_, b)| a.path.len().cmp(&b.path.len()).then_with(|| a.path.cmp(&b.path)));
     let mut known = HashSet::new();
     all.retain(|(device, _)| known.insert(*device));
-    let skipped = all.len().saturating_sub(MOUNTS_MAX);
+    let count = all.len();
     all.truncate(MOUNTS_MAX);
     let mut mounts: Vec<Mount> = all.into_iter().map(|(_, mount)| mount).collect();
     mounts.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok((mounts, skipped))
+    Ok((mounts, count))
 }
 
 /// A line's device number and filesystem; `None` if it has no files of its own.
@@ -121,7 +121,7 @@ mod tests {
             38 27 0:44 / /home/me/far rw - fuse.sshfs me@far: rw\n\
             no line\n";
         fs_err::write(folder.path().join("self/mountinfo"), lines).unwrap();
-        let (mounts, skipped) = read(&roots).unwrap();
+        let (mounts, count) = read(&roots).unwrap();
         let seen: Vec<_> =
             mounts.iter().map(|mount| (mount.path.as_str(), mount.place, mount.is_read_only)).collect();
         let want = [
@@ -131,11 +131,11 @@ mod tests {
             ("/mnt/with blank\\", Place::Device, true),
             ("/tmp", Place::Memory, false),
         ];
-        assert_eq!((seen.as_slice(), skipped), (&want[..], 0));
+        assert_eq!((seen.as_slice(), count), (&want[..], 5));
         let many: String =
             (0..10_000).map(|n| format!("{n} 1 9:{n} / /m/{n:05} rw - ext4 /dev/x{n} rw\n")).collect();
         fs_err::write(folder.path().join("self/mountinfo"), many).unwrap();
-        let (mounts, skipped) = read(&roots).unwrap();
-        assert_eq!((mounts.len(), skipped, mounts[999].path.as_str()), (1_000, 9_000, "/m/00999"));
+        let (mounts, count) = read(&roots).unwrap();
+        assert_eq!((mounts.len(), count, mounts[999].path.as_str()), (1_000, 10_000, "/m/00999"));
     }
 }

@@ -1,5 +1,5 @@
-//! Processes: `/proc/PID/stat`, see `proc_pid_stat(5)`, and `schedstat`, see the kernel's `sched-stats`. Those that end while they are read are left out, as are those that may
-//! not be seen.
+//! Processes: `/proc/PID/stat`, see `proc_pid_stat(5)`, and `schedstat`, see the kernel's `sched-stats`. Those that end while
+//! they are read are left out, as are those that may not be seen.
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -127,7 +127,6 @@ impl Files {
             };
             if found.seen.len() == PROCESSES_MAX {
                 found.all.count += 1;
-                found.all.skipped += 1;
                 continue;
             }
             // Those between have ended.
@@ -345,6 +344,42 @@ mod tests {
             let _ = parse(&line[..end]);
         }
         assert_eq!(parse(b"1 (x"), None);
+    }
+
+    /// Where the kernel counts how often a process has run, one that has not is as it was; where it does not count, each is read.
+    #[test]
+    fn what_has_not_run_is_not_read_where_the_kernel_counts() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = Roots { proc: folder.path().to_owned(), ..Roots::default() };
+        let write = |pid: u32, ticks: u32, ran: &str| {
+            let own = folder.path().join(pid.to_string());
+            fs_err::create_dir_all(&own).unwrap();
+            let stat = format!("{pid} (x) S 1 1 1 0 -1 1 1 2 3 4 {ticks} 0 7 8 20 0 1 0 5 1000 42 1\n");
+            fs_err::write(own.join("stat"), stat).unwrap();
+            fs_err::write(own.join("schedstat"), ran).unwrap();
+        };
+        let mut files = Files::default();
+        let mut ticks = || -> Vec<u64> {
+            let (_, seen) = files.read(&roots, Some(1)).unwrap();
+            seen.iter().map(|process| process.ticks).collect()
+        };
+        // Numbers that are not due soon.
+        let (counted, uncounted, without) = (1_608, 1_609, 1_610);
+        let all = |ticks: u32, ran: &str| {
+            write(counted, ticks, ran);
+            write(uncounted, ticks, "0 0 0\n");
+            write(without, ticks, "");
+        };
+        all(10, "100 5 3\n");
+        assert_eq!(ticks(), [10, 10, 10]);
+        assert_eq!(ticks(), [10, 10, 10]);
+        all(20, "100 5 3\n");
+        assert_eq!(ticks(), [10, 20, 20]);
+        all(30, "200 5 4\n");
+        assert_eq!(ticks(), [30, 30, 30]);
+        all(40, "200 5 4\n");
+        let read: Vec<u64> = (0..READ_ANEW).map(|_| ticks()[0]).collect();
+        assert!(read[0] == 30 && read[READ_ANEW as usize - 1] == 40, "{read:?}");
     }
 
     #[test]
