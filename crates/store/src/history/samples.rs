@@ -118,16 +118,25 @@ impl History {
     pub fn latest(&self, node: Option<&str>) -> Result<Vec<StoredSample>> {
         self.on(|connection| {
             let columns: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
+            // From name to name in the index: one look for each machine, however many samples it has.
+            const ALL: &str = "SELECT min(node) FROM telemetry UNION ALL
+                SELECT (SELECT min(node) FROM telemetry WHERE node > name) FROM names WHERE name IS NOT NULL";
+            let names = if node.is_some() { "VALUES (?1)" } else { ALL };
             let statement = format!(
-                "SELECT node, max(time), {}, envelope FROM telemetry WHERE (?1 IS NULL OR node = ?1) GROUP BY node",
+                "WITH RECURSIVE names (name) AS ({names})
+                 SELECT node, time, {}, envelope FROM names JOIN telemetry
+                    ON node = name AND time = (SELECT max(time) FROM telemetry WHERE node = name) ORDER BY node",
                 columns.join(", ")
             );
-            samples(connection, &statement, &[&node])
+            match &node {
+                Some(node) => samples(connection, &statement, &[node]),
+                None => samples(connection, &statement, &[]),
+            }
         })
     }
 
-    /// Samples by rising time, then by machine: `limit` at most, after this one if there is one. Their envelopes are empty unless they
-    /// are wanted: it takes longer to unpack them than to read all else.
+    /// Samples by rising time, then by machine: `limit` at most, after this one if there is one. Their envelopes are empty unless
+    /// they are wanted: it takes longer to unpack them than to read all else.
     pub fn page(
         &self,
         range: TimeRange,
