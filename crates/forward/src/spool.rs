@@ -1,8 +1,9 @@
 //! The agent's queue on the disk: entries in files, the oldest of which go when it is full, and how far the sources are read.
 //!
-//! `NNNNNNNNNNNNNNNNNNNN.spool` holds entries from that number on; `XXXXXXXX.done` is the number up to which a target has all; `checkpoints.json` is how far the sources were read when files
-//! were last removed; `id` names the spool. Nothing is synced: after a power cut the last entries are missing, and their lines
-//! are read from their sources again, with the same offsets. So a receiver knows lines by spool, source and offset.
+//! `NNNNNNNNNNNNNNNNNNNN.spool` holds entries from that number on; `XXXXXXXX.done` is the number up to which a target has all;
+//! `checkpoints.json` is how far the sources were read when files were last removed; `id` names the spool. Nothing is synced:
+//! after a power cut the last entries are missing, and their lines are read from their sources again, with the same offsets. So
+//! a receiver knows lines by spool, source and offset.
 //!
 //! Invariants: numbers rise by one from entry to entry; all files but the last are complete; a source's checkpoint is that of
 //! its last entry, or of `checkpoints.json`.

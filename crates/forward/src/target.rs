@@ -159,7 +159,9 @@ impl Sender {
                 Ok(entries) => entries,
                 Err(error) => {
                     self.fails(&format!("the spool cannot be read: {error}"));
-                    thread::sleep(pause);
+                    if self.spool.closed_within(WAIT) {
+                        return;
+                    }
                     continue;
                 }
             };

@@ -10,8 +10,9 @@
 //! lines: count, then per line: skipped bytes before it, its length * 2 + newline, offset step
 //! bytes
 //! ```
-//! Batches without a header are of version 1, all others of version 2. `origin` is the caller's note on how the lines are to be parsed; it comes back as it was.
-//! The offset step of a line is its offset minus what it would be if the bytes were contiguous in the source.
+//! Batches without a header are of version 1, all others of version 2. `origin` is the caller's note on how the lines are to be
+//! parsed; it comes back as it was. The offset step of a line is its offset minus what it would be if the bytes were contiguous
+//! in the source.
 
 use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, RawLine, Span, Timestamp};
 

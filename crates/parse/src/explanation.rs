@@ -38,7 +38,8 @@ pub struct Explanation {
 }
 
 impl Parser {
-    /// Explains one line, or the lines of one record, without the last newline, read at `observed`. The record is the one that [`Parser::parse`] makes.
+    /// Explains one line, or the lines of one record, without the last newline, read at `observed`. The record is the one that
+    /// [`Parser::parse`] makes.
     pub fn explain(&mut self, line: &[u8], observed: Timestamp) -> Explanation {
         let batch = self.parse(RawBatch { header: self.header(), ..one(line, observed) });
         let record = &batch.records()[0];

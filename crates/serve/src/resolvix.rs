@@ -1,4 +1,5 @@
-//! What Resolvix' agents send to a central server: `POST /logs`, `/telemetry` and `/api/system_info`, one object, an array, or one object a line.
+//! What Resolvix' agents send to a central server: `POST /logs`, `/telemetry` and `/api/system_info`, one object, an array, or
+//! one object a line.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

@@ -1,8 +1,8 @@
 //! Streams: views of followed files for whoever connects, in LogWisp's forms.
 //!
 //! Lines come from the pipeline that stores them ([`Feed`]), are encoded once, written to whoever takes them at once
-//! ([`outlet`]), and stand in a ring that all others read at a pace of their own ([`ring`], [`client`]). Each stream listens on ports of its own: events over HTTP ([`http`]), lines of JSON
-//! over TCP ([`tcp`]).
+//! ([`outlet`]), and stand in a ring that all others read at a pace of their own ([`ring`], [`client`]). Each stream listens on
+//! ports of its own: events over HTTP ([`http`]), lines of JSON over TCP ([`tcp`]).
 
 mod client;
 mod config;

@@ -59,8 +59,8 @@ impl Wal {
         &self.sync
     }
 
-    /// Appends a frame, whose payload comes in two parts; gives its sequence for [`Sync::sync`]. On `Err` the log is as it was, or broken. A
-    /// broken log must not be appended to: what comes after a lost frame would leave a hole behind.
+    /// Appends a frame, whose payload comes in two parts; gives its sequence for [`Sync::sync`]. On `Err` the log is as it was,
+    /// or broken. A broken log must not be appended to: what comes after a lost frame would leave a hole behind.
     pub(crate) fn append(&mut self, [head, bytes]: [&[u8]; 2]) -> Result<u64> {
         let len = head.len() + bytes.len();
         if len > FRAME_BYTES_MAX {

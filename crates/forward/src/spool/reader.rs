@@ -8,6 +8,9 @@ use fs_err as fs;
 use super::{Spool, segment};
 use crate::entry::Entry;
 
+/// Stretches of what was dropped that are told apart.
+const MISSED_MAX: usize = 1_000;
+
 /// Reads a spool for one target.
 #[derive(Debug)]
 pub struct Reader {
@@ -17,7 +20,7 @@ pub struct Reader {
     next: u64,
     /// The file that it is in: the number of that one's first entry, and how far it is read.
     open: Option<(u64, BufReader<fs::File>, u64)>,
-    /// What was dropped before this target could have it: first and last numbers.
+    /// What was dropped before this target could have it: first and last numbers, rising.
     missed: Vec<(u64, u64)>,
 }
 
@@ -121,9 +124,18 @@ impl Reader {
     }
 
     fn skip_to(&mut self, sequence: u64) {
-        if sequence > self.next {
-            self.missed.push((self.next, sequence - 1));
-            self.next = sequence;
+        if sequence <= self.next {
+            return;
+        }
+        match self.missed.last_mut() {
+            Some((_, last)) if *last + 1 == self.next => *last = sequence - 1,
+            _ => self.missed.push((self.next, sequence - 1)),
+        }
+        self.next = sequence;
+        if self.missed.len() > MISSED_MAX {
+            // Rather a loss that was none than one that nobody is told of.
+            let (from, _) = self.missed.remove(0);
+            self.missed[0].0 = from;
         }
     }
 

@@ -1,7 +1,8 @@
 //! `GET /api/v1/tail`: new matching records as server-sent events.
 //!
 //! Events: `record` (a record, its id the place to go on from), `gap` (records that this reader was too slow for), `sampled`
-//! (how many were left out of what came, where a rate was asked for), a comment every 15 s. Who comes back with an id gets what it missed from the store first.
+//! (how many were left out of what came, where a rate was asked for), a comment every 15 s. Who comes back with an id gets what
+//! it missed from the store first.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
