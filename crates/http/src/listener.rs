@@ -1,7 +1,7 @@
 //! The listener: takes an address, accepts connections, bounds their number, and stops them in order.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,8 +69,25 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     })
 }
 
+/// Takes a port on all addresses of the machine, of IPv6 and of IPv4. Must be called inside of a runtime. Peers of IPv4 have
+/// addresses of IPv6 then: see [`IpAddr::to_canonical`](std::net::IpAddr::to_canonical).
+///
+/// # Errors
+/// As those of [`listen`].
+pub fn listen_everywhere(port: u16) -> Result<TcpListener, Error> {
+    let all = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+    match listener(all) {
+        Ok(listener) => Ok(listener),
+        // A system without IPv6; or the port is taken: the other address says so as people know it.
+        Err(_) => listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))),
+    }
+}
+
 fn listener(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    if address.ip() == Ipv6Addr::UNSPECIFIED {
+        SockRef::from(&socket).set_only_v6(false)?;
+    }
     // After a restart the address is free at once, though old connections still fade.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

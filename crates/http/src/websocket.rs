@@ -1,13 +1,17 @@
 //! What all WebSockets of the server have in common: bounds, and whether the other side is still there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use futures::{SinkExt as _, Stream, StreamExt as _};
-use tokio::time::{Instant, interval_at};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, interval_at, timeout};
 
 /// How often a client is asked whether it is there.
 pub const PING_EVERY: Duration = Duration::from_secs(20);
+/// How long a client may take nothing.
+const STALLED: Duration = Duration::from_secs(30);
 /// Bytes of a message that a client may send.
 pub const MESSAGE_BYTES: usize = 64 << 10;
 /// Memory for what it says.
@@ -30,6 +34,30 @@ pub fn bounded(upgrade: WebSocketUpgrade) -> WebSocketUpgrade {
         .max_frame_size(MESSAGE_BYTES)
         .read_buffer_size(READ_BYTES)
         .write_buffer_size(WRITE_BYTES)
+}
+
+/// Clients at a time. A listener counts connections only until they are upgraded.
+#[derive(Clone, Debug)]
+pub struct Seats(Arc<Semaphore>);
+
+impl Seats {
+    /// For so many.
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(Semaphore::new(most)))
+    }
+
+    /// A seat, to be held as long as the client is there; `None` if all are taken.
+    pub fn take(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+}
+
+/// A client that takes nothing for too long has gone.
+async fn in_time(writing: impl Future<Output = Result<(), axum::Error>>) -> Result<(), axum::Error> {
+    match timeout(STALLED, writing).await {
+        Ok(written) => written,
+        Err(_) => Err(axum::Error::new(std::io::Error::from(std::io::ErrorKind::TimedOut))),
+    }
 }
 
 /// Tells a client all of `told`, until it goes, answers no more, or `told` says good-bye or ends. What is awaited of `told`
@@ -59,11 +87,11 @@ pub async fn converse(
             next = told.next() => match next {
                 Some(Told::Frames(frames)) => {
                     for frame in frames {
-                        outgoing.feed(Message::Text(frame)).await?;
+                        in_time(outgoing.feed(Message::Text(frame))).await?;
                     }
-                    outgoing.flush().await?;
+                    in_time(outgoing.flush()).await?;
                 }
-                Some(Told::GoodBye(close)) => return outgoing.send(Message::Close(Some(close))).await,
+                Some(Told::GoodBye(close)) => return in_time(outgoing.send(Message::Close(Some(close)))).await,
                 None => return Ok(()),
             },
             _ = pings.tick() => {
@@ -71,7 +99,7 @@ pub async fn converse(
                 if std::mem::replace(&mut is_asked, true) {
                     return Ok(());
                 }
-                outgoing.send(Message::Ping(bytes::Bytes::new())).await?;
+                in_time(outgoing.send(Message::Ping(bytes::Bytes::new()))).await?;
             }
             message = incoming.next() => match message {
                 None | Some(Ok(Message::Close(_))) => return Ok(()),

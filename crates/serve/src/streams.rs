@@ -26,7 +26,6 @@ mod status;
 mod tcp;
 mod watchers;
 
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -37,7 +36,7 @@ use taffrail_store::engine::{Engine, QueryError};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 pub use self::config::{
     AddressRange, BUFFER_DEFAULT, Heartbeat, HttpConfig, LimitBy, RateLimit, Rule, SelectionConfig,
@@ -62,6 +61,11 @@ use crate::tls::{Tls, TlsConfig};
 
 /// Clients of one port at a time; more wait to be accepted.
 const CLIENTS_MAX: usize = 8192;
+/// Time that clients get at most to catch up between the parts of a burst, and how often is looked whether they have. Only
+/// while no more than so many bytes wait to be shown: who is slower than what comes must not hold up the others.
+const BEHIND_TIME: Duration = Duration::from_millis(20);
+const BEHIND_PAUSE: Duration = Duration::from_millis(1);
+const BACKLOG_CALM: usize = 8 << 20;
 /// Time that clients get to take what was written to them when the program ends.
 const DRAIN_TIME: Duration = Duration::from_secs(3);
 
@@ -99,6 +103,8 @@ pub(crate) struct Stream {
     since: Timestamp,
     clock: fn() -> Timestamp,
     past: Arc<Past>,
+    /// Bytes that wait to be shown, of all streams.
+    backlog: Arc<AtomicUsize>,
 }
 
 impl Stream {
@@ -112,6 +118,7 @@ impl Stream {
         past: &Arc<Past>,
         floor: Place,
         audit: &Audit,
+        backlog: &Arc<AtomicUsize>,
     ) -> Result<Self, String> {
         let (http, tcp) = (config.http.as_ref(), config.tcp.as_ref());
         let buffers = [http.map(|http| http.buffer), tcp.map(|tcp| tcp.buffer)];
@@ -149,6 +156,7 @@ impl Stream {
             since: clock(),
             clock,
             past: Arc::clone(past),
+            backlog: Arc::clone(backlog),
         })
     }
 
@@ -166,10 +174,21 @@ impl Stream {
             let message = format!("{lost} entries were dropped: they came faster than they can be shown");
             entries.push(entry::Entry::notice("WARN", &message, &self.config.name, (self.clock)()));
         }
-        if !entries.is_empty() {
+        // Of very many only a part at a time: a burst overruns nobody who keeps up otherwise.
+        let capacity = self.ring.capacity();
+        let mut parts = entries.chunks(capacity.div_ceil(2)).peekable();
+        while let Some(part) = parts.next() {
             let from = self.ring.published();
-            self.ring.publish(entries.iter().cloned());
-            self.outlets.pour(from, &entries).await;
+            self.ring.publish(part.iter().cloned());
+            self.outlets.pour(from, part).await;
+            let until = Instant::now() + BEHIND_TIME;
+            let may_wait = || {
+                let is_calm = self.backlog.load(Ordering::Relaxed) < BACKLOG_CALM;
+                is_calm && Instant::now() < until && self.seats.are_behind(from, capacity as u64)
+            };
+            while parts.peek().is_some() && may_wait() {
+                sleep(BEHIND_PAUSE).await;
+            }
         }
     }
 
@@ -236,9 +255,10 @@ impl Streams {
         let past = Arc::new(Past::new(engine));
         let floor = past.end().map_err(std::io::Error::other)?;
         let (mut all, mut refused) = (Vec::new(), Vec::new());
+        let backlog = Arc::<AtomicUsize>::default();
         for config in configs {
             let stream = config.name.clone();
-            match Stream::open(config, clock, &past, floor, audit) {
+            match Stream::open(config, clock, &past, floor, audit, &backlog) {
                 Ok(stream) => all.push(Arc::new(stream)),
                 Err(error) => refused.push(Refused { stream, error }),
             }
@@ -255,21 +275,20 @@ impl Streams {
                 refused.push(Refused { stream: stream.config.name.clone(), error: error.to_string() });
             }
         }
-        let feed = Feed::spawn(streams.streams.clone())?;
+        let feed = Feed::spawn(streams.streams.clone(), backlog)?;
         Ok((streams, feed, refused))
     }
 
     fn listen(&mut self, stream: &Arc<Stream>, routed: Option<&Arc<Routed>>) -> Result<(), Error> {
-        let bind = |port: u16| listener::listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)));
         // Both or none: half a stream would look like one that works.
         let http = match &stream.config.http {
             // The first stream's port answers for all.
             Some(http) if routed.is_some() && self.ports.contains(&http.port) => None,
-            Some(http) => Some(bind(http.port)?),
+            Some(http) => Some(listener::listen_everywhere(http.port)?),
             None => None,
         };
         let tcp = match &stream.config.tcp {
-            Some(tcp) => Some(bind(tcp.port)?),
+            Some(tcp) => Some(listener::listen_everywhere(tcp.port)?),
             None => None,
         };
         self.ports.extend(stream.config.http.as_ref().map(|http| http.port));

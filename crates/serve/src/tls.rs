@@ -44,6 +44,15 @@ pub struct TlsConfig {
     pub ciphers: Vec<String>,
 }
 
+impl TlsConfig {
+    /// Whether whoever gets through this gets through `other` too, but for the names in the servers' certificates.
+    pub(crate) fn is_as_safe_as(&self, other: &Self) -> bool {
+        let asks_as_much =
+            !other.needs_client || self.needs_client && self.client_ca_file == other.client_ca_file;
+        asks_as_much && self.min >= other.min && (other.ciphers.is_empty() || self.ciphers == other.ciphers)
+    }
+}
+
 /// A version of TLS; older ones are not spoken at all.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum TlsVersion {

@@ -18,6 +18,7 @@ use taffrail_serve::{Hosts, Info, Limits, LiveHub, Machines, Server, Services};
 use taffrail_store::{History, Store};
 use taffrail_telemetry::{Machine, Roots};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
 
 use crate::cli::RunArgs;
 use crate::client::DAEMON_FILE;
@@ -110,11 +111,27 @@ pub(crate) fn run(args: &RunArgs, mut config: Config, face: Face) -> anyhow::Res
         machines,
         ..services(&config, &pipeline, Arc::clone(&engine), live, standing, &server)?
     };
-    runtime.block_on(server.run(services, stop));
-    runtime.block_on(streams.stop());
-    if let Some(control) = control {
-        runtime.block_on(control.stop());
-    }
+    runtime.block_on(async {
+        // All learn it at once: who watches a stream does not wait until a search has ended.
+        let (stopped, stopping) = watch::channel(false);
+        let stopping = || {
+            let mut stopping = stopping.clone();
+            // An error means that all has ended: the same.
+            async move { drop(stopping.wait_for(|stopping| *stopping).await) }
+        };
+        let clients = async {
+            stopping().await;
+            streams.stop().await;
+            if let Some(control) = control {
+                control.stop().await;
+            }
+        };
+        let signal = async {
+            stop.await;
+            stopped.send_replace(true);
+        };
+        tokio::join!(server.run(services, stopping()), clients, signal);
+    });
     tracing::info!("stopping: what was read is being stored");
     pipeline.stopping.set();
     drop((demo, daemon_file));

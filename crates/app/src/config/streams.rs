@@ -3,6 +3,7 @@
 //! Values are as loosely typed as there (`"8080"` is a number), unknown keys are passed over, and variables
 //! (`LOGWISP_STREAMS_0_HTTPSERVER_PORT`) come before the file. Everything that is wrong is told at once.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -36,11 +37,13 @@ pub(crate) fn read(
     problems: &mut Vec<Problem>,
 ) -> Vec<StreamConfig> {
     let mut streams = Vec::new();
+    let mut names = HashSet::new();
     let mut ports: Vec<(u16, &str, String)> = Vec::new();
     for (index, StreamTable { place, table }) in tables.iter().enumerate() {
         let mut reader = Reader { index, env, place, stream: String::new(), problems };
-        let Some(stream) = reader.stream(table) else { continue };
-        if streams.iter().any(|other: &StreamConfig| other.name == stream.name) {
+        let before = reader.problems.len();
+        let stream = reader.stream(table);
+        if !stream.name.is_empty() && !names.insert(stream.name.clone()) {
             reader.wrong("name", &format!("stream {index}: duplicate name '{}'", stream.name));
         }
         let own = [
@@ -48,7 +51,7 @@ pub(crate) fn read(
             ("httpserver", "HTTP", stream.http.as_ref().map(|http| http.port)),
         ];
         for (key, kind, port) in own {
-            let Some(port) = port else { continue };
+            let Some(port) = port.filter(|port| *port > 0) else { continue };
             if let Some((_, _, other)) = ports
                 .iter()
                 .find(|(taken, other, _)| *taken == port && !(shared && kind == *other && kind == "HTTP"))
@@ -60,7 +63,9 @@ pub(crate) fn read(
             }
             ports.push((port, kind, format!("{}-{}", stream.name, kind.to_ascii_lowercase())));
         }
-        streams.push(stream);
+        if reader.problems.len() == before {
+            streams.push(stream);
+        }
     }
     streams
 }
@@ -69,10 +74,12 @@ pub(crate) fn read(
 pub(crate) fn source(streams: &[StreamConfig]) -> Option<SourceConfig> {
     let mut paths: Vec<String> = Vec::new();
     for Target { path, pattern, is_file } in streams.iter().flat_map(|stream| &stream.targets) {
-        let path = path.display().to_string();
-        let names = if pattern.is_empty() { "*" } else { pattern };
         // What a glob means and LogWisp does not stands for any character here: the stream itself looks again.
-        let names: String = names.chars().map(|c| if "[]{}!".contains(c) { '?' } else { c }).collect();
+        let without = |globs: &str, text: &str| -> String {
+            text.chars().map(|letter| if globs.contains(letter) { '?' } else { letter }).collect()
+        };
+        let path = without("[]{}!*\\", &path.display().to_string());
+        let names = without("[]{}!\\", if pattern.is_empty() { "*" } else { pattern });
         let path = if *is_file { path } else { format!("{}/{names}", path.trim_end_matches('/')) };
         if !paths.contains(&path) {
             paths.push(path);
@@ -83,6 +90,15 @@ pub(crate) fn source(streams: &[StreamConfig]) -> Option<SourceConfig> {
         start_at: StartAt::End,
         ..SourceConfig::with_defaults()
     })
+}
+
+/// A key behind what it is a member of: places in lists in brackets.
+fn dotted(key: &str) -> String {
+    let part = |part: &str| match part.parse::<usize>() {
+        Ok(at) => format!("[{at}]"),
+        Err(_) => format!(".{part}"),
+    };
+    key.split('.').map(part).collect()
 }
 
 /// Reads one table.
@@ -97,7 +113,7 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn wrong(&mut self, key: &str, message: &str) {
         let of = if self.stream.is_empty() { String::new() } else { format!("stream '{}': ", self.stream) };
-        let message = format!("`streams[{}].{key}`: {of}{message}", self.index);
+        let message = format!("`streams[{}]{}`: {of}{message}", self.index, dotted(key));
         self.problems.push(Problem::new(self.place, message));
     }
 
@@ -109,7 +125,11 @@ impl Reader<'_> {
         }
         let mut parts = key.split('.');
         let first = table.get(parts.next()?)?;
-        parts.try_fold(first, |value, part| value.get(part)).cloned()
+        let member = |value: &'_ Value, part: &str| match (value, part.parse::<usize>()) {
+            (Value::Array(list), Ok(at)) => list.get(at).cloned(),
+            _ => value.get(part).cloned(),
+        };
+        parts.try_fold(first.clone(), |value, part| member(&value, part))
     }
 
     fn text(&mut self, table: &Table, key: &str) -> String {
@@ -173,15 +193,14 @@ impl Reader<'_> {
         }
     }
 
-    fn stream(&mut self, table: &Table) -> Option<StreamConfig> {
+    /// All that can be read of it.
+    fn stream(&mut self, table: &Table) -> StreamConfig {
         let name = self.text(table, "name");
         if name.is_empty() {
             let missing = format!("stream {}: missing name", self.index);
             self.wrong("name", &missing);
-            return None;
         }
         self.stream.clone_from(&name);
-        let before = self.problems.len();
         if self.value(table, "monitor.check_interval_ms").is_some() {
             let interval = self.number(table, "monitor.check_interval_ms");
             if interval < 10 {
@@ -199,8 +218,7 @@ impl Reader<'_> {
         let servers = [http.as_ref().map(|http| &http.tls), tcp.as_ref().map(|tcp| &tcp.tls)];
         let access = self.access(table, &servers.map(|tls| tls.map(Option::as_ref)));
         let selection = self.selection(table);
-        let stream = StreamConfig { name, targets, http, tcp, allowed, denied, access, selection };
-        (self.problems.len() == before).then_some(stream)
+        StreamConfig { name, targets, http, tcp, allowed, denied, access, selection }
     }
 
     fn targets(&mut self, table: &Table) -> Vec<Target> {
@@ -211,19 +229,19 @@ impl Reader<'_> {
         }
         let mut targets = Vec::new();
         for (number, target) in list.iter().enumerate() {
-            let Some(target) = target.as_table() else {
-                self.wrong(&format!("monitor.targets[{number}]"), "a table is wanted");
+            let key = |member: &str| format!("monitor.targets.{number}{member}");
+            if !target.is_table() {
+                self.wrong(&key(""), "a table is wanted");
                 continue;
-            };
-            let key = format!("monitor.targets[{number}].path");
-            let path = target.get("path").and_then(Value::as_str).unwrap_or_default().to_owned();
-            if path.is_empty() {
-                self.wrong(&key, &format!("target {number}: empty path"));
-            } else if path.contains("..") {
-                self.wrong(&key, &format!("target {number}: path contains directory traversal"));
             }
-            let pattern = target.get("pattern").and_then(Value::as_str).unwrap_or_default().to_owned();
-            let is_file = target.get("is_file").and_then(Value::as_bool).unwrap_or(false);
+            let path = self.text(table, &key(".path"));
+            if path.is_empty() {
+                self.wrong(&key(".path"), &format!("target {number}: empty path"));
+            } else if path.contains("..") {
+                self.wrong(&key(".path"), &format!("target {number}: path contains directory traversal"));
+            }
+            let pattern = self.text(table, &key(".pattern"));
+            let is_file = self.switch(table, &key(".is_file"));
             let path = std::path::absolute(Path::new(&path)).unwrap_or_else(|_| path.into());
             // `./` is the directory itself.
             targets.push(Target { path: path.components().collect(), pattern, is_file });
@@ -483,6 +501,38 @@ mod tests {
     }
 
     #[test]
+    fn variables_reach_into_lists_and_types_do_not_matter_there() {
+        let text = r#"
+            [[streams]]
+            name = "a"
+            monitor = { targets = [{ path = "/a", is_file = "true" }, { path = 7, pattern = 5, is_file = 0 }] }
+            httpserver = { enabled = true, port = 9000 }
+            auth = { type = "basic", basic_auth = { users = [{ username = "me", password_hash = "x" }] } }
+        "#;
+        let (streams, problems) = read_text(
+            text,
+            &[
+                ("LOGWISP_STREAMS_0_MONITOR_TARGETS_1_PATH", "/srv/app[1]*"),
+                ("LOGWISP_STREAMS_0_AUTH_BASIC_AUTH_USERS_0_PASSWORD_HASH", "$2y$05$x"),
+            ],
+        );
+        assert_eq!(problems, [""; 0]);
+        let target = |path: &str, pattern: &str, is_file| Target {
+            path: path.into(),
+            pattern: pattern.to_owned(),
+            is_file,
+        };
+        assert_eq!(streams[0].targets, [target("/a", "", true), target("/srv/app[1]*", "5", false)]);
+        let users = match &streams[0].access {
+            AccessConfig::Basic(basic) => basic.users.clone(),
+            _ => Vec::new(),
+        };
+        assert_eq!(users, [("me".to_owned(), "$2y$05$x".to_owned())]);
+        // A path is no glob.
+        assert_eq!(source(&streams).unwrap().paths, ["/a", "/srv/app?1??/5"]);
+    }
+
+    #[test]
     fn all_mistakes_are_told_at_once() {
         let text = r#"
             [[streams]]
@@ -519,9 +569,29 @@ mod tests {
             name = "c"
             monitor = { targets = [{ path = "/c" }] }
             httpserver = { enabled = true, port = 9000 }
+            [[streams]]
+            name = "a"
+            monitor = { targets = [{ path = "/c" }] }
+            auth = { type = "magic" }
+            [streams.httpserver]
+            enabled = true
+            port = 9100
+            status_path = "status"
+            [streams.tcpserver]
+            enabled = true
+            port = -1
+            buffer_size = -5
+            heartbeat = { enabled = true, interval_seconds = -1 }
+            [streams.tcpserver.ssl]
+            enabled = true
+            cert_file = "c"
+            key_file = "k"
+            verify_client_cert = true
+            min_version = "SSL3"
+            max_version = "TLS1.1"
         "#;
         let (streams, problems) = read_text(text, &[]);
-        assert_eq!(streams.len(), 2);
+        assert_eq!(streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(), ["c"]);
         let wanted = [
             "`streams[0].monitor.check_interval_ms`: stream 'a': check interval too small: 5 ms",
             "`streams[0].monitor.targets[0].path`: stream 'a': target 0: empty path",
@@ -540,8 +610,20 @@ mod tests {
             "rate_limit.response_code`: stream 'b': must be from 400 to 599: 200",
             "`streams[1].auth.basic_auth`: stream 'b': basic auth type specified but config missing",
             "`streams[2].name`: stream 2: missing name",
+            "`streams[2].monitor.targets`: no monitor targets specified",
+            "`streams[2].httpserver.enabled`: no servers enabled",
             "stream 4: duplicate name 'c'",
             "HTTP port 9000 already used by stream 'c-tcp'",
+            "stream 5: duplicate name 'a'",
+            "`streams[5].auth.type`: stream 'a': invalid auth type: magic",
+            "HTTP port 9100 already used by stream 'b-http'",
+            "`streams[5].httpserver.status_path`: stream 'a': status path must start with /: status",
+            "`streams[5].tcpserver.port`: stream 'a': invalid TCP port: -1",
+            "TCP buffer size must be positive: -5",
+            "TCP: heartbeat interval must be positive: -1",
+            "`streams[5].tcpserver.ssl.min_version`: stream 'a': TCP: invalid TLS version: SSL3",
+            "`streams[5].tcpserver.ssl.max_version`: stream 'a': TCP: versions before TLS1.2 are not safe",
+            "`streams[5].tcpserver.ssl.client_ca_file`: stream 'a': TCP: client auth enabled but CA file not specified",
         ];
         for wanted in wanted {
             assert!(problems.iter().any(|problem| problem.contains(wanted)), "{wanted}: {problems:#?}");

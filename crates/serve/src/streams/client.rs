@@ -4,12 +4,16 @@ use std::future::pending;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, split};
+use taffrail_record::Timestamp;
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest, ReadBuf, ReadHalf, split,
+};
 use tokio::net::TcpStream;
-use tokio::net::tcp::OwnedWriteHalf;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Interval, sleep, timeout};
 use tokio_rustls::server::TlsStream;
@@ -17,8 +21,9 @@ use tokio_rustls::server::TlsStream;
 use super::config::Heartbeat;
 use super::follow::{Follow, Step};
 use super::form::Form;
+use super::guard::Admitted;
 use super::heartbeat::{beats, next_beat};
-use super::outlet::{Left, Outlet};
+use super::outlet::{Left, Outlet, cut};
 use super::place::Place;
 use super::{Seat, Stream, Transport, socket, stopped};
 
@@ -26,7 +31,36 @@ use super::{Seat, Stream, Transport, socket, stopped};
 const GOOD_BYE_TIME: Duration = Duration::from_secs(1);
 
 /// What a client says.
-pub(super) type Incoming = Box<dyn AsyncRead + Send + Unpin>;
+pub(super) enum Incoming {
+    Plain(OwnedReadHalf),
+    Sealed(ReadHalf<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Incoming {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        said: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => Pin::new(socket).poll_read(context, said),
+            Self::Sealed(socket) => Pin::new(socket).poll_read(context, said),
+        }
+    }
+}
+
+impl Incoming {
+    /// Resolves once nobody is there who could listen, though nothing more is said. Who ends TLS does not listen.
+    async fn broken(&self) {
+        if let Self::Plain(socket) = self {
+            // The system probes the connection; an error is what is waited for.
+            let _ = socket.ready(Interest::ERROR).await;
+        }
+    }
+}
+
+/// Clocks that are set back make lines arrive so much later than they say, see the store's order of arrivals; in nanoseconds.
+const AHEAD_MAX: i64 = 3_600 * Timestamp::SECOND;
 
 /// What a client is written to.
 pub(super) enum Wire {
@@ -49,13 +83,13 @@ impl Wire {
 /// The two directions of a connection without TLS.
 pub(super) fn plain(socket: TcpStream) -> (Wire, Incoming) {
     let (incoming, outgoing) = socket.into_split();
-    (Wire::Plain(outgoing), Box::new(incoming))
+    (Wire::Plain(outgoing), Incoming::Plain(incoming))
 }
 
 /// The two directions of a connection with TLS.
 pub(super) fn sealed(socket: TlsStream<TcpStream>) -> (Wire, Incoming) {
     let (incoming, outgoing) = split(socket);
-    (Wire::Sealed(Box::new(outgoing)), Box::new(incoming))
+    (Wire::Sealed(Box::new(outgoing)), Incoming::Sealed(incoming))
 }
 
 /// The same, while entries are written to it.
@@ -89,6 +123,8 @@ pub(super) struct Client {
     /// What is to be written because of something it said.
     answers: Option<mpsc::Receiver<Bytes>>,
     seat: Arc<Seat>,
+    /// Its place among the connections of a stream that it watches at the port of another.
+    _admitted: Option<Admitted>,
     stopping: watch::Receiver<bool>,
 }
 
@@ -121,8 +157,11 @@ impl Client {
             }
         }
         .unwrap_or_default();
+        let now = (stream.clock)();
+        // A place that is not yet: of another store, or of a clock that went wrong. Nothing would come for as long.
+        let after = after.filter(|place| place.arrival.observed.0 <= now.0.saturating_add(AHEAD_MAX));
         let place = after.unwrap_or_else(|| stream.ring.end());
-        let client = (stream.clock)().0;
+        let client = now.0;
         let greeting = config.http.as_ref().map(|http| form.greeting(http, client, place));
         Self {
             greeting: greeting.unwrap_or_default(),
@@ -134,7 +173,13 @@ impl Client {
             stream: Arc::clone(stream),
             stopping: stopping.clone(),
             answers: None,
+            _admitted: None,
         }
+    }
+
+    /// The same, which holds a place among the connections of its stream.
+    pub(super) fn admitted(self, admitted: Option<Admitted>) -> Self {
+        Self { _admitted: admitted, ..self }
     }
 
     /// The same, greeted with the head of the answer to its request.
@@ -200,11 +245,16 @@ impl Client {
                 Event::Gone => return Ok(()),
                 Event::Beat => writer.write_all(&self.beat()).await?,
                 Event::Step(Step::Entries(chunk)) => {
-                    let gap = (chunk.missed > 0).then(|| self.stream.gap(chunk.missed));
-                    let bytes = self.form.entries(gap.iter().chain(&chunk.entries));
-                    self.seat.misses(chunk.missed);
-                    self.seat.sends(chunk.entries.len() as u64, bytes.len(), chunk.next);
-                    writer.write_all(&bytes).await?;
+                    if chunk.missed > 0 {
+                        self.seat.misses(chunk.missed);
+                        let gap = self.stream.gap(chunk.missed);
+                        writer.write_all(&self.form.entries([&gap].into_iter())).await?;
+                    }
+                    let before = chunk.next.saturating_sub(chunk.entries.len() as u64);
+                    for piece in cut(before, &chunk.entries, self.form) {
+                        writer.write_all(&piece.bytes).await?;
+                        self.seat.sends(piece.entries, piece.bytes.len(), piece.next);
+                    }
                 }
                 Event::Step(Step::Stopping) => return writer.write_all(&self.form.good_bye()).await,
                 Event::Step(Step::Failed) => return writer.write_all(&self.form.failure()).await,
@@ -261,9 +311,36 @@ async fn gone(mut incoming: Incoming, may_listen: bool) {
     let mut said = [0; 64];
     loop {
         match incoming.read(&mut said).await {
-            Ok(0) if may_listen => pending().await,
+            Ok(0) if may_listen => return incoming.broken().await,
             Ok(1..) => {}
             Ok(_) | Err(_) => return,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_says_nothing_more_may_listen_until_it_has_gone() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let accepted = async || {
+            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let (socket, _) = listener.accept().await.unwrap();
+            (client, plain(socket))
+        };
+        let (mut client, (_wire, incoming)) = accepted().await;
+        client.shutdown().await.unwrap();
+        let mut listening = std::pin::pin!(gone(incoming, true));
+        assert!(timeout(Duration::from_millis(200), &mut listening).await.is_err(), "it may listen");
+        // What the system finds out by its probes, too.
+        client.set_zero_linger().unwrap();
+        drop(client);
+        timeout(Duration::from_secs(10), listening).await.unwrap();
+        // Whoever does not listen has gone at once.
+        let (mut client, (_wire, incoming)) = accepted().await;
+        client.shutdown().await.unwrap();
+        timeout(Duration::from_secs(10), gone(incoming, false)).await.unwrap();
     }
 }

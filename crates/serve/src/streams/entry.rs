@@ -63,7 +63,31 @@ pub(super) fn events<'a>(entries: impl Iterator<Item = &'a Entry> + Clone) -> By
     Bytes::from(bytes)
 }
 
+/// Moves entries into memory of their own, where they are a small part of that which they share: else the last entry of a
+/// quiet stream would hold what busy ones showed at the same time.
+pub(super) fn move_out(entries: &mut [Entry]) {
+    let bytes: usize = entries.iter().map(Entry::bytes).sum();
+    let held = entries.iter().map(|entry| entry.shared.len()).max().unwrap_or(0);
+    if bytes > held / 2 {
+        return;
+    }
+    let mut own = Vec::with_capacity(bytes);
+    entries.iter().for_each(|entry| own.extend_from_slice(entry.event()));
+    let own = Bytes::from(own);
+    let mut start = 0;
+    for entry in entries {
+        let (json, end) = (start + entry.json - entry.start, start + entry.bytes());
+        *entry = Entry { shared: own.clone(), start, json, end, place: entry.place };
+        start = end;
+    }
+}
+
 impl Entry {
+    /// How many bytes it has.
+    pub(super) fn bytes(&self) -> usize {
+        self.end - self.start
+    }
+
     /// What the program says itself of a source.
     pub(super) fn notice(level: &str, message: &str, source: &str, now: Timestamp) -> Self {
         let fields = Fields {
@@ -356,6 +380,27 @@ mod tests {
         entries.source("/var/log/app.log");
         entries.record(line.as_bytes(), arrival);
         entries.finish().iter().map(|entry| String::from_utf8(entry.line().to_vec()).unwrap()).collect()
+    }
+
+    #[test]
+    fn a_few_of_many_do_not_hold_the_memory_of_all() {
+        let arrival = |offset| Arrival { observed: Timestamp(1), offset };
+        let mut encoder = Encoder::new(100, 10_000);
+        (0..100).for_each(|number| encoder.record(format!("line {number}").as_bytes(), arrival(number)));
+        let all = encoder.finish();
+        let mut few =
+            vec![all[7].clone(), Entry::notice("INFO", "rotated", "a", Timestamp(0)), all[60].clone()];
+        let want: Vec<_> =
+            few.iter().map(|entry| (entry.event().to_vec(), entry.json().to_vec(), entry.place())).collect();
+        move_out(&mut few);
+        let found: Vec<_> =
+            few.iter().map(|entry| (entry.event().to_vec(), entry.json().to_vec(), entry.place())).collect();
+        assert_eq!(found, want);
+        assert!(few.iter().all(|entry| entry.shared.len() == few.iter().map(Entry::bytes).sum::<usize>()));
+        // Most of them stay where they are.
+        let mut most = all[..90].to_vec();
+        move_out(&mut most);
+        assert_eq!(most[0].shared.as_ptr(), all[0].shared.as_ptr());
     }
 
     #[test]

@@ -15,7 +15,7 @@ use taffrail_store::engine::Arrival;
 use tokio::sync::mpsc;
 
 use super::Stream;
-use super::entry::{Encoder, Entry};
+use super::entry::{Encoder, Entry, move_out};
 use super::place::Place;
 
 /// Batches that wait to be encoded, and bytes of them.
@@ -83,12 +83,12 @@ impl Feed {
     }
 
     /// For these streams; the thread ends with the last feed. Must be called inside of the runtime of the clients.
-    pub(super) fn spawn(streams: Vec<Arc<Stream>>) -> std::io::Result<Self> {
+    /// `waiting` counts the bytes that wait to be shown.
+    pub(super) fn spawn(streams: Vec<Arc<Stream>>, waiting: Arc<AtomicUsize>) -> std::io::Result<Self> {
         if streams.is_empty() {
             return Ok(Self::none());
         }
         let (queue, items) = sync_channel(QUEUE);
-        let waiting = Arc::<AtomicUsize>::default();
         let shared = Shared {
             streams: streams.clone(),
             queue,
@@ -219,6 +219,7 @@ fn entries(streams: &[Arc<Stream>], items: &[Item], bytes: usize) -> Vec<Vec<Ent
         }
         start = end;
     }
+    new.iter_mut().for_each(|entries| move_out(entries));
     new
 }
 

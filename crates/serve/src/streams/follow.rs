@@ -1,16 +1,21 @@
 //! One client's way through a stream: what it missed from the store, then what comes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use taffrail_store::engine::QueryError;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::past::Page;
 use super::place::Place;
 use super::ring::{Chunk, Reader};
 use super::{Stream, stopped};
+
+/// How long nothing is asked of a store that has nothing more.
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// What comes next for a client.
 #[derive(Debug)]
@@ -74,6 +79,10 @@ impl Follow {
             self.page = None;
             match page {
                 Ok(page) => {
+                    if page.entries.is_empty() && page.after <= after {
+                        // The store knows of nothing, and memory does not reach back so far.
+                        sleep(AGAIN).await;
+                    }
                     self.behind = Some(page.after);
                     if !page.entries.is_empty() {
                         return Step::Entries(Chunk { entries: page.entries.clone(), ..Chunk::default() });

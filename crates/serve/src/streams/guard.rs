@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::time::sleep;
+
 use super::config::{AddressRange, LimitBy, RateLimit, StreamConfig};
 use crate::access::{Access, Denied};
 use crate::audit::{Audit, Refused};
@@ -20,6 +22,9 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Wrong passwords or tokens that an address may try at once, and so many more in a second: a tenth of one.
 const FAILURES: u32 = 10;
 const FAILURES_PER_SECOND: f64 = 0.1;
+/// How long somebody waits while others of the address try as many as it may, and how often it looks.
+const TRY_TIME: Duration = Duration::from_secs(10);
+const TRY_EVERY: Duration = Duration::from_millis(20);
 
 /// What protects one port.
 #[derive(Debug)]
@@ -50,6 +55,8 @@ struct Address {
     bucket: Option<Bucket>,
     /// Of wrong passwords and tokens.
     failures: Option<Bucket>,
+    /// Passwords and tokens that are being looked at.
+    tries: u32,
     connections: usize,
     asked: Option<Instant>,
     told: Option<Instant>,
@@ -116,20 +123,34 @@ impl Drop for Admitted {
     }
 }
 
+/// A password or token that is being looked at.
+struct Trying<'a> {
+    guard: &'a Guard,
+    address: IpAddr,
+}
+
+impl Drop for Trying<'_> {
+    fn drop(&mut self) {
+        if let Some(known) = self.guard.state().addresses.get_mut(&self.address) {
+            known.tries = known.tries.saturating_sub(1);
+        }
+    }
+}
+
 impl Bucket {
-    /// Whether there is one more.
-    fn has(bucket: &mut Option<Self>, burst: u32, per_second: f64, now: Instant) -> bool {
+    /// How many there are.
+    fn left(bucket: &mut Option<Self>, burst: u32, per_second: f64, now: Instant) -> f64 {
         let burst = f64::from(burst);
         let bucket = bucket.get_or_insert(Self { tokens: burst, filled: now });
         let since = now.saturating_duration_since(bucket.filled).as_secs_f64();
         bucket.tokens = (bucket.tokens + since * per_second).min(burst);
         bucket.filled = now;
-        bucket.tokens >= 1.0
+        bucket.tokens
     }
 
     /// Takes one, if there is one more.
     fn take(bucket: &mut Option<Self>, burst: u32, per_second: f64, now: Instant) -> bool {
-        let has = Self::has(bucket, burst, per_second, now);
+        let has = Self::left(bucket, burst, per_second, now) >= 1.0;
         if let (Some(bucket), true) = (bucket, has) {
             bucket.tokens -= 1.0;
         }
@@ -218,24 +239,44 @@ impl Guard {
         if access.is_open() {
             return Ok(());
         }
-        let (address, now) = (address.to_canonical(), Instant::now());
-        let may_try = {
-            let mut state = self.state();
-            Bucket::has(&mut state.known(address, now).failures, FAILURES, FAILURES_PER_SECOND, now)
+        let address = address.to_canonical();
+        let Some(trying) = self.may_try(address).await else {
+            return Err(self.refuse(address, Refusal::Failures, None, Instant::now()));
         };
-        if !may_try {
-            return Err(self.refuse(address, Refusal::Failures, None, now));
-        }
-        match access.check(words).await {
-            Ok(_) => Ok(()),
-            Err(Denied::Nothing) => Err(self.refuse(address, Refusal::Unnamed, None, now)),
+        let checked = access.check(words).await;
+        let now = Instant::now();
+        let refusal = match checked {
+            Ok(_) => return Ok(()),
+            Err(Denied::Nothing) => Refusal::Unnamed,
             Err(Denied::Wrong) => {
-                let failures = |state: &mut State| {
-                    Bucket::take(&mut state.known(address, now).failures, FAILURES, FAILURES_PER_SECOND, now)
-                };
-                failures(&mut self.state());
-                Err(self.refuse(address, Refusal::Credentials, None, now))
+                let mut state = self.state();
+                Bucket::take(&mut state.known(address, now).failures, FAILURES, FAILURES_PER_SECOND, now);
+                Refusal::Credentials
             }
+        };
+        drop(trying);
+        Err(self.refuse(address, refusal, None, now))
+    }
+
+    /// Waits until the address may try another password: all that are being looked at may turn out to be wrong. `None` if
+    /// it has tried too many.
+    async fn may_try(&self, address: IpAddr) -> Option<Trying<'_>> {
+        let begun = Instant::now();
+        loop {
+            let now = Instant::now();
+            {
+                let mut state = self.state();
+                let known = state.known(address, now);
+                let left = Bucket::left(&mut known.failures, FAILURES, FAILURES_PER_SECOND, now);
+                if left >= f64::from(known.tries) + 1.0 {
+                    known.tries += 1;
+                    return Some(Trying { guard: self, address });
+                }
+                if known.tries == 0 || now.saturating_duration_since(begun) > TRY_TIME {
+                    return None;
+                }
+            }
+            sleep(TRY_EVERY).await;
         }
     }
 
@@ -281,9 +322,10 @@ impl State {
         let is_idle = |known: &Address| {
             known.asked.is_none_or(|asked| now.saturating_duration_since(asked) >= FORGET_AFTER)
         };
-        self.addresses.retain(|_, known| known.connections > 0 || !is_idle(known));
+        let is_used = |known: &Address| known.connections > 0 || known.tries > 0;
+        self.addresses.retain(|_, known| is_used(known) || !is_idle(known));
         if self.addresses.len() >= ADDRESSES_MAX {
-            self.addresses.retain(|_, known| known.connections > 0);
+            self.addresses.retain(|_, known| is_used(known));
         }
     }
 }
@@ -291,7 +333,10 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::{AccessConfig, BearerConfig};
+    use crate::access::{AccessConfig, BasicConfig, BearerConfig};
+
+    /// `secret`, by bcrypt.
+    const HASH: &str = "$2b$04$xHzFpwBu4izit2pTUW0TY.Smwx1bneGyNRjlf2LQpPcwN7uXbwx5W";
 
     fn protecting(allowed: &[&str], denied: &[&str], limit: Option<&RateLimit>) -> Arc<Guard> {
         let ranges =
@@ -376,6 +421,28 @@ mod tests {
         }
         assert_eq!(says("Bearer right", 1).await, Err(Refusal::Failures));
         assert_eq!(says("Bearer right", 2).await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn nobody_tries_more_at_once_than_one_after_the_other() {
+        let basic = BasicConfig {
+            realm: "logs".to_owned(),
+            users_file: None,
+            users: vec![("ann".to_owned(), HASH.to_owned())],
+        };
+        let access = Access::open(&AccessConfig::Basic(basic)).unwrap();
+        let guard = protecting(&[], &[], None);
+        let tries =
+            (0..3 * FAILURES).map(|_| guard.identify(&access, Some("Basic YW5uOndyb25n"), address(1)));
+        let ended = futures::future::join_all(tries).await;
+        let count = |refusal| ended.iter().filter(|ended| **ended == Err(refusal)).count() as u32;
+        assert!((FAILURES..FAILURES + 3).contains(&count(Refusal::Credentials)), "{ended:?}");
+        assert_eq!(count(Refusal::Credentials) + count(Refusal::Failures), 3 * FAILURES);
+        // Those that are right are all let in, though they come together.
+        let right =
+            (0..3 * FAILURES).map(|_| guard.identify(&access, Some("Basic YW5uOnNlY3JldA=="), address(2)));
+        assert!(futures::future::join_all(right).await.iter().all(Result::is_ok));
+        assert!(guard.state().addresses.values().all(|known| known.tries == 0));
     }
 
     #[test]

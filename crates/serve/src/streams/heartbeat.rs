@@ -72,8 +72,12 @@ impl Heartbeat {
     }
 }
 
+/// Longer is never: a moment so far away may be none.
+const LONGEST: Duration = Duration::from_secs(366 * 86_400);
+
 /// A beat each `interval`, the first after one.
 pub(super) fn beats(interval: Duration) -> Interval {
+    let interval = interval.min(LONGEST);
     let mut beats = interval_at(Instant::now() + interval, interval);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     beats

@@ -25,7 +25,6 @@ use super::guard::{Admitted, Guard, Refusal};
 use super::place::Place;
 use super::routed::{GLOBAL_STATUS, Routed};
 use super::{CLIENTS_MAX, Stream, socket, status, stopped};
-use crate::access::AccessConfig;
 use crate::limits::Limits;
 use crate::tls::Tls;
 
@@ -57,7 +56,7 @@ pub(super) async fn serve(
 
 /// Answers on one connection.
 async fn connect(port: Arc<Port>, socket: TcpStream, limits: &Limits) {
-    let Ok(address) = socket.peer_addr().map(|address| address.ip()) else { return };
+    let Ok(address) = socket.peer_addr().map(|address| address.ip().to_canonical()) else { return };
     let stream = Arc::clone(&port.stream);
     let peer = Peer { address, admitted: stream.http_guard.admit(address, Instant::now()) };
     let is_welcome = peer.admitted.is_ok();
@@ -140,21 +139,24 @@ async fn answer(
 ) -> Response {
     let (parts, _) = request.into_parts();
     let target = target(port, parts.uri.path());
-    if let Err(refusal) = authorise(port, target.stream(port), peer, &parts).await {
-        return refused(target.stream(port), refusal);
-    }
+    let admitted = match authorise(port, target.stream(port), peer, &parts).await {
+        Ok(admitted) => admitted,
+        Err(refusal) => return refused(target.stream(port), refusal),
+    };
     match ask(port, target, &parts) {
         Asked::Answer(answer) => answer,
         Asked::Events(..) if parts.method == Method::HEAD => head_of_events(),
         Asked::Events(stream, after) => {
             let form = if parts.version == Version::HTTP_10 { Form::Events } else { Form::Chunks };
-            give(Client::new(&stream, form, after, &port.stopping), takeover).await
+            let client = Client::new(&stream, form, after, &port.stopping);
+            give(client.admitted(admitted), takeover).await
         }
         Asked::Socket(stream, after) => match socket::accept(&parts) {
             Ok(head) => {
                 let with_ids = parameter(&parts, "ids").is_some_and(|value| value != "false");
                 let form = if with_ids { Form::FramesWithIds } else { Form::Frames };
-                give(Client::new(&stream, form, after, &port.stopping).greeted(head), takeover).await
+                let client = Client::new(&stream, form, after, &port.stopping).greeted(head);
+                give(client.admitted(admitted), takeover).await
             }
             Err(error) => json(StatusCode::BAD_REQUEST, status::no_socket(&error)),
         },
@@ -197,17 +199,22 @@ fn target(port: &Port, path: &str) -> Target {
 }
 
 /// Whether a request about a stream may be answered. A stream that is asked at the port of another is protected as at its
-/// own.
-async fn authorise(port: &Port, stream: &Arc<Stream>, peer: &Peer, parts: &Parts) -> Result<(), Refusal> {
+/// own: gives the connection's place among those of that stream.
+async fn authorise(
+    port: &Port,
+    stream: &Arc<Stream>,
+    peer: &Peer,
+    parts: &Parts,
+) -> Result<Option<Admitted>, Refusal> {
     if let Err(refusal) = &peer.admitted {
         return Err(*refusal);
     }
     let (guard, now) = (&stream.http_guard, Instant::now());
     guard.ask(peer.address, now)?;
+    let mut admitted = None;
     if !Arc::ptr_eq(stream, &port.stream) {
-        guard.permits(peer.address, now)?;
-        let needs_tls = stream.http_tls.is_some() && port.stream.http_tls.is_none();
-        if needs_tls || stream.config.access == AccessConfig::Certificate {
+        admitted = Some(guard.admit(peer.address, now)?);
+        if !is_as_safe(&port.stream, stream) {
             return Err(guard.refuse(peer.address, Refusal::Elsewhere, None, now));
         }
     }
@@ -215,7 +222,14 @@ async fn authorise(port: &Port, stream: &Arc<Stream>, peer: &Peer, parts: &Parts
     // Browsers cannot add headers to event streams and WebSockets.
     let words =
         header.map(str::to_owned).or_else(|| Some(format!("Bearer {}", parameter(parts, "access_token")?)));
-    guard.identify(&stream.access, words.as_deref(), peer.address).await
+    guard.identify(&stream.access, words.as_deref(), peer.address).await?;
+    Ok(admitted)
+}
+
+/// Whether whoever came through the port of `asked` was looked at as closely as at the port of `wanted`.
+fn is_as_safe(asked: &Stream, wanted: &Stream) -> bool {
+    let tls = |stream: &Stream| stream.config.http.as_ref().and_then(|http| http.tls.clone());
+    tls(wanted).is_none_or(|wanted| tls(asked).is_some_and(|asked| asked.is_as_safe_as(&wanted)))
 }
 
 /// The answer to somebody who may not come, or not so often.

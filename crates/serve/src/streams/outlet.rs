@@ -134,11 +134,11 @@ impl Outlet {
 pub(super) struct Outlets(Mutex<Vec<Weak<Outlet>>>);
 
 /// Entries in a row, as a form has them.
-struct Piece {
-    entries: u64,
+pub(super) struct Piece {
+    pub(super) entries: u64,
     /// How many were published with them.
-    next: u64,
-    bytes: Bytes,
+    pub(super) next: u64,
+    pub(super) bytes: Bytes,
 }
 
 impl Outlets {
@@ -171,7 +171,7 @@ impl Outlets {
 }
 
 /// Entries as pieces that are not too large.
-fn cut(from: u64, mut entries: &[Entry], form: Form) -> Vec<Piece> {
+pub(super) fn cut(from: u64, mut entries: &[Entry], form: Form) -> Vec<Piece> {
     let (mut pieces, mut next) = (Vec::new(), from);
     while !entries.is_empty() {
         let mut bytes = 0;

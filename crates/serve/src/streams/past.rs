@@ -14,8 +14,9 @@ use super::selection::Selection;
 
 /// Records that are read at once.
 const PAGE: usize = 1_000;
-/// Pages that are kept for others, for all streams together.
+/// Pages that are kept for others, for all streams together, and bytes of them.
 const PAGES: usize = 16;
+const PAGES_BYTES: usize = 32 << 20;
 /// Pages that are read at the same time, for all streams together.
 const READERS: usize = 2;
 /// The longest that reading a page may take.
@@ -42,6 +43,12 @@ pub(super) struct Page {
     pub(super) entries: Vec<Entry>,
     /// All that the stream shows up to here was in this page, or in those before.
     pub(super) after: Place,
+}
+
+impl Page {
+    fn bytes(&self) -> usize {
+        self.entries.iter().map(Entry::bytes).sum()
+    }
 }
 
 impl Past {
@@ -95,10 +102,10 @@ impl Past {
             return;
         }
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() == PAGES {
+        kept.push_back(Kept { stream, from, page: Arc::clone(page) });
+        while kept.len() > PAGES || kept.iter().map(|kept| kept.page.bytes()).sum::<usize>() > PAGES_BYTES {
             kept.pop_front();
         }
-        kept.push_back(Kept { stream, from, page: Arc::clone(page) });
     }
 }
 

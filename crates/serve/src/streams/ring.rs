@@ -11,8 +11,11 @@ use tokio::sync::watch;
 use super::entry::Entry;
 use super::place::Place;
 
-/// Entries that a reader takes at once.
+/// Entries that a reader takes at once, and bytes of them beyond which there is only one.
 const CHUNK: usize = 512;
+const CHUNK_BYTES: usize = 256 << 10;
+/// Bytes of entries that are kept, however many entries may be; one larger entry is kept alone.
+const KEPT_BYTES: usize = 64 << 20;
 
 /// The last entries of a stream.
 #[derive(Debug)]
@@ -34,6 +37,7 @@ struct Head {
 #[derive(Debug)]
 struct Kept {
     entries: VecDeque<Entry>,
+    bytes: usize,
     /// Everything that the stream showed after this place is among the entries.
     floor: Place,
 }
@@ -41,21 +45,22 @@ struct Kept {
 impl Ring {
     /// For readers that lag by `capacity` entries at most; all entries will come after `floor`.
     pub(super) fn new(capacity: usize, floor: Place) -> Arc<Self> {
-        let kept = RwLock::new(Kept { entries: VecDeque::new(), floor });
+        let kept = RwLock::new(Kept { entries: VecDeque::new(), bytes: 0, floor });
         Arc::new(Self { capacity: capacity.max(1), kept, head: watch::Sender::default() })
     }
 
     /// Hands entries to all readers; those with a place in the order of their places.
     pub(super) fn publish(&self, new: impl Iterator<Item = Entry>) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
-        let Kept { entries, floor } = &mut *kept;
         let mut count = 0;
         for entry in new {
-            if entries.len() == self.capacity {
-                let oldest = entries.pop_front();
-                *floor = oldest.and_then(|oldest| oldest.place()).map_or(*floor, |place| place.max(*floor));
+            while kept.entries.len() >= self.capacity
+                || kept.bytes + entry.bytes() > KEPT_BYTES && kept.bytes > 0
+            {
+                kept.forget_oldest();
             }
-            entries.push_back(entry);
+            kept.bytes += entry.bytes();
+            kept.entries.push_back(entry);
             count += 1;
         }
         if count > 0 {
@@ -68,6 +73,11 @@ impl Ring {
     pub(super) fn miss(&self, place: Place) {
         let mut kept = self.kept.write().unwrap_or_else(PoisonError::into_inner);
         kept.floor = kept.floor.max(place);
+    }
+
+    /// How many entries are kept at most.
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
     }
 
     /// How many entries were published.
@@ -111,6 +121,14 @@ impl Ring {
 
     fn read(&self) -> RwLockReadGuard<'_, Kept> {
         self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn forget_oldest(&mut self) {
+        let Some(oldest) = self.entries.pop_front() else { return };
+        self.bytes -= oldest.bytes();
+        self.floor = oldest.place().map_or(self.floor, |place| place.max(self.floor));
     }
 }
 
@@ -169,7 +187,14 @@ impl Reader {
         let missed = oldest.saturating_sub(self.next);
         let from = self.next.max(oldest);
         let skipped = kept.entries.len() - (head - from) as usize;
-        let entries: Vec<Entry> = kept.entries.iter().skip(skipped).take(CHUNK).cloned().collect();
+        let mut bytes = 0;
+        let fits = |entry: &&Entry| {
+            let had = bytes;
+            bytes += entry.bytes();
+            had == 0 || bytes <= CHUNK_BYTES
+        };
+        let some = kept.entries.iter().skip(skipped).take(CHUNK).take_while(fits);
+        let entries: Vec<Entry> = some.cloned().collect();
         drop(kept);
         self.next = from + entries.len() as u64;
         Chunk { missed, entries: self.news(entries), next: self.next }
@@ -248,6 +273,23 @@ mod tests {
             count += chunk.entries.len();
         }
         assert_eq!(count, 1_500);
+    }
+
+    #[tokio::test]
+    async fn bytes_are_bounded_too() {
+        let ring = Ring::new(1_000, FLOOR);
+        let mut reader = ring.reader(1_000);
+        let large = || [Entry::notice("INFO", &"x".repeat(KEPT_BYTES / 3), "a", Timestamp(0))].into_iter();
+        for _ in 0..4 {
+            ring.publish(large());
+        }
+        let first = reader.next().await.unwrap();
+        assert_eq!((first.missed, first.entries.len()), (2, 1), "one at a time, and two are kept");
+        assert_eq!(reader.next().await.unwrap().entries.len(), 1);
+        // What is larger than all that may be kept is kept alone.
+        ring.publish([Entry::notice("INFO", &"x".repeat(KEPT_BYTES + 1), "a", Timestamp(0))].into_iter());
+        let last = reader.next().await.unwrap();
+        assert_eq!((last.missed, last.entries.len(), ring.read().entries.len()), (0, 1, 1));
     }
 
     #[tokio::test]

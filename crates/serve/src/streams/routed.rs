@@ -124,7 +124,10 @@ mod tests {
             let config = StreamConfig { name: name.to_owned(), ..StreamConfig::default() };
             let past = Arc::new(Past::new(Arc::new(Fake::default())));
             let floor = past.end().unwrap();
-            Arc::new(Stream::open(config, || Timestamp(0), &past, floor, &Audit::default()).unwrap())
+            Arc::new(
+                Stream::open(config, || Timestamp(0), &past, floor, &Audit::default(), &Arc::default())
+                    .unwrap(),
+            )
         };
         let routed = Routed::new(vec![stream("app"), stream("app2"), stream("app/db")]);
         for (path, want) in [

@@ -117,6 +117,16 @@ pub(super) struct Sitting {
 }
 
 impl Seats {
+    /// Whether somebody has not all of the first `next` entries yet, and does not lag by more than so many.
+    pub(super) fn are_behind(&self, next: u64, lag_max: u64) -> bool {
+        let seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lags = seats
+            .iter()
+            .filter_map(Weak::upgrade)
+            .map(|figures| next.saturating_sub(figures.next.load(Ordering::Relaxed)));
+        lags.any(|lag| lag > 0 && lag <= lag_max)
+    }
+
     /// Those who lag most.
     pub(super) fn sitting(&self, published: u64) -> Vec<Sitting> {
         let seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -77,7 +77,8 @@ pub(super) fn stats(stream: &Stream) -> Value {
         told["tcp"] = json!({"enabled": true, "port": tcp.port, "connections": connections});
     }
     if let Some(http) = &stream.config.http {
-        let connections = stream.http_clients.load(Ordering::Relaxed);
+        let connections =
+            stream.http_clients.load(Ordering::Relaxed) + stream.socket_clients.load(Ordering::Relaxed);
         told["http"] = json!({
             "enabled": true,
             "port": http.port,

@@ -35,7 +35,7 @@ pub(super) async fn serve(listener: TcpListener, stream: Arc<Stream>, stopping: 
 }
 
 async fn client(socket: TcpStream, stream: &Arc<Stream>, stopping: watch::Receiver<bool>) {
-    let Ok(address) = socket.peer_addr().map(|address| address.ip()) else { return };
+    let Ok(address) = socket.peer_addr().map(|address| address.ip().to_canonical()) else { return };
     let (guard, now) = (&stream.tcp_guard, Instant::now());
     // Whoever may not is turned away without a word, as by the original.
     let Ok(_admitted) = guard.admit(address, now) else { return };

@@ -45,11 +45,12 @@ impl Reader<'_> {
         let listed = self.value(table, &format!("{key}.users"));
         let listed = listed.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
         let mut users = Vec::new();
-        for (number, user) in listed.iter().enumerate() {
-            let text = |member: &str| user.get(member).and_then(Value::as_str).unwrap_or_default().to_owned();
-            let (name, hash) = (text("username"), text("password_hash"));
+        for number in 0..listed.len() {
+            let user = format!("{key}.users.{number}");
+            let name = self.text(table, &format!("{user}.username"));
+            let hash = self.text(table, &format!("{user}.password_hash"));
             if name.is_empty() || hash.is_empty() {
-                self.wrong(&format!("{key}.users[{number}]"), "username and password_hash are wanted");
+                self.wrong(&user, "username and password_hash are wanted");
             }
             users.push((name, hash));
         }
@@ -103,8 +104,9 @@ impl Reader<'_> {
         if cert_file.is_none() || key_file.is_none() {
             self.wrong(&key("cert_file"), &format!("{kind}: SSL enabled but cert/key files not specified"));
         }
-        let asks_client = self.switch(table, &key("client_auth"));
         let verifies = self.switch(table, &key("verify_client_cert"));
+        // Whoever wants certificates checked wants them asked for.
+        let asks_client = self.switch(table, &key("client_auth")) || verifies;
         let client_ca_file = self.file(table, &key("client_ca_file")).filter(|_| asks_client);
         if asks_client && client_ca_file.is_none() {
             self.wrong(
@@ -124,7 +126,7 @@ impl Reader<'_> {
             cert_file: cert_file.unwrap_or_default(),
             key_file: key_file.unwrap_or_default(),
             client_ca_file,
-            needs_client: asks_client && verifies,
+            needs_client: verifies,
             min,
             max,
             ciphers: ciphers.filter(|name| !name.is_empty()).collect(),

@@ -1,6 +1,6 @@
 //! Streams that not everybody may see: TLS, certificates, passwords and tokens, with curl, openssl and nc as clients.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, Command, Output, Stdio};
 
 use fs_err as fs;
@@ -29,10 +29,10 @@ fn curl(args: &[&str]) -> (String, Option<i32>) {
 }
 
 /// A client that goes on reading.
-struct Client(Child);
+pub(super) struct Client(Child);
 
 impl Client {
-    fn start(program: &str, args: &[&str]) -> Self {
+    pub(super) fn start(program: &str, args: &[&str]) -> Self {
         let mut command = Command::new(program);
         let command = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         Self(command.spawn().unwrap_or_else(|error| panic!("{program}: {error}")))
@@ -45,7 +45,7 @@ impl Client {
 
     /// Reads until a text has come.
     #[track_caller]
-    fn gets(&mut self, wanted: &str) {
+    pub(super) fn gets(&mut self, wanted: &str) {
         let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
         let output = self.0.stdout.as_mut().unwrap();
         while !String::from_utf8_lossy(&text).contains(wanted) {
@@ -53,6 +53,17 @@ impl Client {
             assert!(count > 0, "{wanted} did not come: {}", String::from_utf8_lossy(&text));
             text.extend_from_slice(&buffer[..count]);
         }
+    }
+}
+
+impl Client {
+    /// What comes from now on; the client ends with it.
+    pub(super) fn lines(mut self) -> impl Iterator<Item = String> {
+        let mut lines = BufReader::new(self.0.stdout.take().unwrap()).lines();
+        std::iter::from_fn(move || {
+            let _client = &self;
+            lines.next()?.ok()
+        })
     }
 }
 
@@ -180,6 +191,71 @@ fn whoever_speaks_tls_and_has_the_right_certificate_is_served() {
 }
 
 #[test]
+fn tokens_are_asked_for() {
+    let site = Site::new();
+    let (http, tcp) = (port(), port());
+    let servers = format!(
+        "httpserver = {{ enabled = true, port = {http} }}\ntcpserver = {{ enabled = true, port = {tcp} }}\n[streams.auth]\ntype = 'bearer'\n[streams.auth.bearer_auth]\ntokens = ['t0ken']"
+    );
+    let daemon = site.daemon_with(&table(&site, "app", &servers));
+    let status = format!("http://127.0.0.1:{http}/status");
+    assert_eq!(curl(&["-H", "Authorization: Bearer other", &status]).0, "401");
+    assert_eq!(curl(&["-H", "Authorization: Bearer t0ken", &status]).0, "200");
+    let mut watching =
+        Client::start("curl", &["-sSN", &format!("http://127.0.0.1:{http}/stream?access_token=t0ken")]);
+    watching.gets("event: connected");
+    let mut listening = Client::start("nc", &["127.0.0.1", &tcp.to_string()]);
+    listening.say("AUTH Bearer t0ken\n");
+    eventually("a client of TCP", || is_listening(&daemon));
+    site.append("logs/a.log", "hello\n");
+    watching.gets("\"message\":\"hello\"");
+    listening.gets("\"message\":\"hello\"");
+}
+
+#[test]
+fn a_router_protects_each_stream_as_its_own_port_does() {
+    let site = Site::new();
+    let authority = certificate(&site, "authority", None);
+    let [server, ann] = ["server", "ann"].map(|name| certificate(&site, name, Some(&authority)));
+    let (open, few, secret) = (port(), port(), port());
+    let ssl = format!("enabled = true, cert_file = '{server}.pem', key_file = '{server}.key'");
+    // To verify certificates is to ask for them.
+    let mutual = format!("{ssl}, verify_client_cert = true, client_ca_file = '{authority}.pem'");
+    let limit = "rate_limit = { enabled = true, requests_per_second = 1000, burst_size = 1000, max_total_connections = 1 }";
+    let http = |port: u16, rest: &str| format!("httpserver = {{ enabled = true, port = {port}{rest} }}");
+    let mutual = format!(", ssl = {{ {mutual} }}");
+    let tables = [
+        table(&site, "open", &http(open, "")),
+        table(&site, "few", &http(few, &format!(", {limit}"))),
+        table(&site, "secret", &http(secret, &mutual)),
+        // At the same port, where whoever gets in has shown a certificate.
+        table(&site, "mutual", &(http(secret, &mutual) + "\nauth = { type = 'mtls' }")),
+    ];
+    let config = site.config(&tables.concat());
+    let daemon = Daemon::builder(crate::program::BINARY, site.data()).arg("-c").arg(config).arg("--router");
+    let _daemon = daemon.start().unwrap();
+    let at_open = |path: &str| curl(&[&format!("http://localhost:{open}{path}")]).0;
+    assert_eq!(at_open("/open/status"), "200");
+    // Nobody has looked at a certificate here.
+    assert_eq!([at_open("/secret/status"), at_open("/mutual/status")], ["403", "403"]);
+    let trusts = ["--cacert", &format!("{authority}.pem")];
+    let own = ["--cert", &format!("{ann}.pem"), "--key", &format!("{ann}.key")];
+    let at_secret = |path: &str| format!("https://localhost:{secret}{path}");
+    for path in ["/secret/status", "/mutual/status", "/open/status"] {
+        let url = at_secret(path);
+        assert_eq!(curl(&[&trusts[..], &own[..], &[&url]].concat()).0, "200", "{path}");
+        assert_eq!(curl(&[&trusts[..], &[&url]].concat()).0, "000", "{path}");
+    }
+    // One connection in all, wherever it comes in, as long as it lasts.
+    let mut one = Client::start("curl", &["-sSN", &format!("http://localhost:{open}/few/stream")]);
+    one.gets("event: connected");
+    assert_eq!(at_open("/few/stream"), "429");
+    assert_eq!(curl(&[&format!("http://localhost:{few}/status")]).0, "429");
+    drop(one);
+    eventually("room again", || at_open("/few/status") == "200");
+}
+
+#[test]
 fn certificates_that_cannot_be_used_refuse_their_stream_only() {
     let site = Site::new();
     let [one, two] = ["one", "two"].map(|name| certificate(&site, name, None));
@@ -214,4 +290,16 @@ fn certificates_that_cannot_be_used_refuse_their_stream_only() {
     let config = site.path("taffrail.toml");
     let checked = site.run(&["check", "-c", config.to_str().unwrap()]).expect(2);
     assert!(checked.text().contains("is not that of the certificate"), "{}", checked.text());
+    // One that has expired is told, and served: who knows it may still want it.
+    let base = site.path("expired").display().to_string();
+    let [key, asked, pem] = ["key", "csr", "pem"].map(|end| format!("{base}.{end}"));
+    let request = ["req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=x"];
+    run("openssl", &[&request[..], &["-keyout", &key, "-out", &asked]].concat());
+    let names = site.write("names", "subjectAltName=DNS:x").display().to_string();
+    let sign =
+        ["x509", "-req", "-in", &asked, "-signkey", &key, "-extfile", &names, "-days", "-1", "-out", &pem];
+    run("openssl", &sign);
+    let config = site.config(&stream(0, &pem, &key));
+    let checked = site.run(&["check", "-c", config.to_str().unwrap()]).expect(0);
+    assert!(checked.text().contains("has expired"), "{}", checked.text());
 }
