@@ -102,6 +102,20 @@ fn of_streams(out: &mut Exposition, overview: &Overview) {
             refused.value(&[("stream", &of(standing)), ("server", server)], count as f64);
         }
     }
+    let mut gauge = |name: &'static str, help: &'static str, value: fn(&Standing) -> u64| {
+        let mut family = out.metric(name, Kind::Gauge, help);
+        for standing in &standings {
+            family.value(&[("stream", &of(standing))], value(standing) as f64);
+        }
+    };
+    gauge("taffrail_stream_files", "Files that a stream shows, of those that lines came from.", |one| {
+        one.watched as u64
+    });
+    gauge(
+        "taffrail_stream_lag_entries",
+        "Entries that the client of a stream that lags most was not sent yet.",
+        |one| one.lag,
+    );
     let mut clients = out.metric("taffrail_stream_clients", Kind::Gauge, "Clients that watch a stream.");
     for standing in &standings {
         for (transport, count) in [

@@ -232,6 +232,11 @@ fn who_does_not_read_loses_only_its_own() {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
     let all = reader.join().unwrap();
+    let metrics = daemon.get("/metrics").unwrap().text();
+    let lag =
+        metrics.lines().find_map(|line| line.strip_prefix("taffrail_stream_lag_entries{stream=\"narrow\"} "));
+    assert!(lag.is_some_and(|lag| lag.parse::<usize>().unwrap() > 20_000), "{metrics}");
+    assert!(metrics.contains("taffrail_stream_files{stream=\"narrow\"} 1"), "{metrics}");
     let number = |message: &String| message.split(' ').nth(1).and_then(|number| number.parse::<usize>().ok());
     let wrong = (0..LINES).find(|wanted| number(&all[*wanted]) != Some(*wanted));
     assert_eq!(wrong.map(|at| (at, &all[at])), None, "the live client gets every line in order");

@@ -30,6 +30,8 @@ pub(crate) struct Standing {
     pub(crate) http_clients: usize,
     pub(crate) socket_clients: usize,
     pub(crate) tcp_clients: usize,
+    /// Entries that the client that lags most was not sent yet.
+    pub(crate) lag: u64,
 }
 
 impl Overview {
@@ -52,6 +54,7 @@ impl Overview {
             http_clients: stream.http_clients.load(Ordering::Relaxed),
             socket_clients: stream.socket_clients.load(Ordering::Relaxed),
             tcp_clients: stream.tcp_clients.load(Ordering::Relaxed),
+            lag: stream.seats.lag(stream.ring.published()),
         })
     }
 

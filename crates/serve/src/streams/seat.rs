@@ -127,6 +127,13 @@ impl Seats {
         lags.any(|lag| lag > 0 && lag <= lag_max)
     }
 
+    /// How many entries the one that lags most was not sent yet.
+    pub(super) fn lag(&self, published: u64) -> u64 {
+        let seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = seats.iter().filter_map(Weak::upgrade).map(|figures| figures.next.load(Ordering::Relaxed));
+        next.min().map_or(0, |next| published.saturating_sub(next))
+    }
+
     /// Those who lag most.
     pub(super) fn sitting(&self, published: u64) -> Vec<Sitting> {
         let seats = self.0.lock().unwrap_or_else(PoisonError::into_inner);
