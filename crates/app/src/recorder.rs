@@ -9,14 +9,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use taffrail_agent::Stopping;
-use taffrail_record::{Sample, Timestamp};
+use taffrail_record::Timestamp;
 use taffrail_serve::Machines;
 use taffrail_store::engine::Engine;
 use taffrail_store::history::Kept;
 use taffrail_telemetry::{Machine, Sampler};
 
 use self::logs::StoredLogs;
-use self::rows::rows;
+use self::rows::Rows;
 use crate::config::Telemetry;
 
 /// The first sample comes so soon: its rates are over that time.
@@ -55,18 +55,18 @@ fn record(
 ) {
     let mut sampler = Sampler::new(Arc::clone(&machine));
     // Logly's rates are over its own interval.
-    let (mut before, mut rows_at): (Option<Sample>, _) = (None, Instant::now());
+    let (mut rows, mut rows_at) = (Rows::default(), Instant::now());
     let mut wait = FIRST;
     let mut failing = false;
     while !stopping.within(wait) {
         let sample = sampler.sample();
         let mut stored = machines.record(&sample).map(drop);
+        stored = stored.and(rows.add(&sample, || machines.history.last_counters()));
         if Instant::now() >= rows_at {
-            let (system, network) = rows(before.as_ref(), &sample);
+            let (system, network) = rows.of(&sample);
             stored = stored.and(machines.history.insert_rows(sample.time, &system, &network));
             // Rows that were missed while the machine slept are not made up for.
             rows_at = Instant::now().max(rows_at) + ROWS_EVERY.saturating_sub(interval / 2);
-            before = Some(sample);
         }
         match (&stored, failing) {
             (Err(error), false) => tracing::warn!("samples of the machine are not kept: {error}"),

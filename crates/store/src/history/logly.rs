@@ -37,18 +37,16 @@ pub struct SystemRow {
     pub load: Option<[f64; 3]>,
 }
 
-/// A row of `network_metrics`; its counters count since the machine started.
+/// What went through the network, in the order of Logly's columns: bytes sent and received, packets sent and received, packets
+/// that were wrong in and out, packets dropped in and out.
+pub type Counters = [u64; 8];
+
+/// A row of `network_metrics`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[expect(missing_docs, reason = "the names of Logly's columns, which its pages explain")]
 pub struct NetworkRow {
-    pub bytes_sent: u64,
-    pub bytes_recv: u64,
-    pub packets_sent: u64,
-    pub packets_recv: u64,
-    pub errors_in: u64,
-    pub errors_out: u64,
-    pub drops_in: u64,
-    pub drops_out: u64,
+    /// They only fall when the machine was started anew; `None`: they could not be read.
+    pub counters: Option<Counters>,
     pub connections_established: Option<u64>,
     pub connections_listen: Option<u64>,
     pub connections_time_wait: Option<u64>,
@@ -91,6 +89,7 @@ impl History {
     pub fn insert_rows(&self, now: Timestamp, system: &SystemRow, network: &NetworkRow) -> Result<()> {
         let seconds = now.0.div_euclid(Timestamp::SECOND);
         let whole = |value: Option<u64>| value.map(|value| value as i64);
+        let counter = |at: usize| network.counters.map(|counters| counters[at] as i64);
         self.on(|connection| {
             let transaction = connection.transaction()?;
             let [one, five, fifteen] = system.load.map_or([None; 3], |load| load.map(Some));
@@ -123,14 +122,14 @@ impl History {
                  VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
                 params![
                     seconds,
-                    network.bytes_sent as i64,
-                    network.bytes_recv as i64,
-                    network.packets_sent as i64,
-                    network.packets_recv as i64,
-                    network.errors_in as i64,
-                    network.errors_out as i64,
-                    network.drops_in as i64,
-                    network.drops_out as i64,
+                    counter(0),
+                    counter(1),
+                    counter(2),
+                    counter(3),
+                    counter(4),
+                    counter(5),
+                    counter(6),
+                    counter(7),
                     whole(network.connections_established),
                     whole(network.connections_listen),
                     whole(network.connections_time_wait)
@@ -138,6 +137,27 @@ impl History {
             )?;
             transaction.commit()?;
             Ok(())
+        })
+    }
+
+    /// The counters that were written last, and when; `None`: there are none.
+    pub fn last_counters(&self) -> Result<Option<(Timestamp, Counters)>> {
+        self.on(|connection| {
+            let found = connection.query_row(
+                "SELECT timestamp, bytes_sent, bytes_recv, packets_sent, packets_recv, errors_in, errors_out, drops_in,
+                    drops_out
+                 FROM network_metrics WHERE bytes_sent IS NOT NULL ORDER BY id DESC LIMIT 1",
+                [],
+                |row| {
+                    let mut counters = [0; 8];
+                    for (at, counter) in counters.iter_mut().enumerate() {
+                        *counter = row.get::<_, Option<i64>>(at + 1)?.unwrap_or(0) as u64;
+                    }
+                    let seconds: i64 = row.get(0)?;
+                    Ok((Timestamp(seconds.saturating_mul(Timestamp::SECOND)), counters))
+                },
+            );
+            Ok(found.optional()?)
         })
     }
 
@@ -244,14 +264,16 @@ fn traffic(connection: &Connection, hour: i64) -> Result<Option<[i64; 4]>> {
     let mut before = connection
         .query_row(
             &format!(
-                "SELECT {columns} FROM network_metrics WHERE timestamp < ?1 ORDER BY timestamp DESC LIMIT 1"
+                "SELECT {columns} FROM network_metrics WHERE timestamp < ?1 AND bytes_sent IS NOT NULL
+                 ORDER BY timestamp DESC, id DESC LIMIT 1"
             ),
             [hour],
             counters,
         )
         .optional()?;
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {columns} FROM network_metrics WHERE timestamp >= ?1 AND timestamp < ?2 ORDER BY timestamp, id"
+        "SELECT {columns} FROM network_metrics
+         WHERE timestamp >= ?1 AND timestamp < ?2 AND bytes_sent IS NOT NULL ORDER BY timestamp, id"
     ))?;
     let mut total = None;
     for row in statement.query_map(params![hour, hour + HOUR], counters)? {
@@ -259,7 +281,7 @@ fn traffic(connection: &Connection, hour: i64) -> Result<Option<[i64; 4]>> {
         let sum: &mut [i64; 4] = total.get_or_insert([0; 4]);
         if let Some(before) = before {
             for (at, sum) in sum.iter_mut().enumerate() {
-                // A counter that went back has begun anew.
+                // The machine was started anew.
                 *sum += if row[at] >= before[at] { row[at] - before[at] } else { row[at] };
             }
         }

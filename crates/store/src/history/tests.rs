@@ -181,9 +181,14 @@ fn loglys_rows_come_to_what_its_pages_say() {
         sent = if minute == 60 { 500 } else { sent + 1_000 };
         let cpu = Some(if minute == 45 { 90.0 } else { 30.0 });
         let system = SystemRow { cpu_percent: cpu, memory_percent: Some(50.0), ..SystemRow::default() };
-        let network = NetworkRow { bytes_sent: sent, packets_sent: 2 * sent, ..NetworkRow::default() };
+        // Once nobody could read them: what went through meanwhile counts in the next row.
+        let counters = (minute != 20).then_some([sent, 0, 2 * sent, 0, 0, 0, 0, 8]);
+        let network =
+            NetworkRow { counters, connections_listen: Some(minute as u64), ..NetworkRow::default() };
         history.insert_rows(now, &system, &network).unwrap();
     }
+    let last = Timestamp(START + DAY + (179 - 90) * 60 * SECOND);
+    assert_eq!(history.last_counters().unwrap(), Some((last, [sent, 0, 2 * sent, 0, 0, 0, 0, 8])));
     let logs = FakeLogs { asked: Cell::new(0), refuses: Cell::new(true) };
     let now = Timestamp(START + DAY + 2 * HOUR + SECOND);
     history.roll_up_rows(now, &logs).unwrap();
