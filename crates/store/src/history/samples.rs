@@ -62,6 +62,21 @@ pub struct Series {
     pub values: Vec<Vec<Option<f64>>>,
 }
 
+/// How far a machine's clock may be ahead of the clock here.
+const AHEAD_MAX: i64 = HOUR;
+
+/// Samples of later than an hour from now are put to now, the last of them, and those before as long before it: their machine's
+/// clock is wrong, and they would stay its newest until that time has come. Their envelopes say what they said.
+pub fn put_right(samples: &mut [StoredSample], now: Timestamp) {
+    let latest = Timestamp(now.0.saturating_add(AHEAD_MAX));
+    let ahead = || samples.iter().map(|sample| sample.time).filter(|time| *time > latest);
+    let Some(last) = ahead().max() else { return };
+    let off = last.0.saturating_sub(now.0);
+    for sample in samples.iter_mut().filter(|sample| sample.time > latest) {
+        sample.time = Timestamp(sample.time.0.saturating_sub(off));
+    }
+}
+
 impl History {
     /// Puts samples in; one that is there already stays as it is. Gives how many were new.
     pub fn insert(&self, samples: &[StoredSample]) -> Result<usize> {
@@ -76,11 +91,12 @@ impl History {
                     columns.join(", ")
                 );
                 let mut statement = transaction.prepare_cached(&statement)?;
+                let rolled = rollup::until(&transaction)?;
                 for sample in samples {
-                    new += statement.execute(params_from_iter(row(sample)?))?;
-                }
-                if let Some(oldest) = samples.iter().map(|sample| sample.time).min() {
-                    rollup::touch(&transaction, oldest)?;
+                    if statement.execute(params_from_iter(row(sample)?))? > 0 {
+                        new += 1;
+                        rollup::touch(&transaction, &sample.node, sample.time, rolled)?;
+                    }
                 }
             }
             transaction.commit()?;
@@ -89,7 +105,7 @@ impl History {
     }
 
     /// Figures over time. Steps of an hour and more are answered from what samples come to by the hour and the day, which is kept
-    /// longer; what was not rolled up yet, from the samples.
+    /// longer; what was not rolled up yet, from the samples. Samples that came late count in them once they are rolled up.
     pub fn points(&self, request: &PointsRequest<'_>) -> Result<Points> {
         self.on(|connection| {
             let mut points = Points::default();
@@ -102,7 +118,7 @@ impl History {
             };
             if let Some((table, width)) = table {
                 // Whole steps only: a step is answered from one of the two.
-                let edge = rolled.0.div_euclid(width.max(request.step_ns)) * width.max(request.step_ns);
+                let edge = rollup::floor(rolled.0, width.max(request.step_ns));
                 let until = Timestamp(edge.clamp(from.0, request.range.until.0.max(from.0)));
                 collect(connection, table, request, TimeRange { since: from, until }, &mut points)?;
                 from = until;

@@ -43,6 +43,13 @@ INSERT OR IGNORE INTO metadata VALUES
     ('schema_version', '2.0', unixepoch()), ('created_at', unixepoch(), unixepoch()), ('hostname', '', unixepoch());
 ";
 
+/// Hours that samples came late for, and that are rolled up again.
+const LATE: &str = "
+CREATE TABLE IF NOT EXISTS telemetry_late (
+    node TEXT NOT NULL, hour INTEGER NOT NULL, PRIMARY KEY (node, hour)
+) WITHOUT ROWID;
+";
+
 const NODES: &str = "
 CREATE TABLE IF NOT EXISTS nodes (
     node TEXT PRIMARY KEY, first_seen INTEGER NOT NULL, last_seen INTEGER NOT NULL, lag INTEGER,
@@ -73,6 +80,7 @@ pub(crate) fn create(connection: &Connection) -> Result<()> {
             columns.join(", ")
         ))?;
     }
+    connection.execute_batch(LATE)?;
     connection.execute_batch(NODES)?;
     connection.execute_batch(LOGLY)?;
     Ok(())

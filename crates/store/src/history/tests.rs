@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use taffrail_record::{FIGURES, Figures, Timestamp};
 
 use super::logly::{LogActors, LogCounts, Logs, NetworkRow, SystemRow};
-use super::{Aggregate, History, Kept, Points, PointsRequest, Seen, StoredSample, schema};
+use super::{Aggregate, History, Kept, Points, PointsRequest, Seen, StoredSample, put_right, schema};
 use crate::engine::TimeRange;
 
 const SECOND: i64 = Timestamp::SECOND;
@@ -148,6 +148,98 @@ fn what_is_too_old_goes_and_what_it_came_to_stays() {
     assert_eq!(history.extent().unwrap(), (0, None));
     assert_eq!(of(&points(&history, START, START + HOUR, HOUR, Aggregate::Mean)), []);
     assert_eq!(of(&points(&history, START, START + DAY, DAY, Aggregate::Max)), [(0.0, Some(59.0))]);
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_its_machines_own_trouble() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(&folder);
+    let minute = |node: &str, number: i64| sample(node, START + number * 60 * SECOND, Some(number as f64));
+    let both: Vec<_> = (0..120).flat_map(|number| [minute("a", number), minute("b", number)]).collect();
+    history.insert(&both).unwrap();
+    let now = Timestamp(START + 7 * DAY + 2 * HOUR);
+    history.maintain(Timestamp(START + 2 * HOUR), KEPT).unwrap();
+    history.maintain(now, KEPT).unwrap();
+    assert_eq!(history.extent().unwrap().0, 0);
+    // Its samples are gone; what they came to is told, whatever another says.
+    let wrong = sample("slow", 10 * SECOND, Some(1.0));
+    let hours = [(0.0, Some(59.0)), (1.0, Some(119.0))];
+    for _ in 0..2 {
+        assert_eq!(history.insert(std::slice::from_ref(&wrong)).unwrap(), 1);
+        assert_eq!(of(&points(&history, START, START + 2 * HOUR, HOUR, Aggregate::Max)), hours);
+        history.maintain(now, KEPT).unwrap();
+        assert_eq!(of(&points(&history, START, START + 2 * HOUR, HOUR, Aggregate::Max)), hours);
+        // It is older than what is kept.
+        assert_eq!(history.latest(Some("slow")).unwrap(), []);
+    }
+    // The clock here was a year ahead: the hour that is not over is told of all the same.
+    let kept = Kept { samples: Duration::from_secs(1_000 * 86_400), ..KEPT };
+    history.maintain(Timestamp(now.0 + 365 * DAY), kept).unwrap();
+    history.maintain(now, kept).unwrap();
+    history.insert(&[sample("a", now.0, Some(5.0))]).unwrap();
+    let last = of(&points(&history, now.0, now.0 + HOUR, HOUR, Aggregate::Max));
+    assert_eq!(last, [(170.0, Some(5.0))]);
+}
+
+#[test]
+fn only_what_comes_late_is_rolled_up_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(&folder);
+    let hour = |node: &str, hour: i64, cpu: f64| sample(node, START + hour * HOUR, Some(cpu));
+    let kept = Kept { samples: Duration::from_secs(60 * 86_400), ..KEPT };
+    history.insert(&[hour("a", 0, 1.0), hour("b", 0, 1.0)]).unwrap();
+    let now = Timestamp(START + 20 * DAY);
+    history.maintain(now, kept).unwrap();
+    let database = Connection::open(folder.path().join("taffrail.db")).unwrap();
+    let mark = |table: &str| {
+        database.execute(&format!("UPDATE {table} SET max_cpu_usage_percent = 77"), []).unwrap();
+    };
+    mark("telemetry_hourly");
+    mark("telemetry_daily");
+    let late = || -> i64 {
+        database.query_row("SELECT count(*) FROM telemetry_late", [], |row| row.get(0)).unwrap()
+    };
+    // Known ones are not late, nor are those of an hour that is not over.
+    history.insert(&[hour("b", 0, 9.0), hour("a", 20 * 24, 3.0)]).unwrap();
+    assert_eq!(late(), 0);
+    // More than one transaction takes.
+    let cut_off: Vec<_> = (1..480).map(|number| hour("b", number, number as f64)).collect();
+    history.insert(&cut_off).unwrap();
+    assert_eq!(late(), 479);
+    history.maintain(now, kept).unwrap();
+    assert_eq!(late(), 0);
+    let of_b = |step: i64| -> Vec<_> {
+        let range = TimeRange { since: Timestamp(START), until: now };
+        let request =
+            PointsRequest { node: Some("b"), range, step_ns: step, figures: &[0], aggregate: Aggregate::Max };
+        of(&history.points(&request).unwrap()).into_iter().map(|(_, value)| value.unwrap()).collect()
+    };
+    let mut want: Vec<f64> = (0..480).map(f64::from).collect();
+    want[0] = 77.0;
+    assert_eq!(of_b(HOUR), want);
+    want = (0..20).map(|day| f64::from(day * 24 + 23)).collect();
+    // The first hour was not touched, so its day still says what it said.
+    want[0] = 77.0;
+    assert_eq!(of_b(DAY), want);
+    assert_eq!(of(&points(&history, START, START + HOUR, HOUR, Aggregate::Max)), [(0.0, Some(77.0))]);
+    assert_eq!(of(&points(&history, START, START + DAY, DAY, Aggregate::Max)), [(0.0, Some(77.0))]);
+}
+
+#[test]
+fn samples_of_the_future_are_of_now() {
+    let all = |times: &[i64]| -> Vec<_> { times.iter().map(|time| sample("a", *time, None)).collect() };
+    for (times, want) in [
+        (&[START, START - DAY, START + HOUR][..], [START, START - DAY, START + HOUR]),
+        (
+            &[START - SECOND, START + DAY, START + DAY - 10 * SECOND],
+            [START - SECOND, START, START - 10 * SECOND],
+        ),
+        (&[i64::MAX, i64::MIN, START], [START, i64::MIN, START]),
+    ] {
+        let mut samples = all(times);
+        put_right(&mut samples, Timestamp(START));
+        assert_eq!(samples.iter().map(|sample| sample.time.0).collect::<Vec<_>>(), want);
+    }
 }
 
 /// Logs with one of each an hour, which cannot be asked at first.
