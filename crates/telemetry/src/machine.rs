@@ -91,9 +91,7 @@ impl Machine {
         let interfaces = part(network::interfaces(roots), "interfaces", &mut unread).unwrap_or_default();
         let sockets = part(tables.sockets(roots, must_be_new), "sockets", &mut unread);
         let (mut mounts, all_mounts) = part(mounts::read(roots), "mounts", &mut unread).unwrap_or_default();
-        for path in self.usages.fill(&mut mounts) {
-            unread.push(format!("mounts: {path} does not answer"));
-        }
+        unread.extend(self.usages.fill(&mut mounts).into_iter().map(|why| format!("mounts: {why}")));
         let forks = stat.as_ref().and_then(|stat| stat.forks);
         let found = part(files.read(roots, forks), "processes", &mut unread);
         let all_processes = found.as_ref().map_or(0, |(processes, _)| processes.count as usize);
@@ -128,7 +126,7 @@ impl Machine {
             cpu: stat.map(|stat| taffrail_record::sample::Cpu { physical: self.physical, ..stat.cpu }),
             memory,
             pressure: memory::pressure(roots),
-            mounts,
+            mounts: mounts.into_iter().map(|one| one.mount).collect(),
             disks,
             interfaces,
             sockets,

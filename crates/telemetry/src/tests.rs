@@ -37,7 +37,9 @@ fn the_shares_of_all_processors_make_a_hundred() {
     let mut sampler = Sampler::new(this_machine());
     std::thread::sleep(Duration::from_millis(300));
     let sample = sampler.sample();
-    assert_eq!(sample.unread, [""; 0]);
+    // Where others mount what only they may ask.
+    let unread: Vec<&String> = sample.unread.iter().filter(|why| !why.starts_with("mounts: ")).collect();
+    assert_eq!(unread, [""; 0]);
     assert!(sample.over.unwrap() >= Duration::from_millis(300));
     let cpu = sample.cpu.unwrap();
     assert_eq!(cpu.cores.len(), std::thread::available_parallelism().unwrap().get());

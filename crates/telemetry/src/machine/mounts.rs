@@ -18,43 +18,94 @@ const SERVICES: [&str; 4] = ["fuse.gvfsd-fuse", "fuse.lxcfs", "fuse.portal", "fu
 /// Where filesystems in memory are the system's own.
 const SYSTEM: [&str; 5] = ["/dev", "/proc", "/sys", "/run/credentials", "/run/user"];
 
+/// Types whose answer is in memory, whatever their device does.
+const SURE: [&str; 10] =
+    ["btrfs", "devtmpfs", "ext2", "ext3", "ext4", "f2fs", "overlay", "tmpfs", "vfat", "xfs"];
+
+/// A filesystem, and what is known of it beside.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mounted {
+    pub mount: Mount,
+    pub key: Key,
+    /// Whether it answers at once, whatever happens: its type does, and so do the types of all that its path leads through.
+    pub is_sure: bool,
+}
+
+/// Which one it is: another one may be mounted at its place later.
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
+pub(super) struct Key {
+    pub path: String,
+    /// The kernel's numbers for the mount and for the device. That of a mount is not given again as long as somebody asks it.
+    pub numbers: (u64, String),
+}
+
 /// The filesystems that hold files of their own, by path, each once; and how many there are. Not how full they are.
-pub(super) fn read(roots: &Roots) -> Result<(Vec<Mount>, usize)> {
+pub(super) fn read(roots: &Roots) -> Result<(Vec<Mounted>, usize)> {
     let (_, filesystems) = roots.proc("filesystems")?;
     let on_devices: HashSet<&str> =
         filesystems.lines().filter(|line| !line.starts_with("nodev")).map(str::trim).collect();
     let (_, text) = roots.proc("self/mountinfo")?;
     // What is mounted last over a place is what is found there.
-    let mut by_path = HashMap::new();
-    for line in text.lines() {
-        if let Some((device, mount)) = mount(line, &on_devices) {
-            by_path.insert(mount.path.clone(), (device, mount));
-        } else if let Some(path) = line.split(' ').nth(4) {
-            by_path.remove(&unescape(path));
-        }
+    let (mut by_path, mut is_sure) = (HashMap::new(), HashMap::new());
+    for line in text.lines().filter_map(Line::read) {
+        is_sure.insert(line.path.clone(), SURE.contains(&line.kind));
+        let path = line.path.clone();
+        match line.mount(&on_devices) {
+            Some(mount) => by_path.insert(path, mount),
+            None => by_path.remove(&path),
+        };
     }
     // One filesystem may be at many places: it is told of at the shortest path, as `df` does.
-    let mut all: Vec<(&str, Mount)> = by_path.into_values().collect();
-    all.sort_by(|(_, a), (_, b)| a.path.len().cmp(&b.path.len()).then_with(|| a.path.cmp(&b.path)));
+    let mut all: Vec<Mounted> = by_path.into_values().collect();
+    all.sort_by(|a, b| (a.key.path.len(), &a.key.path).cmp(&(b.key.path.len(), &b.key.path)));
     let mut known = HashSet::new();
-    all.retain(|(device, _)| known.insert(*device));
+    all.retain(|one| known.insert(one.key.numbers.1.clone()));
     let count = all.len();
     all.truncate(MOUNTS_MAX);
-    let mut mounts: Vec<Mount> = all.into_iter().map(|(_, mount)| mount).collect();
-    mounts.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok((mounts, count))
+    for one in &mut all {
+        one.is_sure = above(&one.key.path).all(|path| is_sure.get(path).copied().unwrap_or(true));
+    }
+    all.sort_by(|a, b| a.key.path.cmp(&b.key.path));
+    Ok((all, count))
 }
 
-/// A line's device number and filesystem; `None` if it has no files of its own.
-fn mount<'a>(line: &'a str, on_devices: &HashSet<&str>) -> Option<(&'a str, Mount)> {
-    let (left, right) = line.split_once(" - ")?;
-    let mut left = left.split(' ').skip(2);
-    let (number, path) = (left.next()?, unescape(left.nth(1)?));
-    let is_read_only = left.next()?.split(',').any(|option| option == "ro");
-    let mut right = right.split(' ');
-    let (kind, device) = (right.next()?.to_owned(), unescape(right.next()?));
-    let place = place(&kind, &path, on_devices)?;
-    Some((number, Mount { path, device, kind, place, is_read_only, usage: None }))
+/// All paths that lead to one, itself too.
+fn above(path: &str) -> impl Iterator<Item = &str> {
+    let folders = path.match_indices('/').map(|(at, _)| if at == 0 { "/" } else { &path[..at] });
+    folders.chain([path])
+}
+
+/// A line of the file.
+struct Line<'a> {
+    id: u64,
+    device_number: &'a str,
+    path: String,
+    is_read_only: bool,
+    kind: &'a str,
+    device: &'a str,
+}
+
+impl<'a> Line<'a> {
+    fn read(line: &'a str) -> Option<Self> {
+        let (left, right) = line.split_once(" - ")?;
+        let mut left = left.split(' ');
+        let (id, device_number) = (left.next()?.parse().ok()?, left.nth(1)?);
+        let path = unescape(left.nth(1)?);
+        let is_read_only = left.next()?.split(',').any(|option| option == "ro");
+        let mut right = right.split(' ');
+        let (kind, device) = (right.next()?, right.next()?);
+        Some(Self { id, device_number, path, is_read_only, kind, device })
+    }
+
+    /// `None` if it has no files of its own.
+    fn mount(self, on_devices: &HashSet<&str>) -> Option<Mounted> {
+        let Self { id, device_number, path, is_read_only, kind, device } = self;
+        let place = place(kind, &path, on_devices)?;
+        let (kind, device) = (kind.to_owned(), unescape(device));
+        let key = Key { path: path.clone(), numbers: (id, device_number.to_owned()) };
+        let mount = Mount { path, device, kind, place, is_read_only, usage: None };
+        Some(Mounted { mount, key, is_sure: false })
+    }
 }
 
 fn place(kind: &str, path: &str, on_devices: &HashSet<&str>) -> Option<Place> {
@@ -122,8 +173,8 @@ mod tests {
             no line\n";
         fs_err::write(folder.path().join("self/mountinfo"), lines).unwrap();
         let (mounts, count) = read(&roots).unwrap();
-        let seen: Vec<_> =
-            mounts.iter().map(|mount| (mount.path.as_str(), mount.place, mount.is_read_only)).collect();
+        let tell = |Mounted { mount, .. }: &Mounted| (mount.path.clone(), mount.place, mount.is_read_only);
+        let seen: Vec<_> = mounts.iter().map(tell).collect();
         let want = [
             ("/", Place::Device, false),
             ("/home/me/far", Place::Network, false),
@@ -131,11 +182,35 @@ mod tests {
             ("/mnt/with blank\\", Place::Device, true),
             ("/tmp", Place::Memory, false),
         ];
+        let want = want.map(|(path, place, is_read_only)| (path.to_owned(), place, is_read_only));
         assert_eq!((seen.as_slice(), count), (&want[..], 5));
         let many: String =
             (0..10_000).map(|n| format!("{n} 1 9:{n} / /m/{n:05} rw - ext4 /dev/x{n} rw\n")).collect();
         fs_err::write(folder.path().join("self/mountinfo"), many).unwrap();
         let (mounts, count) = read(&roots).unwrap();
-        assert_eq!((mounts.len(), count, mounts[999].path.as_str()), (1_000, 10_000, "/m/00999"));
+        assert_eq!((mounts.len(), count, mounts[999].key.path.as_str()), (1_000, 10_000, "/m/00999"));
+    }
+
+    #[test]
+    fn only_what_is_below_nothing_that_hangs_is_sure() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = Roots { proc: folder.path().to_owned(), ..Roots::default() };
+        fs_err::create_dir(folder.path().join("self")).unwrap();
+        fs_err::write(folder.path().join("filesystems"), "\text4\n\txfs\n").unwrap();
+        let lines = "1 0 8:1 / / rw - ext4 /dev/a rw\n\
+            2 1 8:2 / /srv rw - xfs /dev/b rw\n\
+            3 1 0:40 / /far rw - nfs server:/ rw\n\
+            4 3 8:3 / /far/near rw - ext4 /dev/c rw\n\
+            5 4 8:4 / /far/near/er rw - ext4 /dev/d rw\n\
+            6 1 8:5 / /farther rw - ext4 /dev/e rw\n\
+            7 1 0:41 / /auto rw - autofs systemd-1 rw\n\
+            8 7 8:6 / /auto/disk rw - ext4 /dev/f rw\n";
+        fs_err::write(folder.path().join("self/mountinfo"), lines).unwrap();
+        let (mounts, _) = read(&roots).unwrap();
+        let sure: Vec<_> = mounts.iter().filter(|one| one.is_sure).map(|one| one.key.path.as_str()).collect();
+        assert_eq!(sure, ["/", "/farther", "/srv"]);
+        let numbers: Vec<_> = mounts.iter().map(|one| one.key.numbers.clone()).collect();
+        assert_eq!(numbers[1], (8, "8:6".to_owned()), "{numbers:?}");
+        assert_eq!(above("/a/bc").collect::<Vec<_>>(), ["/", "/a", "/a/bc"]);
     }
 }
