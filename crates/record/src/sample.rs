@@ -141,10 +141,34 @@ pub struct Memory {
     pub reclaimable: u64,
     /// Waiting to be written.
     pub dirty: u64,
+    /// Being written.
+    pub writeback: u64,
+    /// Used not long ago.
+    pub active: u64,
+    /// Not used for a while.
+    pub inactive: u64,
+    /// In the page tables of processes, from files.
+    pub mapped: u64,
+    /// Of no file.
+    pub anonymous: u64,
+    /// Shared by processes, and of filesystems in memory.
+    pub shared: u64,
+    /// The kernel's own structures, those that can be freed too.
+    pub slab: u64,
+    /// Page tables.
+    pub page_tables: u64,
+    /// Stacks of the kernel.
+    pub kernel_stacks: u64,
+    /// What was promised to processes.
+    pub committed: u64,
+    /// What may be promised.
+    pub commit_limit: u64,
     /// All of the swap space.
     pub swap_total: u64,
     /// The part of it that is free.
     pub swap_free: u64,
+    /// In memory and in the swap space.
+    pub swap_cached: u64,
 }
 
 impl Memory {
@@ -366,6 +390,8 @@ pub struct Sockets {
     pub tcp: [u64; TCP_STATES.len()],
     /// UDP sockets.
     pub udp: u64,
+    /// Of these, those of IPv6.
+    pub udp6: u64,
     /// Ports that are listened on, rising, each once: TCP.
     pub listening_tcp: Vec<u16>,
     /// And UDP: ports that are bound and not connected.
@@ -450,6 +476,10 @@ pub struct System {
     pub context_switches: Option<u64>,
     /// Processes made so far.
     pub forks: Option<u64>,
+    /// Tasks, threads too, that run or are ready to.
+    pub tasks_running: Option<u64>,
+    /// Tasks that wait for a disk or the like.
+    pub tasks_blocked: Option<u64>,
     /// Temperatures in degrees Celsius, by sensor.
     pub temperatures: Vec<(String, f64)>,
     /// Units of systemd that have failed; `None` where it does not run.

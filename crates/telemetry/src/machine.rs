@@ -116,6 +116,8 @@ impl Machine {
             entropy: system::entropy(roots),
             context_switches: stat.as_ref().and_then(|stat| stat.context_switches),
             forks: stat.as_ref().and_then(|stat| stat.forks),
+            tasks_running: stat.as_ref().and_then(|stat| stat.running),
+            tasks_blocked: stat.as_ref().and_then(|stat| stat.blocked),
             temperatures: system::temperatures(&self.sensors),
             failed_units: self.units.failed(),
         };

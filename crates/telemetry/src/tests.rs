@@ -190,7 +190,7 @@ fn rates_are_those_of_the_counters_and_stop_where_a_device_begins_anew() {
     let folder = tempfile::tempdir().unwrap();
     let stat = |user: u64, idle: u64| {
         format!(
-            "cpu  {user} 0 0 {idle} 0 0 0 0 0 0\ncpu0 {user} 0 0 {idle} 0 0 0 0 0 0\ncpu7 0 0 0 9 0 0 0 0 0 0\nbtime 1700000000\nctxt 5\nprocesses 6\n"
+            "cpu  {user} 0 0 {idle} 0 0 0 0 0 0\ncpu0 {user} 0 0 {idle} 0 0 0 0 0 0\ncpu7 0 0 0 9 0 0 0 0 0 0\nbtime 1700000000\nctxt 5\nprocesses 6\nprocs_running 3\nprocs_blocked 2\n"
         )
     };
     let disks = |sectors: u64| {
@@ -233,6 +233,9 @@ fn rates_are_those_of_the_counters_and_stop_where_a_device_begins_anew() {
     within(0.001, sample.disks[0].rates.unwrap().read_bytes, 2_000.0 * 512.0 / over);
     within(0.001, sample.interfaces[0].rates.unwrap().received_bytes, 20_000.0 / over);
     assert_eq!(sample.system.booted, Timestamp::from_seconds(1_700_000_000, 0));
+    assert_eq!((sample.system.tasks_running, sample.system.tasks_blocked), (Some(3), Some(2)));
+    let memory = sample.memory.unwrap();
+    assert_eq!((memory.dirty, memory.swap_cached, memory.slab), (8 << 10, 0, 1 << 10));
     // What is not there is said, and all else is there.
     let unread: Vec<&str> = sample.unread.iter().map(|reason| reason.split_once(':').unwrap().0).collect();
     assert_eq!(unread, ["sockets", "mounts", "load"]);
@@ -460,7 +463,7 @@ fn a_table_of_any_length_is_read_to_its_end() {
     ];
     machine_of(folder.path(), &sums);
     let after = machine.read().sockets.unwrap();
-    assert_eq!((after.count, after.in_state("time_wait"), after.udp), (18, 5, 3));
+    assert_eq!((after.count, after.in_state("time_wait"), after.udp, after.udp6), (18, 5, 3, 1));
     assert_eq!((after.in_state("established"), after.listening_tcp), (149_997, vec![80, 81, 82]));
     // What must be read at once is not read in part.
     assert!(

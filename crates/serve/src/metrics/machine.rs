@@ -118,8 +118,21 @@ fn memory(out: &mut Exposition, sample: &Sample) {
         ("node_memory_Cached_bytes", memory.cached),
         ("node_memory_SReclaimable_bytes", memory.reclaimable),
         ("node_memory_Dirty_bytes", memory.dirty),
+        ("node_memory_Writeback_bytes", memory.writeback),
+        ("node_memory_Active_bytes", memory.active),
+        ("node_memory_Inactive_bytes", memory.inactive),
+        ("node_memory_Mapped_bytes", memory.mapped),
+        ("node_memory_AnonPages_bytes", memory.anonymous),
+        ("node_memory_Shmem_bytes", memory.shared),
+        ("node_memory_Slab_bytes", memory.slab),
+        ("node_memory_SUnreclaim_bytes", memory.slab.saturating_sub(memory.reclaimable)),
+        ("node_memory_PageTables_bytes", memory.page_tables),
+        ("node_memory_KernelStack_bytes", memory.kernel_stacks),
+        ("node_memory_Committed_AS_bytes", memory.committed),
+        ("node_memory_CommitLimit_bytes", memory.commit_limit),
         ("node_memory_SwapTotal_bytes", memory.swap_total),
         ("node_memory_SwapFree_bytes", memory.swap_free),
+        ("node_memory_SwapCached_bytes", memory.swap_cached),
     ] {
         out.metric(name, Kind::Gauge, "The field of /proc/meminfo, in bytes.").value(&[], bytes as f64);
     }
@@ -251,7 +264,8 @@ fn sockets(out: &mut Exposition, sample: &Sample) {
             sockets.in_state("established") + sockets.in_state("close_wait"),
         ),
         ("node_sockstat_TCP_tw", "TCP connections that wait for their end.", sockets.in_state("time_wait")),
-        ("node_sockstat_UDP_inuse", "UDP sockets.", sockets.udp),
+        ("node_sockstat_UDP_inuse", "UDP sockets of IPv4.", sockets.udp.saturating_sub(sockets.udp6)),
+        ("node_sockstat_UDP6_inuse", "UDP sockets of IPv6.", sockets.udp6),
     ] {
         out.metric(name, Kind::Gauge, help).value(&[], count as f64);
     }
@@ -260,8 +274,6 @@ fn sockets(out: &mut Exposition, sample: &Sample) {
 fn processes(out: &mut Exposition, sample: &Sample) {
     let Some(processes) = &sample.processes else { return };
     for (name, help, count) in [
-        ("node_procs_running", "Processes that run or are ready to.", processes.running),
-        ("node_procs_blocked", "Processes that wait for a disk or the like.", processes.blocked),
         ("node_processes_pids", "Processes.", processes.count),
         ("node_processes_threads", "Threads.", processes.threads),
     ] {
@@ -303,6 +315,18 @@ fn system(out: &mut Exposition, sample: &Sample) {
             "Processes that were made.",
             system.forks.map(|count| count as f64),
         ),
+        (
+            "node_procs_running",
+            Kind::Gauge,
+            "Tasks, threads too, that run or are ready to.",
+            system.tasks_running.map(|count| count as f64),
+        ),
+        (
+            "node_procs_blocked",
+            Kind::Gauge,
+            "Tasks that wait for a disk or the like.",
+            system.tasks_blocked.map(|count| count as f64),
+        ),
         ("node_filefd_allocated", Kind::Gauge, "Open files.", system.files.map(|(open, _)| open as f64)),
         (
             "node_filefd_maximum",
@@ -331,5 +355,49 @@ fn system(out: &mut Exposition, sample: &Sample) {
     let mut units = out.metric("node_systemd_unit_state", Kind::Gauge, help);
     for unit in system.failed_units.iter().flatten() {
         units.value(&[("name", unit), ("state", "failed")], 1.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use taffrail_record::sample::{Memory, Processes, Sockets, System};
+
+    use super::*;
+
+    #[test]
+    fn names_of_node_exporter_mean_what_they_mean_there() {
+        let temperatures =
+            ["nvme0 Composite", "nvme1 Composite", "acpitz", "acpitz 2"].map(|name| (name.to_owned(), 40.0));
+        let sample = Sample {
+            memory: Some(Memory { slab: 50, reclaimable: 20, ..Memory::default() }),
+            sockets: Some(Sockets { udp: 7, udp6: 3, ..Sockets::default() }),
+            processes: Some(Processes { running: 1, blocked: 1, ..Processes::default() }),
+            system: System {
+                tasks_running: Some(9),
+                tasks_blocked: Some(8),
+                temperatures: temperatures.into(),
+                ..System::default()
+            },
+            ..Sample::default()
+        };
+        let mut out = Exposition::default();
+        machine(&mut out, &sample);
+        let text = out.finish();
+        for line in [
+            "node_procs_running 9",
+            "node_procs_blocked 8",
+            "node_processes_state{state=\"R\"} 1",
+            "node_sockstat_UDP_inuse 4",
+            "node_sockstat_UDP6_inuse 3",
+            "node_memory_SUnreclaim_bytes 30",
+        ] {
+            assert!(text.lines().any(|other| other == line), "{line}: {text}");
+        }
+        let names = text.lines().filter(|line| !line.starts_with('#')).map(|line| line.rsplit_once(' '));
+        let names: Vec<&str> = names.map(|pair| pair.unwrap().0).collect();
+        let different: HashSet<&&str> = names.iter().collect();
+        assert_eq!(different.len(), names.len(), "{text}");
     }
 }

@@ -9,17 +9,21 @@ use taffrail_record::sample::{Core, Cpu, CpuShares, CpuTimes, percent};
 use crate::roots::{Error, Result, Roots};
 
 /// What `/proc/stat` says.
+#[derive(Default)]
 pub(super) struct Stat {
     pub cpu: Cpu,
     pub context_switches: Option<u64>,
     pub forks: Option<u64>,
+    /// Tasks, not processes.
+    pub running: Option<u64>,
+    pub blocked: Option<u64>,
     pub booted: Option<Timestamp>,
 }
 
 pub(super) fn read(roots: &Roots) -> Result<Stat> {
     let (path, text) = roots.proc("stat")?;
     let tick_ms = 1_000 / rustix::param::clock_ticks_per_second().max(1);
-    let mut stat = Stat { cpu: Cpu::default(), context_switches: None, forks: None, booted: None };
+    let mut stat = Stat::default();
     let mut has_total = false;
     for line in text.lines() {
         let (name, rest) = line.split_once(' ').unwrap_or((line, ""));
@@ -35,6 +39,8 @@ pub(super) fn read(roots: &Roots) -> Result<Stat> {
             }
             ("ctxt", _) => stat.context_switches = first(),
             ("processes", _) => stat.forks = first(),
+            ("procs_running", _) => stat.running = first(),
+            ("procs_blocked", _) => stat.blocked = first(),
             ("btime", _) => {
                 let seconds = first().and_then(|seconds| i64::try_from(seconds).ok());
                 stat.booted = seconds.and_then(|seconds| Timestamp::from_seconds(seconds, 0));

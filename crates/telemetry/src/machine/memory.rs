@@ -20,8 +20,20 @@ pub(super) fn read(roots: &Roots) -> Result<Memory> {
         cached: info.cached,
         reclaimable,
         dirty: info.dirty,
+        writeback: info.writeback,
+        active: info.active,
+        inactive: info.inactive,
+        mapped: info.mapped,
+        anonymous: info.anon_pages.unwrap_or(0),
+        shared: info.shmem.unwrap_or(0),
+        slab: info.slab,
+        page_tables: info.page_tables.unwrap_or(0),
+        kernel_stacks: info.kernel_stack.unwrap_or(0),
+        committed: info.committed_as,
+        commit_limit: info.commit_limit.unwrap_or(0),
         swap_total: info.swap_total,
         swap_free: info.swap_free,
+        swap_cached: info.swap_cached,
     })
 }
 

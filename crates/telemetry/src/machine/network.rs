@@ -92,7 +92,7 @@ impl Tables {
 fn with_sums(mut sockets: Sockets, sums: Sums) -> Sockets {
     sockets.count = sums.tcp + sums.time_wait + sums.udp;
     sockets.tcp[TIME_WAIT - 1] = sums.time_wait;
-    sockets.udp = sums.udp;
+    (sockets.udp, sockets.udp6) = (sums.udp, sums.udp6);
     sockets
 }
 
@@ -103,7 +103,9 @@ struct Sums {
     tcp: u64,
     /// TCP sockets that wait for their end.
     time_wait: u64,
+    /// UDP sockets of both families, and of IPv6.
     udp: u64,
+    udp6: u64,
 }
 
 /// See `proc_pid_net(5)` on `sockstat`.
@@ -111,7 +113,7 @@ fn sums(roots: &Roots) -> Option<Sums> {
     let texts = ["net/sockstat", "net/sockstat6"].map(|name| roots.proc(name).map(|(_, text)| text));
     let [first, second] = texts;
     let text = first.ok()? + &second.unwrap_or_default();
-    let mut sums = Sums::default();
+    let (mut sums, mut udp4) = (Sums::default(), 0);
     for (kind, rest) in text.lines().filter_map(|line| line.split_once(": ")) {
         let words: Vec<&str> = rest.split(' ').collect();
         for pair in words.chunks_exact(2) {
@@ -119,12 +121,14 @@ fn sums(roots: &Roots) -> Option<Sums> {
                 ("TCP" | "TCP6", "inuse") => &mut sums.tcp,
                 // Of both families.
                 ("TCP", "tw") => &mut sums.time_wait,
-                ("UDP" | "UDP6", "inuse") => &mut sums.udp,
+                ("UDP", "inuse") => &mut udp4,
+                ("UDP6", "inuse") => &mut sums.udp6,
                 _ => continue,
             };
             *sum += pair[1].parse::<u64>().ok()?;
         }
     }
+    sums.udp = udp4 + sums.udp6;
     Some(sums)
 }
 
@@ -142,15 +146,17 @@ fn sockets(roots: &Roots) -> Result<Sockets> {
     };
     roots.each_line("net/tcp", &mut tcp)?;
     let _: Result<()> = roots.each_line("net/tcp6", &mut tcp);
-    let mut udp = |line: &str| {
+    let (mut udp4, mut udp6) = (0, 0);
+    let mut udp = |line: &str, count: &mut u64| {
         let Some((port, state)) = entry(line) else { return };
-        sockets.udp += 1;
+        *count += 1;
         if state == UNCONNECTED {
             sockets.listening_udp.push(port);
         }
     };
-    let _: Result<()> = roots.each_line("net/udp", &mut udp);
-    let _: Result<()> = roots.each_line("net/udp6", &mut udp);
+    let _: Result<()> = roots.each_line("net/udp", |line| udp(line, &mut udp4));
+    let _: Result<()> = roots.each_line("net/udp6", |line| udp(line, &mut udp6));
+    (sockets.udp, sockets.udp6) = (udp4 + udp6, udp6);
     sockets.count = sockets.tcp.iter().sum::<u64>() + sockets.udp;
     for ports in [&mut sockets.listening_tcp, &mut sockets.listening_udp] {
         ports.sort_unstable();
@@ -166,4 +172,31 @@ fn entry(line: &str) -> Option<(u16, usize)> {
     let (_, port) = words.nth(1)?.rsplit_once(':')?;
     let state = words.nth(1)?;
     Some((u16::from_str_radix(port, 16).ok()?, usize::from_str_radix(state, 16).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_of_both_families_count() {
+        let folder = tempfile::tempdir().unwrap();
+        fs_err::create_dir(folder.path().join("net")).unwrap();
+        let table = |states: &[&str]| -> String {
+            let lines = states.iter().enumerate();
+            let lines =
+                lines.map(|(at, state)| format!("{at}: 0100007F:{:04X} 00000000:0000 {state}\n", 53 + at));
+            "sl local_address rem_address st\n".to_owned() + &lines.collect::<String>()
+        };
+        for (name, states) in
+            [("tcp", &["0A", "01"][..]), ("tcp6", &["06"]), ("udp", &["07", "01"]), ("udp6", &["07"])]
+        {
+            fs_err::write(folder.path().join("net").join(name), table(states)).unwrap();
+        }
+        let roots = Roots { proc: folder.path().to_owned(), ..Roots::default() };
+        let found = sockets(&roots).unwrap();
+        assert_eq!((found.count, found.udp, found.udp6), (6, 3, 1));
+        assert_eq!((found.in_state("listen"), found.in_state("time_wait")), (1, 1));
+        assert_eq!((found.listening_tcp, found.listening_udp), (vec![53], vec![53]));
+    }
 }
