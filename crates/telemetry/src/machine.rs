@@ -1,5 +1,6 @@
 //! The machine as its kernel tells of it, read part by part: what cannot be read is missing, and said.
 
+mod cgroup;
 mod cpu;
 mod disks;
 mod memory;
@@ -24,7 +25,8 @@ pub(crate) use self::processes::{Seen, top_cpu};
 use self::system::Sensor;
 use self::units::Units;
 use self::usage::Usages;
-pub(crate) use self::{cpu::shares, disks::rates as disk_rates, network::rates as interface_rates};
+pub(crate) use self::{cgroup::cpu_share, cpu::shares};
+pub(crate) use self::{disks::rates as disk_rates, network::rates as interface_rates};
 use crate::roots::{Result, Roots};
 
 /// A machine, and what is known of it for good. All who sample it share it.
@@ -81,9 +83,9 @@ impl Machine {
         let mut unread = Vec::new();
         let stat = part(cpu::read(roots), "cpu", &mut unread);
         let mut memory = part(memory::read(roots), "memory", &mut unread);
-        let limits = memory::limits(roots);
+        let limits = cgroup::limits(roots);
         if let (Some(limits), Some(memory)) = (&limits, &mut memory) {
-            *memory = memory::within(limits, *memory, roots);
+            *memory = cgroup::within(limits, *memory, roots);
         }
         let known = &mut *self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let Known { devices, tables, files } = known;

@@ -49,6 +49,9 @@ impl Sampler {
         if let (Some(before), Some(after)) = (&before.cpu, &mut sample.cpu) {
             share(before, after);
         }
+        if let (Some(before), Some(after)) = (&before.limits, &mut sample.limits) {
+            after.cpu_share = machine::cpu_share(before, after, over);
+        }
         rate_disks(&before.disks, &mut sample.disks, over);
         rate_interfaces(&before.interfaces, &mut sample.interfaces, over);
         if let Some(processes) = &mut sample.processes {

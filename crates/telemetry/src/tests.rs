@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use fs_err as fs;
 use serde_json::Value;
 use taffrail_record::Timestamp;
-use taffrail_record::sample::{CpuShares, Limits, Place};
+use taffrail_record::sample::{CpuShares, Place};
 
 use crate::{Machine, Roots, Sampler, envelope, figures};
 
@@ -249,44 +249,83 @@ fn disks_of_another() -> String {
     "259 0 nvme0n1 1 0 8 3 2 0 0 4 0 5 7\n".to_owned()
 }
 
+/// Two containers that may use the same and use as much: of either version of the kernel's limits.
+fn containers() -> [Vec<(&'static str, String)>; 2] {
+    let (gigabyte, half) = ((1_u64 << 30).to_string(), (1_u64 << 29).to_string());
+    [
+        vec![
+            ("sys/fs/cgroup/memory.max", gigabyte.clone()),
+            ("sys/fs/cgroup/memory.current", half.clone()),
+            ("sys/fs/cgroup/memory.swap.max", "500000000".to_owned()),
+            ("sys/fs/cgroup/memory.swap.current", "200000000".to_owned()),
+            ("sys/fs/cgroup/memory.stat", "file 300000000\ninactive_file 100000000\n".to_owned()),
+            ("sys/fs/cgroup/cpu.max", "150000 100000".to_owned()),
+            ("sys/fs/cgroup/cpu.stat", "usage_usec 7000000\nuser_usec 1\n".to_owned()),
+            ("sys/fs/cgroup/pids.max", "max".to_owned()),
+        ],
+        vec![
+            ("sys/fs/cgroup/memory/memory.limit_in_bytes", gigabyte),
+            ("sys/fs/cgroup/memory/memory.usage_in_bytes", half),
+            ("sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", ((1_u64 << 30) + 500_000_000).to_string()),
+            ("sys/fs/cgroup/memory/memory.memsw.usage_in_bytes", ((1_u64 << 29) + 200_000_000).to_string()),
+            (
+                "sys/fs/cgroup/memory/memory.stat",
+                "total_cache 300000000\ntotal_inactive_file 100000000\n".to_owned(),
+            ),
+            ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "150000".to_owned()),
+            ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000".to_owned()),
+            ("sys/fs/cgroup/cpuacct/cpuacct.usage", "7000000000".to_owned()),
+        ],
+    ]
+}
+
 #[test]
 fn a_container_has_what_it_may_use() {
-    let gigabyte = (1_u64 << 30).to_string();
-    let half = (1_u64 << 29).to_string();
-    let two: &[&[(&str, &str)]] = &[
-        &[
-            ("sys/fs/cgroup/memory.max", &gigabyte),
-            ("sys/fs/cgroup/memory.current", &half),
-            ("sys/fs/cgroup/memory.stat", "file 300000000\ninactive_file 100000000\n"),
-            ("sys/fs/cgroup/cpu.max", "150000 100000"),
-            ("sys/fs/cgroup/pids.max", "max"),
-        ],
-        &[
-            ("sys/fs/cgroup/memory/memory.limit_in_bytes", &gigabyte),
-            ("sys/fs/cgroup/memory/memory.usage_in_bytes", &half),
-            ("sys/fs/cgroup/memory/memory.stat", "total_cache 300000000\ntotal_inactive_file 100000000\n"),
-            ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "150000"),
-            ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000"),
-        ],
-    ];
-    for files in two {
+    for (files, used) in containers().iter().zip([
+        ("sys/fs/cgroup/cpu.stat", "usage_usec 7150000\n"),
+        ("sys/fs/cgroup/cpuacct/cpuacct.usage", "7150000000"),
+    ]) {
         let folder = tempfile::tempdir().unwrap();
         machine_of(folder.path(), &[("proc/meminfo", MEMINFO)]);
-        let sample = machine_of(folder.path(), files).read();
-        assert_eq!(sample.limits, Some(Limits { memory: Some(1 << 30), cpus: Some(1.5), tasks: None }));
+        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let mut sampler = Sampler::new(machine_of(folder.path(), &files));
+        std::thread::sleep(Duration::from_millis(120));
+        machine_of(folder.path(), &[used]);
+        let sample = sampler.sample();
+        let limits = sample.limits.unwrap();
+        assert_eq!((limits.memory, limits.swap, limits.cpus), (Some(1 << 30), Some(500_000_000), Some(1.5)));
+        assert_eq!((limits.cpu_time, limits.tasks), (Some(Duration::from_millis(7_150)), None));
         let memory = sample.memory.unwrap();
         assert_eq!(
             (memory.total, memory.used(), memory.cached),
             (1 << 30, (1 << 29) - 100_000_000, 300_000_000)
         );
-        assert!(
-            envelope(&sample, "n").contains(r#""container_limits":{"memory_bytes":1073741824,"cpus":1.5}"#)
-        );
+        assert_eq!((memory.swap_total, memory.swap_used()), (500_000_000, 200_000_000));
+        // 0.15 seconds of what one and a half processors have.
+        let share = 100.0 * 0.15 / (1.5 * sample.over.unwrap().as_secs_f64());
+        within(0.001, limits.cpu_share.unwrap(), share);
+        let said: Value = serde_json::from_str(&envelope(&sample, "n")).unwrap();
+        let said = &said["metrics"]["system"]["container_limits"];
+        assert_eq!((&said["memory_bytes"], &said["cpus"]), (&(1_u64 << 30).into(), &1.5.into()));
+        assert_eq!(said["swap_bytes"], 500_000_000);
+        within(0.1, said["cpu_percent_of_limit"].as_f64().unwrap(), share);
+    }
+    // It may have no swap space at all; or more than there is.
+    for (limit, swap) in [
+        ("0", (0, 0)),
+        ("max", (2_000_000 << 10, 500_000 << 10)),
+        ("9000000000", (2_000_000 << 10, 500_000 << 10)),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let files = [("proc/meminfo", MEMINFO), ("sys/fs/cgroup/memory.swap.max", limit)];
+        let memory = machine_of(folder.path(), &files).read().memory.unwrap();
+        assert_eq!((memory.swap_total, memory.swap_used()), swap, "{limit}");
     }
     let folder = tempfile::tempdir().unwrap();
     let unlimited = [
         ("proc/meminfo", MEMINFO),
         ("sys/fs/cgroup/memory/memory.limit_in_bytes", "9223372036854771712"),
+        ("sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", "9223372036854771712"),
         ("sys/fs/cgroup/cpu.max", "max 100000"),
         ("sys/fs/cgroup/cpu/cpu.cfs_quota_us", "-1"),
         ("sys/fs/cgroup/cpu/cpu.cfs_period_us", "100000"),

@@ -32,7 +32,12 @@ struct ContainerLimits {
     #[serde(skip_serializing_if = "Option::is_none")]
     memory_bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    swap_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     cpus: Option<f64>,
+    /// Of what it may use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpu_percent_of_limit: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tasks: Option<u64>,
 }
@@ -50,12 +55,20 @@ impl<'a> System<'a> {
                 .map(|(name, value)| (name.as_str(), rounded(*value)))
                 .collect(),
             failed_units: system.failed_units.as_deref(),
-            container_limits: sample.limits.map(|Limits { memory, cpus, tasks }| ContainerLimits {
-                memory_bytes: memory,
-                cpus: cpus.map(rounded),
-                tasks,
-            }),
+            container_limits: sample.limits.map(ContainerLimits::of),
             unread: &sample.unread,
+        }
+    }
+}
+
+impl ContainerLimits {
+    fn of(limits: Limits) -> Self {
+        Self {
+            memory_bytes: limits.memory,
+            swap_bytes: limits.swap,
+            cpus: limits.cpus.map(rounded),
+            cpu_percent_of_limit: limits.cpu_share.map(rounded),
+            tasks: limits.tasks,
         }
     }
 }
