@@ -1,8 +1,8 @@
 //! A sample as it leaves the program: the JSON that Resolvix' clients and central servers read, with more keys beside theirs.
 //!
 //! Theirs have their units: gigabytes of 1024³ bytes, megabytes of 1024² bytes, percent; numbers with a fraction have two decimals.
-//! Ours say their unit in their name, and byte counts are whole. A section that could not be read is missing, and so are
-//! rates where there was no sample before.
+//! Ours say their unit in their name, and byte counts are whole. A section that could not be read is missing (of processes theirs
+//! is a count of 0), and so are rates where there was no sample before.
 
 mod cpu;
 mod disk;
@@ -52,7 +52,7 @@ impl<'a> Envelope<'a> {
                 memory: sample.memory.as_ref().map(|memory| Memory::of(memory, sample)),
                 disk: Disk::of(sample),
                 network: Network::of(sample),
-                processes: sample.processes.as_ref().map(|processes| Processes::of(processes, sample)),
+                processes: Processes::of(sample),
                 system: System::of(sample),
             },
         }
@@ -68,9 +68,9 @@ struct Metrics<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     memory: Option<Memory>,
     disk: Disk<'a>,
-    network: Network<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    processes: Option<Processes<'a>>,
+    network: Option<Network<'a>>,
+    processes: Processes<'a>,
     system: System<'a>,
 }
 

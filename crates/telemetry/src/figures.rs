@@ -31,7 +31,6 @@ const PLACES: &[(&str, &[&str], f64)] = &[
     ("network_sent_bytes_per_sec", &["network", "bytes_sent_per_sec"], 1.0),
     ("network_sent_bytes_per_sec", &["network", "bytes_sent_mb_per_sec"], MEGABYTE),
     ("active_connections", &["network", "active_connections"], 1.0),
-    ("process_count", &["processes", "process_count"], 1.0),
     ("open_files", &["system", "open_files"], 1.0),
     ("cpu_pressure_percent", &["cpu", "cpu_pressure_percent"], 1.0),
     ("memory_pressure_percent", &["memory", "memory_pressure_percent"], 1.0),
@@ -50,6 +49,11 @@ pub fn figures(envelope: &Value) -> Figures {
         "temperature_celsius" => {
             let sensors = metrics.get("system")?.get("temperatures_celsius")?.as_object()?.values();
             largest(sensors.filter_map(Value::as_f64))
+        }
+        // Whoever cannot count them says 0.
+        "process_count" => {
+            let count = metrics.get("processes")?.get("process_count")?.as_f64()?;
+            (count > 0.0).then_some(count)
         }
         "failed_units" => Some(metrics.get("system")?.get("failed_units")?.as_array()?.len() as f64),
         name => PLACES.iter().filter(|(of, ..)| *of == name).find_map(|(_, path, scale)| {
@@ -73,7 +77,7 @@ mod tests {
 
     #[test]
     fn every_figure_has_a_place() {
-        let own = ["disk_utilisation_percent", "temperature_celsius", "failed_units"];
+        let own = ["disk_utilisation_percent", "temperature_celsius", "process_count", "failed_units"];
         for name in FIGURES.map(|figure| figure.name) {
             assert!(own.contains(&name) || PLACES.iter().any(|(of, ..)| *of == name), "{name}");
         }
@@ -90,7 +94,7 @@ mod tests {
             "disk": {"disk_usage": {"/": {"usage_percent": 60}}, "disk_io": {"read_mb_per_sec": 0.5},
                      "devices": {"sda": {"utilisation_percent": 3.5}, "sdb": {"utilisation_percent": 9.25}}},
             "network": {"bytes_recv_per_sec": 10.0, "bytes_recv_mb_per_sec": 3.2},
-            "processes": null,
+            "processes": {"process_count": 0},
             "system": {"failed_units": ["a.service", "b.service"]},
         }});
         let figures = figures(&envelope);

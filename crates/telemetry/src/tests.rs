@@ -335,6 +335,31 @@ fn a_container_has_what_it_may_use() {
 }
 
 #[test]
+fn what_could_not_be_read_is_missing_and_never_zero() {
+    let folder = tempfile::tempdir().unwrap();
+    let metrics = |machine: Arc<Machine>| -> Value {
+        let said: Value = serde_json::from_str(&envelope(&machine.read(), "n")).unwrap();
+        said["metrics"].clone()
+    };
+    let said = metrics(machine_of(folder.path(), &[("proc/meminfo", MEMINFO)]));
+    assert_eq!(said["processes"], serde_json::json!({"process_count": 0}));
+    for missing in ["/network", "/cpu", "/disk/disk_io", "/disk/devices"] {
+        assert_eq!(said.pointer(missing), None, "{said}");
+    }
+    // Each part by itself; a process that may not be read, as others' are where each user sees only their own.
+    fs::create_dir_all(folder.path().join("proc/7/stat")).unwrap();
+    let said = metrics(machine_of(folder.path(), &[("proc/net/tcp", "head\n")]));
+    assert_eq!(said["processes"], serde_json::json!({"process_count": 1}));
+    assert_eq!(
+        (&said["network"]["active_connections"], said["network"].get("bytes_sent")),
+        (&0.into(), None)
+    );
+    let line = "eth0: 1 2 3 4 0 0 0 0 5 6 7 8 0 0 0 0\n";
+    let said = metrics(machine_of(folder.path(), &[("proc/net/dev", &format!("a\nb\n{line}"))]));
+    assert_eq!((&said["network"]["bytes_recv"], &said["network"]["bytes_sent"]), (&1.into(), &5.into()));
+}
+
+#[test]
 fn nothing_that_the_kernel_might_write_ends_it() {
     let odd = [
         "",

@@ -11,7 +11,9 @@ use super::{MEGABYTE, gigabytes, rounded, stalled};
 pub(super) struct Disk<'a> {
     /// By the place where they are mounted.
     disk_usage: BTreeMap<&'a str, Usage<'a>>,
-    disk_io: DiskIo,
+    /// Missing where no disk could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_io: Option<DiskIo>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     devices: BTreeMap<&'a str, Device>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -95,8 +97,20 @@ impl<'a> Disk<'a> {
             };
             Some((mount.path.as_str(), told))
         });
-        let mut disk_io = DiskIo::default();
-        for disk in sample.disks.iter().filter(|disk| disk.is_physical) {
+        let devices = told(&sample.disks).into_iter().map(|disk| (disk.name.as_str(), Device::of(disk)));
+        Self {
+            disk_usage: usage.collect(),
+            disk_io: (!sample.disks.is_empty()).then(|| DiskIo::of(&sample.disks)),
+            devices: devices.collect(),
+            io_pressure_percent: stalled(sample.pressure.io),
+        }
+    }
+}
+
+impl DiskIo {
+    fn of(disks: &[sample::Disk]) -> Self {
+        let mut disk_io = Self::default();
+        for disk in disks.iter().filter(|disk| disk.is_physical) {
             disk_io.read_count += disk.counters.reads;
             disk_io.write_count += disk.counters.writes;
             if let Some(rates) = &disk.rates {
@@ -111,13 +125,7 @@ impl<'a> Disk<'a> {
             sum.read_bytes_per_sec = rounded(sum.read_bytes_per_sec);
             sum.write_bytes_per_sec = rounded(sum.write_bytes_per_sec);
         }
-        let devices = told(&sample.disks).into_iter().map(|disk| (disk.name.as_str(), Device::of(disk)));
-        Self {
-            disk_usage: usage.collect(),
-            disk_io,
-            devices: devices.collect(),
-            io_pressure_percent: stalled(sample.pressure.io),
-        }
+        disk_io
     }
 }
 

@@ -11,20 +11,27 @@ use super::{MEGABYTE, rounded};
 pub(super) struct Network<'a> {
     #[serde(flatten)]
     rates: Option<NetworkRates>,
+    #[serde(flatten)]
+    counters: Option<Counters>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    active_connections: Option<u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    interfaces: BTreeMap<&'a str, Interface>,
+    #[serde(flatten)]
+    sockets: Option<Sockets<'a>>,
+}
+
+/// Sums over all interfaces; missing where they could not be read.
+#[derive(Serialize)]
+struct Counters {
     packets_sent: u64,
     packets_recv: u64,
     errors_in: u64,
     errors_out: u64,
     drops_in: u64,
     drops_out: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    active_connections: Option<u64>,
     bytes_sent: u64,
     bytes_recv: u64,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    interfaces: BTreeMap<&'a str, Interface>,
-    #[serde(flatten)]
-    sockets: Option<Sockets<'a>>,
 }
 
 /// Sums over all interfaces.
@@ -64,8 +71,13 @@ struct Sockets<'a> {
 }
 
 impl<'a> Network<'a> {
-    pub(super) fn of(sample: &'a Sample) -> Self {
-        let sum = |of: fn(&sample::Interface) -> u64| sample.interfaces.iter().map(of).sum();
+    /// `None` where nothing of it could be read.
+    pub(super) fn of(sample: &'a Sample) -> Option<Self> {
+        // There is one on every machine.
+        let has_interfaces = !sample.interfaces.is_empty();
+        if !has_interfaces && sample.sockets.is_none() {
+            return None;
+        }
         let rates = sample.interfaces.iter().filter_map(|one| one.rates);
         let add = |mut sum: NetworkRates, one: InterfaceRates| {
             sum.bytes_sent_per_sec += one.sent_bytes;
@@ -74,22 +86,15 @@ impl<'a> Network<'a> {
         };
         let rates =
             rates.fold(None, |sum: Option<NetworkRates>, one| Some(add(sum.unwrap_or_default(), one)));
-        Self {
+        Some(Self {
             rates: rates.map(|sum| NetworkRates {
                 bytes_sent_mb_per_sec: rounded(sum.bytes_sent_per_sec / MEGABYTE),
                 bytes_recv_mb_per_sec: rounded(sum.bytes_recv_per_sec / MEGABYTE),
                 bytes_sent_per_sec: rounded(sum.bytes_sent_per_sec),
                 bytes_recv_per_sec: rounded(sum.bytes_recv_per_sec),
             }),
-            packets_sent: sum(|one| one.sent.packets),
-            packets_recv: sum(|one| one.received.packets),
-            errors_in: sum(|one| one.received.errors),
-            errors_out: sum(|one| one.sent.errors),
-            drops_in: sum(|one| one.received.drops),
-            drops_out: sum(|one| one.sent.drops),
+            counters: has_interfaces.then(|| Counters::of(&sample.interfaces)),
             active_connections: sample.sockets.as_ref().map(|sockets| sockets.count),
-            bytes_sent: sum(|one| one.sent.bytes),
-            bytes_recv: sum(|one| one.received.bytes),
             interfaces: told(&sample.interfaces)
                 .into_iter()
                 .map(|one| (one.name.as_str(), Interface::of(one)))
@@ -100,6 +105,22 @@ impl<'a> Network<'a> {
                 listening_ports: &sockets.listening_tcp,
                 listening_udp_ports: &sockets.listening_udp,
             }),
+        })
+    }
+}
+
+impl Counters {
+    fn of(interfaces: &[sample::Interface]) -> Self {
+        let sum = |of: fn(&sample::Interface) -> u64| interfaces.iter().map(of).sum();
+        Self {
+            packets_sent: sum(|one| one.sent.packets),
+            packets_recv: sum(|one| one.received.packets),
+            errors_in: sum(|one| one.received.errors),
+            errors_out: sum(|one| one.sent.errors),
+            drops_in: sum(|one| one.received.drops),
+            drops_out: sum(|one| one.sent.drops),
+            bytes_sent: sum(|one| one.sent.bytes),
+            bytes_recv: sum(|one| one.received.bytes),
         }
     }
 }

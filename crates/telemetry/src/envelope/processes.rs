@@ -10,6 +10,13 @@ use super::rounded;
 #[derive(Serialize)]
 pub(super) struct Processes<'a> {
     process_count: u64,
+    #[serde(flatten)]
+    known: Option<Known<'a>>,
+}
+
+/// Missing where no process could be read.
+#[derive(Serialize)]
+struct Known<'a> {
     top_memory_processes: Vec<Process<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     top_cpu_processes: Vec<Process<'a>>,
@@ -30,7 +37,19 @@ struct Process<'a> {
 }
 
 impl<'a> Processes<'a> {
-    pub(super) fn of(processes: &'a sample::Processes, sample: &Sample) -> Self {
+    /// 0 of them where they could not even be counted.
+    pub(super) fn of(sample: &'a Sample) -> Self {
+        let processes = sample.processes.as_ref();
+        let known = processes.filter(|processes| processes.threads > 0);
+        Self {
+            process_count: processes.map_or(0, |processes| processes.count),
+            known: known.map(|processes| Known::of(processes, sample)),
+        }
+    }
+}
+
+impl<'a> Known<'a> {
+    fn of(processes: &'a sample::Processes, sample: &Sample) -> Self {
         let total = sample.memory.map_or(0, |memory| memory.total) as f64;
         let tell = |process: &'a sample::Process| Process {
             pid: process.pid,
@@ -49,7 +68,6 @@ impl<'a> Processes<'a> {
             ("idle", processes.idle),
         ];
         Self {
-            process_count: processes.count,
             top_memory_processes: processes.top_memory.iter().map(tell).collect(),
             top_cpu_processes: processes.top_cpu.iter().map(tell).collect(),
             thread_count: processes.threads,

@@ -1,5 +1,5 @@
 //! Processes: `/proc/PID/stat`, see `proc_pid_stat(5)`, and `schedstat`, see the kernel's `sched-stats`. Those that end while
-//! they are read are left out, as are those that may not be seen.
+//! they are read are left out; those that may not be read are only counted.
 
 use std::io::Write as _;
 use std::os::fd::OwnedFd;
@@ -142,7 +142,14 @@ impl Files {
         let is_due = self.readings.wrapping_add(pid.unsigned_abs()).is_multiple_of(READ_ANEW);
         let again = known.and_then(|known| known.again(folder, is_due, &mut found.buffer));
         // Its number may be another's now.
-        let Some(known) = again.or_else(|| Known::new(folder, pid, &mut found.buffer)) else { return };
+        let known = match again.map_or_else(|| Known::new(folder, pid, &mut found.buffer), Ok) {
+            Ok(known) => known,
+            Err(Unread::Ended) => return,
+            Err(Unread::Hidden) => {
+                found.all.count += 1;
+                return;
+            }
+        };
         let (process, state, threads) = known.line;
         if self.open.len() < found.known_max {
             self.open.push(known);
@@ -154,10 +161,10 @@ impl Files {
 }
 
 impl Known {
-    fn new(folder: &OwnedFd, pid: i32, buffer: &mut [u8; STAT_BYTES]) -> Option<Self> {
+    fn new(folder: &OwnedFd, pid: i32, buffer: &mut [u8; STAT_BYTES]) -> std::result::Result<Self, Unread> {
         let stat = open(folder, pid, "stat")?;
-        let line = parse(read(&stat, buffer)?)?;
-        Some(Self { pid, line, file: Kept::Stat(stat), is_asked: false })
+        let line = parse(read(&stat, buffer)?).ok_or(Unread::Ended)?;
+        Ok(Self { pid, line, file: Kept::Stat(stat), is_asked: false })
     }
 
     /// As it is now; `None` if it has ended.
@@ -169,7 +176,7 @@ impl Known {
                 if now == before && !is_due {
                     return Some(Self { file: Kept::Ran(file, before), ..self });
                 }
-                (open(folder, self.pid, "stat")?, Some(Kept::Ran(file, now)))
+                (open(folder, self.pid, "stat").ok()?, Some(Kept::Ran(file, now)))
             }
             Kept::Stat(stat) => {
                 let (_, _, threads) = self.line;
@@ -177,7 +184,7 @@ impl Known {
                 (stat, may_ask.then(|| Kept::ran(folder, self.pid)).flatten())
             }
         };
-        let line = parse(read(&stat, buffer)?)?;
+        let line = parse(read(&stat, buffer).ok()?)?;
         let (_, _, threads) = line;
         let file = ran.filter(|_| threads == 1).unwrap_or(Kept::Stat(stat));
         Some(Self { line, file, ..self })
@@ -187,7 +194,7 @@ impl Known {
 impl Kept {
     /// `None` where the kernel does not count.
     fn ran(folder: &OwnedFd, pid: i32) -> Option<Self> {
-        let file = open(folder, pid, "schedstat")?;
+        let file = open(folder, pid, "schedstat").ok()?;
         let mark = mark(&file)?;
         let said = mark.split(|byte| *byte == b'\n').next()?;
         let times = number(said.rsplit(|byte| *byte == b' ').next()?)?;
@@ -201,18 +208,33 @@ fn mark(file: &OwnedFd) -> Option<Mark> {
     Some(mark)
 }
 
-fn open(folder: &OwnedFd, pid: i32, name: &str) -> Option<OwnedFd> {
-    let mut path = [0; 32];
-    let mut rest = &mut path[..];
-    write!(rest, "{pid}/{name}").ok()?;
-    let left = rest.len();
-    let path = path.get(..path.len() - left)?;
-    openat(folder, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+/// Why nothing is known of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Unread {
+    Ended,
+    /// It is there and may not be read: it is another user's, where the system shows each only their own.
+    Hidden,
 }
 
-fn read<'a>(file: &OwnedFd, buffer: &'a mut [u8; STAT_BYTES]) -> Option<&'a [u8]> {
-    let length = rustix::io::pread(file, &mut *buffer, 0).ok()?;
-    buffer.get(..length)
+impl From<Errno> for Unread {
+    fn from(error: Errno) -> Self {
+        if matches!(error, Errno::NOENT | Errno::SRCH) { Self::Ended } else { Self::Hidden }
+    }
+}
+
+fn open(folder: &OwnedFd, pid: i32, name: &str) -> std::result::Result<OwnedFd, Errno> {
+    // Longer than any.
+    let mut path = [0; 32];
+    let mut rest = &mut path[..];
+    let written = write!(rest, "{pid}/{name}");
+    let left = rest.len();
+    let path = path.get(..path.len() - left).filter(|_| written.is_ok()).ok_or(Errno::NAMETOOLONG)?;
+    openat(folder, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+}
+
+fn read<'a>(file: &OwnedFd, buffer: &'a mut [u8; STAT_BYTES]) -> std::result::Result<&'a [u8], Errno> {
+    let length = rustix::io::pread(file, &mut *buffer, 0)?;
+    Ok(&buffer[..length])
 }
 
 /// A line of `stat`: the process, its state, and how many threads it has.
@@ -380,6 +402,35 @@ mod tests {
         all(40, "200 5 4\n");
         let read: Vec<u64> = (0..READ_ANEW).map(|_| ticks()[0]).collect();
         assert!(read[0] == 30 && read[READ_ANEW as usize - 1] == 40, "{read:?}");
+    }
+
+    #[test]
+    fn what_may_not_be_read_is_counted_and_what_has_ended_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = Roots { proc: folder.path().to_owned(), ..Roots::default() };
+        let stat = |pid: u32| {
+            let own = folder.path().join(pid.to_string());
+            fs_err::create_dir_all(&own).unwrap();
+            own.join("stat")
+        };
+        let write = |pid: u32| {
+            let line = format!("{pid} (x) S 1 1 1 0 -1 1 1 2 3 4 1 0 7 8 20 0 1 0 5 1000 42 1\n");
+            fs_err::write(stat(pid), line).unwrap();
+        };
+        write(10);
+        // A folder cannot be read as a file; of one that has ended nothing is left.
+        fs_err::create_dir(stat(11)).unwrap();
+        stat(12);
+        let mut files = Files::default();
+        for _ in 0..3 {
+            let (all, seen) = files.read(&roots, Some(1)).unwrap();
+            assert_eq!((all.count, seen.len(), all.sleeping), (2, 1, 1));
+        }
+        // They may be read later, whether or not anything was made meanwhile.
+        fs_err::remove_dir(stat(11)).unwrap();
+        write(11);
+        let (all, seen) = files.read(&roots, Some(1)).unwrap();
+        assert_eq!((all.count, seen.len()), (2, 2));
     }
 
     #[test]
