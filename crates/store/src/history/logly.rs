@@ -61,7 +61,7 @@ pub struct LogCounts {
     pub failed_logins: u64,
     /// Addresses that were banned.
     pub bans: u64,
-    /// Errors, and what is worse.
+    /// Errors, without what is worse.
     pub errors: u64,
     /// Warnings.
     pub warnings: u64,
