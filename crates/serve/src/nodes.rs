@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use taffrail_record::Timestamp;
@@ -89,8 +89,8 @@ impl Nodes {
                 agents.entry(arrived.node.to_owned()).or_default().note(spool, now);
             }
         }
-        let mut unsaved = self.unsaved.lock().unwrap_or_else(PoisonError::into_inner);
-        let seen = unsaved.seen.entry(arrived.node.to_owned()).or_default();
+        let mut unsaved = self.unsaved();
+        let Some(seen) = unsaved.of(arrived.node) else { return self.save_in_time(unsaved) };
         arrived.node.clone_into(&mut seen.node);
         arrived.kind.clone_into(&mut seen.kind);
         if !arrived.version.is_empty() {
@@ -106,6 +106,14 @@ impl Nodes {
         seen.lag = lag.or(seen.lag);
         seen.lines += arrived.lines;
         seen.samples += arrived.samples;
+        self.save_in_time(unsaved);
+    }
+
+    fn unsaved(&self) -> MutexGuard<'_, Unsaved> {
+        self.unsaved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn save_in_time(&self, unsaved: MutexGuard<'_, Unsaved>) {
         if unsaved.saved.elapsed() >= FLUSH_EVERY {
             self.save(unsaved);
         }
@@ -123,15 +131,48 @@ impl Nodes {
 
     /// Tells the history all that it was not told.
     pub(crate) fn flush(&self) {
-        self.save(self.unsaved.lock().unwrap_or_else(PoisonError::into_inner));
+        self.save(self.unsaved());
     }
 
-    fn save(&self, mut unsaved: std::sync::MutexGuard<'_, Unsaved>) {
+    /// What cannot be written now is written next time.
+    fn save(&self, mut unsaved: MutexGuard<'_, Unsaved>) {
         unsaved.saved = Instant::now();
         let seen: Vec<Seen> = unsaved.seen.drain().map(|(_, seen)| seen).collect();
         drop(unsaved);
         if let Err(error) = self.history.note_nodes(&seen) {
             tracing::warn!("the machines that send are not noted: {error}");
+            self.unsaved().put_back(seen);
+        }
+    }
+}
+
+impl Unsaved {
+    /// What is noted of a machine; `None`: it is one of too many.
+    fn of(&mut self, node: &str) -> Option<&mut Seen> {
+        if self.seen.len() >= NODES_MAX && !self.seen.contains_key(node) {
+            return None;
+        }
+        Some(self.seen.entry(node.to_owned()).or_default())
+    }
+
+    /// Puts back what was not saved, below what was noted meanwhile.
+    fn put_back(&mut self, seen: Vec<Seen>) {
+        for old in seen {
+            let Some(new) = self.of(&old.node) else { continue };
+            let is_newer = !new.node.is_empty();
+            let (lines, samples) = (new.lines + old.lines, new.samples + old.samples);
+            let text = |new: &mut String, old: String| if new.is_empty() { old } else { std::mem::take(new) };
+            *new = Seen {
+                at: if is_newer { new.at } else { old.at },
+                lag: new.lag.or(old.lag),
+                clock_skew: new.clock_skew.or(old.clock_skew),
+                kind: text(&mut new.kind, old.kind),
+                version: text(&mut new.version, old.version),
+                address: text(&mut new.address, old.address),
+                node: old.node,
+                lines,
+                samples,
+            };
         }
     }
 }
@@ -152,5 +193,30 @@ mod tests {
             spools.iter().for_each(|spool| known.note(spool, Timestamp(7)));
             assert_eq!(known.clashed, clashes.then_some(Timestamp(7)), "{spools:?}");
         }
+    }
+
+    #[test]
+    fn what_could_not_be_saved_is_saved_with_what_comes_next() {
+        let seen = |node: &str, at: i64, version: &str, lines: u64| Seen {
+            node: node.to_owned(),
+            at: Timestamp(at),
+            lag: (!version.is_empty()).then_some(at),
+            kind: "agent".to_owned(),
+            version: version.to_owned(),
+            lines,
+            ..Seen::default()
+        };
+        let mut unsaved = Unsaved { seen: HashMap::new(), saved: Instant::now() };
+        *unsaved.of("a").unwrap() = seen("a", 9, "", 1);
+        *unsaved.of("b").unwrap() = seen("b", 9, "2.0", 1);
+        unsaved.put_back(vec![seen("a", 5, "1.0", 10), seen("b", 5, "1.0", 10), seen("c", 5, "1.0", 10)]);
+        let known = |node: &str| unsaved.seen[node].clone();
+        assert_eq!(known("a"), Seen { lag: Some(5), ..seen("a", 9, "1.0", 11) });
+        assert_eq!(known("b"), seen("b", 9, "2.0", 11));
+        assert_eq!(known("c"), seen("c", 5, "1.0", 10));
+        // However long it cannot be saved.
+        unsaved.put_back((0..2 * NODES_MAX).map(|number| seen(&number.to_string(), 1, "", 1)).collect());
+        assert_eq!(unsaved.seen.len(), NODES_MAX);
+        assert!(unsaved.of("new").is_none() && unsaved.of("a").is_some());
     }
 }
