@@ -78,10 +78,13 @@ fn record(
     }
 }
 
-/// Samples are taken at whole multiples of the interval: those of several machines fit together.
+/// Samples are taken at whole multiples of the interval: those of several machines fit together. After one that was late the
+/// next would come too soon for rates: it is left out.
 fn until_next(now: Timestamp, interval: Duration) -> Duration {
     let interval = i64::try_from(interval.as_nanos()).unwrap_or(i64::MAX).max(1);
-    Duration::from_nanos((interval - now.0.rem_euclid(interval)).unsigned_abs())
+    let left = interval - now.0.rem_euclid(interval);
+    let left = if left < interval / 2 { left.saturating_add(interval) } else { left };
+    Duration::from_nanos(left.unsigned_abs())
 }
 
 fn maintain(
@@ -115,7 +118,8 @@ mod tests {
         let ten = Duration::from_secs(10);
         assert_eq!(until_next(at(1_793_491_203, 0), ten), Duration::from_secs(7));
         assert_eq!(until_next(at(1_793_491_210, 0), ten), ten);
-        assert_eq!(until_next(at(1_793_491_209, 999_999_999), ten), Duration::from_nanos(1));
-        assert_eq!(until_next(at(-3, 0), ten), Duration::from_secs(3));
+        assert_eq!(until_next(at(1_793_491_205, 0), ten), Duration::from_secs(5));
+        assert_eq!(until_next(at(1_793_491_209, 999_999_999), ten), ten + Duration::from_nanos(1));
+        assert_eq!(until_next(at(-6, 0), ten), Duration::from_secs(6));
     }
 }

@@ -12,7 +12,7 @@ use axum::{Extension, Json};
 use serde::Serialize;
 use serde_json::{Value, json};
 use taffrail_record::Timestamp;
-use taffrail_store::history::StoredSample;
+use taffrail_store::history::{ENVELOPE_BYTES_MAX, StoredSample};
 
 use crate::api::Sender;
 use crate::api::parse_time;
@@ -147,6 +147,9 @@ async fn read<T: Send + 'static>(
 
 /// An envelope as it is kept. A machine that sends for itself has its own name.
 pub(crate) fn sample(envelope: &str, node: Option<&str>) -> Result<StoredSample, String> {
+    if envelope.len() > ENVELOPE_BYTES_MAX {
+        return Err(format!("a sample has at most {ENVELOPE_BYTES_MAX} bytes"));
+    }
     let value: Value = serde_json::from_str(envelope).map_err(|error| format!("no JSON: {error}"))?;
     if !value.get("metrics").is_some_and(Value::is_object) {
         return Err("a sample has an object `metrics`".to_owned());

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use axum::Extension;
 use bytes::Bytes;
 use taffrail_store::engine::{Control, Engine, QueryError};
-use taffrail_store::history::StoredSample;
+use taffrail_store::history::{StoredSample, put_right};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -46,6 +46,13 @@ impl App {
             stopping: watch::Sender::new(false),
             services,
         }
+    }
+
+    /// Notes the machines that sent something and were not noted yet.
+    pub(crate) async fn flush(&self) {
+        let nodes = self.nodes.clone();
+        // An error means that it panicked: there is nothing left to do.
+        let _ = tokio::task::spawn_blocking(move || nodes.flush()).await;
     }
 
     /// Ends the live streams, which would end by themselves never.
@@ -114,11 +121,12 @@ impl App {
         Ok(job.await.map_err(|error| ApiError::internal(&error.to_string()))??)
     }
 
-    /// Keeps samples of machines.
-    pub(crate) async fn keep(&self, samples: Vec<StoredSample>) -> Result<(), ApiError> {
+    /// Keeps samples of machines. Those of the future are of now.
+    pub(crate) async fn keep(&self, mut samples: Vec<StoredSample>) -> Result<(), ApiError> {
         if samples.is_empty() {
             return Ok(());
         }
+        put_right(&mut samples, (self.services.clock)());
         let machines = self.services.machines.clone();
         let job = tokio::task::spawn_blocking(move || machines.keep(&samples));
         let kept = job.await.map_err(|error| ApiError::internal(&error.to_string()))?;

@@ -56,5 +56,6 @@ impl Server {
             async move { connection::serve(socket, service, app.services.limits.head(), app.stopping()).await }
         };
         listener::accept_all(self.listener, limits.connections, until, connection, limits.drain_time).await;
+        app.flush().await;
     }
 }

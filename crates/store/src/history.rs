@@ -19,7 +19,7 @@ use taffrail_record::{Figures, Timestamp};
 
 pub use self::nodes::{NODES_MAX, Node, Seen};
 pub use self::rollup::Kept;
-pub use self::samples::{Aggregate, Points, PointsRequest, Series, put_right};
+pub use self::samples::{Aggregate, ENVELOPE_BYTES_MAX, Points, PointsRequest, Series, put_right};
 pub(crate) use self::schema::create;
 use crate::error::Result;
 

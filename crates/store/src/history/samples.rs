@@ -14,7 +14,7 @@ const DICTIONARY: &[u8] = include_bytes!("dictionary.json");
 const VERSION: u8 = 1;
 const LEVEL: i32 = 3;
 /// Longest envelope that is stored or believed.
-const ENVELOPE_BYTES_MAX: usize = 4 << 20;
+pub const ENVELOPE_BYTES_MAX: usize = 4 << 20;
 /// Points that one answer has at most, over all machines.
 pub const POINTS_MAX: usize = 100_000;
 
