@@ -1,14 +1,17 @@
 //! The agent's queue on the disk: entries in files, the oldest of which go when it is full, and how far the sources are read.
 //!
 //! `NNNNNNNNNNNNNNNNNNNN.spool` holds entries from that number on; `XXXXXXXX.done` is the number up to which a target has all;
-//! `checkpoints.json` is how far the sources were read when files were last removed; `id` names the spool. Nothing is synced:
-//! after a power cut the last entries are missing, and their lines are read from their sources again, with the same offsets. So
-//! a receiver knows lines by spool, source and offset.
+//! `XXXXXXXX.missed` is what was dropped before it could have it, `XXXXXXXX.hub` is there for a hub; `checkpoints.json` is how far
+//! the sources were read when files were last removed; `id` names the spool. Entries are synced only when files are removed: after
+//! a power cut the last are missing, and their lines are read from their sources again, with the same offsets. So a receiver
+//! knows lines by spool, source and offset.
 //!
 //! Invariants: numbers rise by one from entry to entry; all files but the last are complete; a source's checkpoint is that of
-//! its last entry, or of `checkpoints.json`.
+//! its last entry, or of `checkpoints.json`, which covers no entry that a power cut could take.
 
+mod checkpoints;
 mod loss;
+mod marks;
 mod reader;
 mod segment;
 
@@ -21,9 +24,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use fs_err as fs;
-use serde::{Deserialize, Serialize};
 use taffrail_record::{Checkpoint, RawBatch, Timestamp};
 
+use self::checkpoints::advance;
 pub use self::reader::Reader;
 use self::segment::Segment;
 use crate::entry::{Content, Entry, Kind};
@@ -31,7 +34,6 @@ use crate::entry::{Content, Entry, Kind};
 /// Files are at most this large, or a sixteenth of the whole.
 const SEGMENT_BYTES: u64 = 16 << 20;
 const SEGMENTS: u64 = 16;
-const CHECKPOINTS: &str = "checkpoints.json";
 const ID: &str = "id";
 
 /// An open spool. Clones are the same.
@@ -67,6 +69,13 @@ struct State {
     /// Up to which entry each target is being sent: it may have them in a moment, or not.
     taken: BTreeMap<String, u64>,
     dropped: Dropped,
+    dropped_at: Option<Timestamp>,
+    /// Losses that there was no room for yet: they are written before the next entry.
+    owed: Vec<Entry>,
+    /// Why nothing can be written at the moment.
+    failing: Option<String>,
+    /// Files were removed without a note of how far the sources were read in them.
+    owes_note: bool,
     is_closed: bool,
 }
 
@@ -79,16 +88,8 @@ pub struct Dropped {
     pub lines: u64,
 }
 
-/// A checkpoint in the file.
-#[derive(Serialize, Deserialize)]
-struct Stored {
-    offset: u64,
-    lines: u64,
-    state: String,
-}
-
 /// How full it is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Fill {
     /// Entries that are kept.
     pub entries: u64,
@@ -96,6 +97,10 @@ pub struct Fill {
     pub bytes: u64,
     /// What was dropped since it was opened.
     pub dropped: Dropped,
+    /// When something was last dropped because it was full.
+    pub dropped_at: Option<Timestamp>,
+    /// Why nothing can be written at the moment.
+    pub failing: Option<String>,
 }
 
 impl Spool {
@@ -112,7 +117,7 @@ impl Spool {
         fs::create_dir_all(folder)?;
         let lock = lock(folder)?;
         let id = id(folder)?;
-        let mut checkpoints = stored_checkpoints(folder);
+        let (mut checkpoints, stored_next) = checkpoints::read(folder);
         let (mut segments, mut dropped) = (VecDeque::new(), Dropped::default());
         for first in segment::numbers(folder)? {
             let segment = Segment::open(folder, first, &mut |entry| {
@@ -121,13 +126,18 @@ impl Spool {
                 }
             })?;
             dropped.entries += u64::from(segment.is_damaged);
-            segments.push_back(segment);
+            if segment.is_empty() {
+                // The power went before its first entry was whole: its name is needed for that number.
+                fs::remove_file(segment::path(folder, first))?;
+            } else {
+                segments.push_back(segment);
+            }
         }
         let done: BTreeMap<String, u64> =
-            targets.iter().map(|name| (name.clone(), done(folder, name))).collect();
+            targets.iter().map(|name| (name.clone(), marks::done(folder, name))).collect();
         // A number that somebody has is not given again, though its entry was lost with the power.
         let last = segments.back().map_or(0, |segment: &Segment| segment.last);
-        let next = done.values().copied().fold(last, u64::max).max(next_number(folder).saturating_sub(1)) + 1;
+        let next = done.values().copied().fold(last, u64::max).max(stored_next.saturating_sub(1)) + 1;
         let state = State {
             segments,
             tail: None,
@@ -137,6 +147,10 @@ impl Spool {
             marks: BTreeMap::new(),
             taken: BTreeMap::new(),
             dropped,
+            dropped_at: None,
+            owed: Vec::new(),
+            failing: None,
+            owes_note: false,
             is_closed: false,
         };
         let (state, changed) = (Mutex::new(state), Condvar::new());
@@ -172,7 +186,13 @@ impl Spool {
         let first = state.segments.front().map_or(state.next, |segment| segment.first);
         let done = state.done.values().min().copied().unwrap_or(0);
         let bytes = state.segments.iter().map(|segment| segment.bytes).sum();
-        Fill { entries: state.next.saturating_sub(first.max(done + 1)), bytes, dropped: state.dropped }
+        Fill {
+            entries: state.next.saturating_sub(first.max(done + 1)),
+            bytes,
+            dropped: state.dropped,
+            dropped_at: state.dropped_at,
+            failing: state.failing.clone(),
+        }
     }
 
     /// Adds lines. They are there when this returns, and their source is read that far.
@@ -182,9 +202,10 @@ impl Spool {
     pub fn put(&self, batch: &RawBatch, note: &str) -> std::io::Result<()> {
         let entry = Entry::of_batch(Kind::Lines, Vec::new(), batch, note)?;
         let mut state = self.shared.state();
-        self.shared.append(&mut state, entry)?;
+        self.shared.add(&mut state, entry)?;
         advance(&mut state.checkpoints, &batch.source, batch.checkpoint.clone());
-        self.shared.bound(&mut state)
+        self.shared.bound(&mut state);
+        Ok(())
     }
 
     /// Adds a sample.
@@ -194,8 +215,9 @@ impl Spool {
     pub fn put_sample(&self, envelope: &str) -> std::io::Result<()> {
         let entry = Entry::new(Kind::Sample, 0, envelope.as_bytes().to_vec())?;
         let mut state = self.shared.state();
-        self.shared.append(&mut state, entry)?;
-        self.shared.bound(&mut state)
+        self.shared.add(&mut state, entry)?;
+        self.shared.bound(&mut state);
+        Ok(())
     }
 
     /// A target has all entries up to this one: what all have is forgotten.
@@ -209,7 +231,7 @@ impl Spool {
         match state.marks.get(target) {
             Some(mark) => mark.write_all_at(text.as_bytes(), 0)?,
             None => {
-                let path = done_path(&self.shared.folder, target);
+                let path = marks::path(&self.shared.folder, target, marks::DONE);
                 let mark = fs::OpenOptions::new().create(true).write(true).truncate(false).open(path)?;
                 mark.file().write_all_at(text.as_bytes(), 0)?;
                 state.marks.insert(target.to_owned(), mark.into_parts().0);
@@ -217,6 +239,16 @@ impl Spool {
         }
         state.done.insert(target.to_owned(), sequence);
         self.shared.forget(&mut state)
+    }
+
+    /// Whether a target is known as a hub.
+    pub(crate) fn is_hub(&self, target: &str) -> bool {
+        marks::is_hub(&self.shared.folder, target)
+    }
+
+    /// Notes that a target is a hub.
+    pub(crate) fn note_hub(&self, target: &str) -> std::io::Result<()> {
+        marks::note_hub(&self.shared.folder, target)
     }
 
     /// Reads for a target, from the first entry on that it does not have.
@@ -254,6 +286,22 @@ impl Shared {
 
     fn segment_bytes(&self) -> u64 {
         (self.bytes_max / SEGMENTS).clamp(64 << 10, SEGMENT_BYTES)
+    }
+
+    /// Adds an entry, behind the losses that are owed.
+    fn add(&self, state: &mut State, entry: Entry) -> std::io::Result<()> {
+        let added = self.pay(state).and_then(|()| self.append(state, entry));
+        state.failing = added.as_ref().err().map(ToString::to_string);
+        added
+    }
+
+    /// Writes the losses that are owed, as far as there is room.
+    fn pay(&self, state: &mut State) -> std::io::Result<()> {
+        while let Some(entry) = state.owed.first().cloned() {
+            self.append(state, entry)?;
+            state.owed.remove(0);
+        }
+        Ok(())
     }
 
     fn append(&self, state: &mut State, mut entry: Entry) -> std::io::Result<()> {
@@ -296,56 +344,95 @@ impl Shared {
         self.remove(state, gone)
     }
 
-    /// Removes the first files; how far the sources were read in them is noted first.
+    /// Removes the first files; how far the sources were read in them is noted first. On a full disk there may be no room for that
+    /// before a file has gone: then after it. Until it is noted a crash makes the sources be read from an older place again.
     fn remove(&self, state: &mut State, count: usize) -> std::io::Result<()> {
-        if count == 0 {
-            return Ok(());
+        if count > 0 || state.owes_note {
+            self.note_checkpoints(state);
         }
-        let stored = |checkpoint: &Checkpoint| Stored {
-            offset: checkpoint.offset,
-            lines: checkpoint.lines,
-            state: checkpoint.state.clone(),
-        };
-        let all: BTreeMap<&str, Stored> =
-            state.checkpoints.iter().map(|(name, checkpoint)| (name.as_str(), stored(checkpoint))).collect();
-        let text = serde_json::json!({ "next": state.next, "checkpoints": all }).to_string();
-        replace(&self.folder.join(CHECKPOINTS), text.as_bytes())?;
-        for segment in state.segments.drain(..count) {
-            fs::remove_file(segment::path(&self.folder, segment.first))?;
+        for _ in 0..count {
+            let Some(segment) = state.segments.front() else { break };
+            match fs::remove_file(segment::path(&self.folder, segment.first)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+                _ => drop(state.segments.pop_front()),
+            }
+            if state.owes_note {
+                self.note_checkpoints(state);
+            }
         }
         Ok(())
     }
 
+    fn note_checkpoints(&self, state: &mut State) {
+        let noted = self.try_note(state);
+        if let (Err(error), false) = (&noted, state.owes_note) {
+            tracing::warn!("how far the sources are read cannot be noted, and is later: {error}");
+        }
+        state.owes_note = noted.is_err();
+    }
+
+    /// Notes how far the sources are read, once all that was read up to there is safe.
+    fn try_note(&self, state: &mut State) -> std::io::Result<()> {
+        self.sync(state)?;
+        checkpoints::write(&self.folder, &state.checkpoints, state.next)
+    }
+
+    /// What is in the files is on the disk when this returns, and what targets have of it.
+    fn sync(&self, state: &mut State) -> std::io::Result<()> {
+        for mark in state.marks.values() {
+            mark.sync_data()?;
+        }
+        let mut is_new = false;
+        for segment in state.segments.iter_mut().filter(|segment| segment.synced < segment.bytes) {
+            is_new |= segment.synced == 0;
+            fs::File::open(segment::path(&self.folder, segment.first))?.sync_data()?;
+            segment.synced = segment.bytes;
+        }
+        if is_new { marks::sync_names(&self.folder) } else { Ok(()) }
+    }
+
     /// While there is more than there may be, the oldest file goes, and what was in it becomes a loss.
-    fn bound(&self, state: &mut State) -> std::io::Result<()> {
+    fn bound(&self, state: &mut State) {
         while state.segments.iter().map(|segment| segment.bytes).sum::<u64>() > self.bytes_max
             && state.segments.len() > 1
         {
-            self.lose_first(state)?;
+            if let Err(error) = self.lose_first(state) {
+                // What was added is there all the same; it is tried again with what comes next.
+                tracing::warn!("{}: the spool is full, and stays so: {error}", self.folder.display());
+                return;
+            }
         }
-        Ok(())
     }
 
     fn lose_first(&self, state: &mut State) -> std::io::Result<()> {
         let done = state.done.values().min().copied().unwrap_or(0);
         let Some(segment) = state.segments.front().copied() else { return Ok(()) };
         let mut losses = loss::Losses::new(segment.first.max(done + 1), segment.last, state.taken.values());
-        Segment::open(&self.folder, segment.first, &mut |entry| {
+        let read = Segment::open(&self.folder, segment.first, &mut |entry| {
             if entry.sequence > done {
                 losses.add(entry);
             }
+        });
+        read.map(drop).or_else(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => Ok(()),
+            _ => Err(error),
         })?;
+        let dropped = losses.dropped;
+        state.owed.extend(losses.entries((self.clock)(), &state.checkpoints)?);
+        // Before the file goes, or, on a full disk, after it.
+        let is_said = self.pay(state).is_ok();
         self.remove(state, 1)?;
-        state.dropped.entries += losses.dropped.entries;
-        state.dropped.lines += losses.dropped.lines;
-        if losses.dropped.lines > 0 {
+        state.dropped.entries += dropped.entries;
+        state.dropped.lines += dropped.lines;
+        if dropped.lines > 0 {
+            state.dropped_at = Some((self.clock)());
             tracing::warn!(
                 "the spool is full: {} lines were dropped before they could be sent",
-                losses.dropped.lines
+                dropped.lines
             );
         }
-        for entry in losses.entries((self.clock)(), &state.checkpoints)? {
-            self.append(state, entry)?;
+        if !is_said && let Err(error) = self.pay(state) {
+            tracing::warn!("{}: what was dropped is said later: {error}", self.folder.display());
         }
         Ok(())
     }
@@ -357,15 +444,6 @@ impl Shared {
         let (state, _) =
             self.changed.wait_timeout_while(state, time, waiting).unwrap_or_else(PoisonError::into_inner);
         state.next > sequence
-    }
-}
-
-/// A source's checkpoint moves on, never back.
-fn advance(checkpoints: &mut BTreeMap<String, Checkpoint>, source: &str, checkpoint: Checkpoint) {
-    match checkpoints.get_mut(source) {
-        Some(known) if known.offset > checkpoint.offset => {}
-        Some(known) => *known = checkpoint,
-        None => drop(checkpoints.insert(source.to_owned(), checkpoint)),
     }
 }
 
@@ -392,52 +470,8 @@ fn id(folder: &Path) -> std::io::Result<String> {
         _ => {}
     }
     let id = fs::read_to_string("/proc/sys/kernel/random/uuid")?.trim().to_owned();
-    replace(&path, id.as_bytes())?;
+    marks::replace(&path, id.as_bytes())?;
     Ok(id)
-}
-
-#[derive(Deserialize, Default)]
-struct CheckpointFile {
-    #[serde(default)]
-    next: u64,
-    #[serde(default)]
-    checkpoints: BTreeMap<String, Stored>,
-}
-
-/// A file that cannot be read is as if it were not there: the sources are read from where the entries say.
-fn checkpoint_file(folder: &Path) -> CheckpointFile {
-    let text = fs::read_to_string(folder.join(CHECKPOINTS)).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
-}
-
-fn stored_checkpoints(folder: &Path) -> BTreeMap<String, Checkpoint> {
-    let stored = checkpoint_file(folder).checkpoints.into_iter();
-    let checkpoint = |Stored { offset, lines, state }| Checkpoint { offset, lines, state };
-    stored.map(|(name, stored)| (name, checkpoint(stored))).collect()
-}
-
-fn next_number(folder: &Path) -> u64 {
-    checkpoint_file(folder).next
-}
-
-fn done_path(folder: &Path, target: &str) -> PathBuf {
-    // A target is named by its URL: it is no name of a file.
-    folder.join(format!("{:08x}.done", crc32fast::hash(target.as_bytes())))
-}
-
-fn done(folder: &Path, target: &str) -> u64 {
-    let text = fs::read_to_string(done_path(folder, target)).unwrap_or_default();
-    text.trim().parse().unwrap_or(0)
-}
-
-/// Whole or not at all; on the disk when this returns.
-fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let fresh = path.with_extension("new");
-    let mut file = fs::File::create(&fresh)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    drop(file);
-    fs::rename(&fresh, path)
 }
 
 #[cfg(test)]

@@ -1,11 +1,12 @@
-//! Reads a spool for one target, entry after entry.
+//! Reads a spool for one target, entry after entry, and remembers what it has missed, on the disk too: a loss stands at the end of
+//! the spool, and may be read long after the hole that it is about.
 
 use std::io::BufReader;
 use std::time::Duration;
 
 use fs_err as fs;
 
-use super::{Spool, segment};
+use super::{Spool, marks, segment};
 use crate::entry::Entry;
 
 /// Stretches of what was dropped that are told apart.
@@ -20,37 +21,68 @@ pub struct Reader {
     next: u64,
     /// The file that it is in: the number of that one's first entry, and how far it is read.
     open: Option<(u64, BufReader<fs::File>, u64)>,
+    /// An entry that was one too many.
+    held: Option<Entry>,
     /// What was dropped before this target could have it: first and last numbers, rising.
     missed: Vec<(u64, u64)>,
+    /// Whether that stands on the disk.
+    is_noted: bool,
 }
 
 impl Reader {
     pub(super) fn new(spool: Spool, target: &str, next: u64) -> Self {
-        Self { spool, target: target.to_owned(), next, open: None, missed: Vec::new() }
+        let missed = marks::missed(&spool.shared.folder, target);
+        Self { spool, target: target.to_owned(), next, open: None, held: None, missed, is_noted: true }
     }
 
-    /// The next entries, at least one and not much more than `bytes` of them; none if there are none after `wait`.
+    /// The next entries, `bytes` of them or a single one that is larger; none if there are none after `wait`.
     ///
     /// # Errors
     /// If a file cannot be read.
     pub fn next(&mut self, bytes: usize, wait: Duration) -> std::io::Result<Vec<Entry>> {
-        let mut entries = Vec::new();
-        let mut taken = 0;
-        if !self.spool.shared.wait_for(self.next, wait) {
+        let (mut entries, mut taken) = (Vec::new(), 0);
+        if self.held.is_none() && !self.spool.shared.wait_for(self.next, wait) {
             return Ok(entries);
         }
-        while taken < bytes {
-            let Some(entry) = self.entry()? else { break };
+        loop {
+            let entry = match self.held.take() {
+                Some(entry) => Some(entry),
+                // What was read before is not lost; the error comes again.
+                None => match self.entry() {
+                    Err(_) if !entries.is_empty() => None,
+                    entry => entry?,
+                },
+            };
+            let Some(entry) = entry else { break };
             taken += entry.bytes();
+            if taken > bytes && !entries.is_empty() {
+                self.held = Some(entry);
+                break;
+            }
             entries.push(entry);
         }
         Ok(entries)
     }
 
+    /// The target has all entries up to this one, but for those that it has missed.
+    ///
+    /// # Errors
+    /// If that cannot be noted: after a restart they would be sent again.
+    pub fn done(&mut self, sequence: u64) -> std::io::Result<()> {
+        if !self.is_noted {
+            match marks::note_missed(&self.spool.shared.folder, &self.target, &self.missed) {
+                Ok(()) => self.is_noted = true,
+                // A full disk must become empty: it is noted with what comes next.
+                Err(error) => tracing::warn!("what {} has missed cannot be noted: {error}", self.target),
+            }
+        }
+        self.spool.done(&self.target, sequence)
+    }
+
     /// The same entries come again, from this number on.
     pub fn back_to(&mut self, sequence: u64) {
         self.next = sequence;
-        self.open = None;
+        (self.open, self.held) = (None, None);
     }
 
     /// Whether entries between these numbers were dropped before this target could have them.
@@ -132,6 +164,7 @@ impl Reader {
             _ => self.missed.push((self.next, sequence - 1)),
         }
         self.next = sequence;
+        self.is_noted = false;
         if self.missed.len() > MISSED_MAX {
             // Rather a loss that was none than one that nobody is told of.
             let (from, _) = self.missed.remove(0);

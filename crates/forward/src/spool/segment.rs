@@ -18,6 +18,8 @@ pub(super) struct Segment {
     pub last: u64,
     /// Its bytes up to the end of the last entry.
     pub bytes: u64,
+    /// Of these so many are safe from a power cut, as far as is known.
+    pub synced: u64,
     /// Whether there is something after the last entry.
     pub is_damaged: bool,
 }
@@ -25,7 +27,12 @@ pub(super) struct Segment {
 impl Segment {
     /// One that is made now.
     pub(super) const fn empty(first: u64) -> Self {
-        Self { first, last: first - 1, bytes: 0, is_damaged: false }
+        Self { first, last: first - 1, bytes: 0, synced: 0, is_damaged: false }
+    }
+
+    /// Whether there is no entry in it.
+    pub(super) const fn is_empty(&self) -> bool {
+        self.last < self.first
     }
 
     /// Reads a file up to its first bad entry.

@@ -164,6 +164,179 @@ fn samples_go_with_the_lines_and_names_stay() {
     assert_eq!(open(folder.path(), MUCH, &["a"]).id(), id);
 }
 
+/// What a power cut leaves: of each file what was synced.
+fn cut_the_power(spool: Spool, folder: &std::path::Path) {
+    let segments = spool.shared.state().segments.clone();
+    drop(spool);
+    for file in segments {
+        let path = segment::path(folder, file.first);
+        fs::OpenOptions::new().write(true).open(path).unwrap().set_len(file.synced).unwrap();
+    }
+}
+
+#[test]
+fn a_power_cut_takes_no_line_that_is_noted_as_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path(), 1 << 20, &["a"]);
+    for number in 0..1_500 {
+        spool.put(&batch("/x.log", number * 100, 100), "note").unwrap();
+    }
+    let done = spool.shared.state().segments[1].last;
+    spool.done("a", done).unwrap();
+    assert!(!segment::path(folder.path(), 1).exists());
+    spool.put(&batch("/x.log", 150_000, 100), "note").unwrap();
+    cut_the_power(spool, folder.path());
+    let spool = open(folder.path(), 1 << 20, &["a"]);
+    let read = spool.checkpoints()[0].1.lines;
+    let found: Vec<u64> = all(&mut spool.reader("a")).iter().flat_map(numbers).collect();
+    assert_eq!(found, (done * 100..read).collect::<Vec<_>>(), "the rest is read again");
+    spool.put(&batch("/x.log", read, 1), "note").unwrap();
+}
+
+#[test]
+fn a_file_without_a_whole_entry_stands_in_nobodys_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path(), MUCH, &["a"]);
+    spool.put(&batch("/x.log", 0, 1), "note").unwrap();
+    drop(spool);
+    for torn in [&b""[..], b"torn"] {
+        fs::write(segment::path(folder.path(), 2), torn).unwrap();
+        let spool = open(folder.path(), MUCH, &["a"]);
+        assert_eq!(spool.fill().entries, 1);
+    }
+    let spool = open(folder.path(), MUCH, &["a"]);
+    spool.put(&batch("/x.log", 1, 1), "note").unwrap();
+    assert_eq!(all(&mut spool.reader("a")).iter().flat_map(numbers).collect::<Vec<_>>(), [0, 1]);
+}
+
+#[test]
+fn a_full_disk_keeps_no_files_that_all_have() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path(), 1 << 20, &["a"]);
+    let mut number = 0;
+    let mut fill = |spool: &Spool| {
+        let before = spool.shared.state().segments.len();
+        while spool.shared.state().segments.len() < before + 2 {
+            spool.put(&batch("/x.log", number * 100, 100), "note").unwrap();
+            number += 1;
+        }
+    };
+    fill(&spool);
+    // In its place nothing can be written.
+    let place = folder.path().join("checkpoints.json.new");
+    fs::create_dir(&place).unwrap();
+    let done_but_for = |spool: &Spool, count: u64| {
+        let last = spool.shared.state().next - 1;
+        spool.done("a", last - count).unwrap();
+    };
+    done_but_for(&spool, 1);
+    assert_eq!(segment::numbers(folder.path()).unwrap().len(), 1);
+    assert!(!folder.path().join("checkpoints.json").exists());
+    // As soon as there is room, it is noted.
+    fs::remove_dir(&place).unwrap();
+    done_but_for(&spool, 0);
+    let noted = fs::read_to_string(folder.path().join("checkpoints.json")).unwrap();
+    assert!(noted.contains("/x.log"), "{noted}");
+}
+
+#[test]
+fn what_is_added_is_added_though_nothing_can_be_dropped() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path(), 128 << 10, &["a"]);
+    let mut number = 0;
+    let mut put = |spool: &Spool| spool.put(&batch("/x.log", number * 50, 50), "note").map(|()| number += 1);
+    while spool.shared.state().segments.len() < 2 {
+        put(&spool).unwrap();
+    }
+    let (first, aside) = (segment::path(folder.path(), 1), folder.path().join("aside"));
+    fs::rename(&first, &aside).unwrap();
+    fs::create_dir(&first).unwrap();
+    while spool.fill().bytes <= 128 << 10 {
+        put(&spool).unwrap();
+    }
+    put(&spool).unwrap();
+    let fill = spool.fill();
+    assert_eq!((fill.dropped, fill.failing), (Dropped::default(), None));
+    fs::remove_dir(&first).unwrap();
+    fs::rename(&aside, &first).unwrap();
+
+    // The oldest is dropped, but there is no room for the word of it.
+    let next = spool.shared.state().next;
+    spool.shared.state().tail = None;
+    let place = segment::path(folder.path(), next);
+    fs::create_dir(&place).unwrap();
+    spool.shared.bound(&mut spool.shared.state());
+    assert!(spool.fill().dropped.lines > 0 && spool.fill().dropped_at == Some(NOW()));
+    put(&spool).unwrap_err();
+    assert!(spool.fill().failing.is_some());
+    fs::remove_dir(&place).unwrap();
+    put(&spool).unwrap();
+    assert_eq!(spool.fill().failing, None);
+    let mut reader = spool.reader("a");
+    let entries = all(&mut reader);
+    let found: Vec<u64> = entries.iter().flat_map(numbers).collect();
+    assert_eq!(found, (found[0]..number * 50).collect::<Vec<_>>());
+    assert_eq!(losses(&entries, &reader), [(0, found[0] * 8)]);
+}
+
+/// The stretches that a reader is told it has missed.
+fn losses(entries: &[Entry], reader: &super::Reader) -> Vec<(u64, u64)> {
+    let mut losses = Vec::new();
+    for entry in entries {
+        if let Some(Content::Loss { entries, batch }) = entry.content()
+            && reader.has_missed(entries)
+        {
+            losses.extend(batch.gaps.iter().map(|gap| (gap.start, gap.end)));
+        }
+    }
+    losses
+}
+
+#[test]
+fn what_was_missed_before_a_restart_is_told_after_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path(), 256 << 10, &["a", "b"]);
+    let mut number = 0;
+    while spool.fill().dropped.lines == 0 {
+        spool.put(&batch("/x.log", number * 50, 50), "note").unwrap();
+        number += 1;
+    }
+    // It has what is left of the lines, but has not come to the loss.
+    let mut reader = spool.reader("a");
+    let first = reader.next(1, NO_TIME).unwrap();
+    reader.done(first[0].sequence).unwrap();
+    drop((reader, spool));
+    let spool = open(folder.path(), 256 << 10, &["a", "b"]);
+    let mut reader = spool.reader("a");
+    let entries = all(&mut reader);
+    assert_eq!(losses(&entries, &reader), [(0, numbers(&first[0])[0] * 8)]);
+}
+
+#[test]
+fn a_body_is_no_larger_than_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path(), MUCH, &["a"]);
+    for number in 0..20 {
+        spool.put(&batch("/x.log", number * 10, if number == 7 { 500 } else { 10 }), "note").unwrap();
+    }
+    let mut reader = spool.reader("a");
+    let (mut sequence, mut most) = (0, 0);
+    loop {
+        let entries = reader.next(400, NO_TIME).unwrap();
+        let bytes: usize = entries.iter().map(Entry::bytes).sum();
+        assert!(bytes <= 400 || entries.len() == 1, "{bytes} bytes in {}", entries.len());
+        most = most.max(entries.len());
+        for entry in &entries {
+            sequence += 1;
+            assert_eq!(entry.sequence, sequence);
+        }
+        if entries.is_empty() {
+            break;
+        }
+    }
+    assert!(sequence == 20 && most > 1, "{sequence} {most}");
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Put(u64),
