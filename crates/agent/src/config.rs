@@ -198,6 +198,8 @@ pub(crate) struct Journal {
 pub(crate) struct TargetFile {
     pub url: String,
     pub protocol: Protocol,
+    /// Whether it is named as Resolvix' agent names it.
+    pub is_resolvix_likely: bool,
     pub lines: Lines,
     pub access: Access,
 }
@@ -231,7 +233,8 @@ impl Config {
         let url = arguments.api_url.as_deref().map(|url| url.trim_end_matches('/'));
         if let Some(url) = url.filter(|url| !url.is_empty()) {
             let (url, access) = (url.to_owned(), Access::default());
-            targets.push(TargetFile { url, protocol: Protocol::Auto, lines: Lines::Errors, access });
+            let (protocol, lines) = (Protocol::Auto, Lines::Errors);
+            targets.push(TargetFile { url, protocol, is_resolvix_likely: true, lines, access });
         }
         if sources.is_empty() {
             return Err(format!("{path}: nothing is followed; name a --log-file or a [[source]]"));
@@ -333,7 +336,7 @@ fn target(table: ForwardTable) -> Result<TargetFile, String> {
         None => Lines::All,
     };
     let access = Access { authorization: table.authorization, ca_file: table.ca_file, client };
-    Ok(TargetFile { url, protocol, lines, access })
+    Ok(TargetFile { url, protocol, is_resolvix_likely: false, lines, access })
 }
 
 /// The address by which other machines reach this one, as its clients know it; `None` without a network.

@@ -116,6 +116,7 @@ fn targets(config: &Config, offset_minutes: i16) -> Vec<TargetConfig> {
     let target = |target: &TargetFile| TargetConfig {
         url: target.url.clone(),
         protocol: target.protocol,
+        is_resolvix_likely: target.is_resolvix_likely,
         // A spool of errors has nothing else.
         lines: if config.lines() == Lines::Errors { Lines::All } else { target.lines },
         access: target.access.clone(),

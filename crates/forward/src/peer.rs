@@ -6,10 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body, http::Response};
+use ureq::{Agent, Body, Timeout, http::Response};
 
+/// How long a name may be looked up, and a connection be made.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long an answer may take.
+/// How long a body may be on its way: the largest needs 35 kbit/s.
+const SEND_TIMEOUT: Duration = Duration::from_secs(180);
+/// How long an answer may take, once all is sent.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection that rests is used again.
 const IDLE_AGE: Duration = Duration::from_secs(4);
@@ -45,17 +48,42 @@ pub struct Unusable(String);
 
 /// Why something was not taken.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) enum Failure {
-    /// It may be, later.
-    Retry {
-        why: String,
-        /// The server says so.
-        after: Option<Duration>,
-        /// There was no answer: the connection was cut, or never made.
-        is_cut: bool,
-    },
-    /// It never will.
-    Refused(String),
+pub(crate) struct Failure {
+    /// In words.
+    pub(crate) why: String,
+    pub(crate) cause: Cause,
+    /// The server says when to come again.
+    pub(crate) after: Option<Duration>,
+}
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Cause {
+    /// There was no answer: the connection was cut, or never made.
+    Cut,
+    /// It was not sent, or not answered, in time.
+    Slow,
+    /// It answers, but with something else.
+    Nonsense,
+    /// It answers with this code.
+    Code(u16),
+}
+
+impl Failure {
+    /// Whether this will never be taken, however often it is offered.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(self.cause, Cause::Code(400 | 406 | 409 | 410 | 413..=418 | 422 | 431))
+    }
+
+    /// Whether less of it might be taken.
+    pub(crate) fn is_too_large(&self) -> bool {
+        self.cause == Cause::Code(413)
+    }
+
+    /// Whether it did not arrive whole, as far as is known: less of it may.
+    pub(crate) fn is_too_slow(&self) -> bool {
+        matches!(self.cause, Cause::Cut | Cause::Slow | Cause::Code(408))
+    }
 }
 
 /// A server.
@@ -84,8 +112,12 @@ impl Peer {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            .timeout_resolve(Some(CONNECT_TIMEOUT))
             .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(ANSWER_TIMEOUT))
+            .timeout_send_request(Some(ANSWER_TIMEOUT))
+            .timeout_send_body(Some(SEND_TIMEOUT))
+            .timeout_recv_response(Some(ANSWER_TIMEOUT))
+            .timeout_recv_body(Some(ANSWER_TIMEOUT))
             .max_idle_connections(2)
             // Servers close what rests for a few seconds.
             .max_idle_age(IDLE_AGE)
@@ -118,28 +150,18 @@ impl Peer {
         self.taken(request.send(body))
     }
 
-    /// Asks whether something is there: what the server says, `None` if it knows nothing of it.
-    pub(crate) fn get(&self, path: &str) -> Result<Option<String>, Failure> {
+    /// Asks for something: what the server says.
+    pub(crate) fn get(&self, path: &str) -> Result<String, Failure> {
         let mut request = self.agent.get(format!("{}{path}", self.url));
         if let Some(authorization) = &self.authorization {
             request = request.header("authorization", authorization);
         }
-        match request.call() {
-            Ok(response) if matches!(response.status().as_u16(), 404 | 405 | 501) => Ok(None),
-            answer => self.taken(answer).map(Some),
-        }
+        self.taken(request.call())
     }
 
     fn taken(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<String, Failure> {
         let url = &self.url;
-        let response = answer.map_err(|error| {
-            let hint = if self.shows_nothing && is_cut(&error) {
-                "; it may want a certificate of ours (client_cert)"
-            } else {
-                ""
-            };
-            Failure::Retry { why: format!("{url}: {}{hint}", said(&error)), after: None, is_cut: true }
-        })?;
+        let response = answer.map_err(|error| self.unanswered(&error, None))?;
         let status = response.status();
         let after = response.headers().get("retry-after").and_then(|value| retry_after(value.to_str().ok()?));
         let text =
@@ -147,37 +169,42 @@ impl Peer {
         let text = match text {
             Ok(text) => text,
             // More than is looked at.
-            Err(ureq::Error::BodyExceedsLimit(_)) if status.is_success() => String::new(),
-            Err(error) => {
-                return Err(Failure::Retry { why: format!("{url}: {}", said(&error)), after, is_cut: true });
-            }
+            Err(ureq::Error::BodyExceedsLimit(_)) => String::new(),
+            // The code says enough.
+            Err(_) if !status.is_success() => String::new(),
+            Err(error) => return Err(self.unanswered(&error, after)),
         };
-        let code = status.as_u16();
         if status.is_success() && is_page(&text) {
             let why = format!("{url} answers with a web page; is that the address of the central server?");
-            return Err(Failure::Retry { why, after, is_cut: false });
+            return Err(Failure { why, cause: Cause::Nonsense, after });
         }
         if status.is_success() {
             return Ok(text);
         }
-        let why = format!("{url} answers {code}{}", told(&text));
-        match code {
-            400 | 406 | 409 | 410 | 413..=418 | 422 | 431 => Err(Failure::Refused(why)),
-            300..=399 => Err(Failure::Retry {
-                why: format!("{why}; name the address that it leads to"),
-                after,
-                is_cut: false,
-            }),
-            401 | 403 => {
-                Err(Failure::Retry { why: format!("{why}; check what lets us in"), after, is_cut: false })
-            }
-            404 | 405 => Err(Failure::Retry {
-                why: format!("{why}; is that the address of the central server?"),
-                after,
-                is_cut: false,
-            }),
-            _ => Err(Failure::Retry { why, after, is_cut: false }),
-        }
+        let code = status.as_u16();
+        let hint = match code {
+            300..=399 => "; name the address that it leads to",
+            401 | 403 => "; check what lets us in",
+            404 | 405 => "; is that the address of the central server?",
+            _ => "",
+        };
+        let why = format!("{url} answers {code}{}{hint}", told(&text));
+        Err(Failure { why, cause: Cause::Code(code), after })
+    }
+
+    /// There was no answer, or no whole one.
+    fn unanswered(&self, error: &ureq::Error, after: Option<Duration>) -> Failure {
+        let hint = if self.shows_nothing && is_cut(error) {
+            "; it may want a certificate of ours (client_cert)"
+        } else {
+            ""
+        };
+        let cause = match error {
+            ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => Cause::Cut,
+            ureq::Error::Timeout(_) => Cause::Slow,
+            _ => Cause::Cut,
+        };
+        Failure { why: format!("{}: {}{hint}", self.url, said(error)), cause, after }
     }
 }
 
