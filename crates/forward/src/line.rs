@@ -139,15 +139,29 @@ static SEARCH: LazyLock<AhoCorasick> = LazyLock::new(|| {
     builder.expect("fourteen words")
 });
 
+/// Whether a word goes on with it.
+fn is_letter(letter: Option<char>) -> bool {
+    letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
+}
+
+/// `None` also for what is no UTF-8.
+fn first_char(bytes: &[u8]) -> Option<char> {
+    let start = bytes.get(..bytes.len().min(4))?;
+    start.utf8_chunks().next()?.valid().chars().next()
+}
+
+/// `None` also for what is no UTF-8.
+fn last_char(bytes: &[u8]) -> Option<char> {
+    let whole = |from: usize| std::str::from_utf8(bytes.get(from..)?).ok()?.chars().next();
+    (1..=bytes.len().min(4)).find_map(|count| whole(bytes.len() - count))
+}
+
 /// How bad a line is, and whether it is one that somebody is told of.
 pub fn judge(line: &[u8], rules: Rules) -> (Badness, bool) {
     let (mut badness, mut is_told) = (Badness::Info, false);
-    let is_word = |byte: Option<&u8>| {
-        byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_' || *byte >= 0x80)
-    };
     for found in SEARCH.find_overlapping_iter(line) {
-        let before = found.start().checked_sub(1).and_then(|at| line.get(at));
-        let is_whole = !is_word(before) && !is_word(line.get(found.end()));
+        let (before, after) = (&line[..found.start()], &line[found.end()..]);
+        let is_whole = !is_letter(last_char(before)) && !is_letter(first_char(after));
         let at = found.pattern().as_usize();
         let Some((_, says)) = WORDS.get(at) else { continue };
         is_told |= is_whole && *says > Badness::Warn;
@@ -203,6 +217,10 @@ mod tests {
             ("an err_code", "info", "error", false),
             ("é-error-é", "error", "error", true),
             ("éerror", "info", "error", false),
+            ("“error”", "error", "error", true),
+            ("✗failed✗", "failure", "failure", true),
+            ("errorя", "info", "error", false),
+            ("日error", "info", "error", false),
             ("all is well", "info", "info", false),
             ("", "info", "info", false),
         ] {
@@ -211,5 +229,7 @@ mod tests {
             let found = judge(line.as_bytes(), Rules::Original);
             assert_eq!((found.0.name(), found.1), (original, is_told), "{line}, as the original does");
         }
+        // What is no letter at all ends a word.
+        assert_eq!(judge(b"\xfferror\xc3", Rules::Words), (Badness::Error, true));
     }
 }
