@@ -1,5 +1,6 @@
 //! The agent's command line: Resolvix' flags, environment and words, and a file for what they do not say.
 
+use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
@@ -66,4 +67,36 @@ pub struct Arguments {
 impl Arguments {
     /// Where the original listens.
     pub(crate) const EVERYWHERE: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+}
+
+/// The variables that the original reads before its flags.
+const NUMBERS: [&str; 4] = ["CONTROL_PORT", "LIVE_WS_PORT", "TELEMETRY_WS_PORT", "TELEMETRY_INTERVAL"];
+
+/// Whether the environment has numbers where there must be some; the original ends before it looks at its flags.
+pub(crate) fn check_environment(variable: impl Fn(&str) -> Option<OsString>) -> Result<(), String> {
+    for name in NUMBERS {
+        let Some(value) = variable(name) else { continue };
+        if value.to_str().and_then(|text| text.trim().parse::<i64>().ok()).is_none() {
+            return Err(format!("the variable {name} is {value:?}, which is no integer"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_numbers() {
+        for (value, is_right) in [("8754", true), ("-1", true), ("many", false), ("", false), ("1.5", false)]
+        {
+            for name in NUMBERS {
+                let checked = check_environment(|asked| (asked == name).then(|| value.into()));
+                assert_eq!(checked.is_ok(), is_right, "{name}={value}");
+                assert!(checked.err().is_none_or(|error| error.contains(name)));
+            }
+        }
+        assert_eq!(check_environment(|_| None), Ok(()));
+    }
 }

@@ -15,9 +15,9 @@ use crate::arguments::Arguments;
 /// Ports of the original.
 const CONTROL_PORT: u16 = 8754;
 const LIVE_PORT: u16 = 8755;
-const TELEMETRY_PORT: u16 = 8756;
+pub(crate) const TELEMETRY_PORT: u16 = 8756;
 /// Seconds between samples: those of the original, and ours where a file configures the agent.
-const RESOLVIX_INTERVAL: u32 = 60;
+pub(crate) const RESOLVIX_INTERVAL: u32 = 60;
 const INTERVAL: u32 = 10;
 /// Bytes of the spool where nobody says how many: 1 GiB.
 const SPOOL_MIB: u64 = 1_024;
@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub spool_bytes: u64,
     /// `None`: the machine is not measured.
     pub interval: Option<Duration>,
+    /// What is configured, also where it is not measured.
+    pub interval_seconds: u32,
     pub control: Option<SocketAddr>,
     pub live_port: u16,
     pub telemetry_port: u16,
@@ -236,9 +238,6 @@ impl Config {
             let (protocol, lines) = (Protocol::Auto, Lines::Errors);
             targets.push(TargetFile { url, protocol, is_resolvix_likely: true, lines, access });
         }
-        if sources.is_empty() {
-            return Err(format!("{path}: nothing is followed; name a --log-file or a [[source]]"));
-        }
         if targets.is_empty() && url != Some("") {
             return Err(format!("{path}: nobody is sent to; name an --api-url or a [[forward]]"));
         }
@@ -258,6 +257,10 @@ impl Config {
         }
         let is_measured =
             !arguments.disable_telemetry && file.telemetry.enabled.unwrap_or(true) && !targets.is_empty();
+        // A file may be that of a machine that is only measured.
+        if sources.is_empty() && !(is_file && is_measured) {
+            return Err(format!("{path}: nothing is followed; name a --log-file or a [[source]]"));
+        }
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let address = arguments.control_address.or(file.control.address);
         let address = address.unwrap_or(if is_file { local } else { Arguments::EVERYWHERE });
@@ -273,6 +276,7 @@ impl Config {
             rules: if is_original { Rules::Original } else { Rules::Words },
             spool_bytes: spool_mib << 20,
             interval: is_measured.then(|| Duration::from_secs(interval.into())),
+            interval_seconds: interval,
             control: file.control.enabled.unwrap_or(true).then_some(SocketAddr::new(address, port)),
             live_port: arguments.ws_port.or(file.control.live_port).unwrap_or(LIVE_PORT),
             telemetry_port: arguments
@@ -441,10 +445,15 @@ mod tests {
             from_beginning: false,
         };
         assert_eq!((&config.sources[..], config.control), (&[SourceConfig::Journal(want)][..], None));
+        let measured = with("[[forward]]\nurl = 'http://h'\n").unwrap();
+        assert_eq!((measured.sources.len(), measured.interval), (0, Some(Duration::from_secs(10))));
         let source = "[[source]]\npath = 'x'\n";
         for (text, what) in [
             ("[[source]]\npath = 'x'\n".to_owned(), "nobody is sent to"),
-            ("[[forward]]\nurl = 'http://h'\n".to_owned(), "nothing is followed"),
+            (
+                "[[forward]]\nurl = 'http://h'\n[telemetry]\nenabled = false\n".to_owned(),
+                "nothing is followed",
+            ),
             (format!("{source}[[forward]]\nurl = 'http://h'\nclient_key = 'k'\n"), "go together"),
             (format!("{source}[[forward]]\nurls = 'http://h'\n"), "agent.toml:4: unknown field `urls`"),
             (format!("{source}[[forward]]\nurl = 'http://h'\n[spool]\nmax_mib = 0\n"), "max_mib"),

@@ -12,21 +12,26 @@ use axum::routing::{get, post};
 use axum::{Json, Router, middleware};
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Map, Value, json};
-use taffrail_forward::{Standing, Target};
+use taffrail_forward::{Fill, Spool, Standing, Target};
 use taffrail_http::connection::{self, Bounds};
 use taffrail_http::listener;
+use taffrail_record::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::config::{RESOLVIX_INTERVAL, TELEMETRY_PORT};
 use crate::door::OpenError;
 use crate::live::Live;
+use crate::running::now;
 use crate::telemetry::{Telemetry, TelemetryConfig};
 
 /// Connections at a time; more wait to be accepted.
 const CLIENTS_MAX: usize = 128;
 /// Time that open requests get when the program ends.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
+/// So long it is told that lines were lost.
+const LOSS_TOLD: Duration = Duration::from_secs(600);
 /// Methods that a browser's script may use.
 const METHODS: HeaderValue = HeaderValue::from_static("DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT");
 
@@ -69,7 +74,19 @@ pub struct Clients {
     /// What the machine is doing; `None`: that is told to nobody.
     pub telemetry: Option<Telemetry>,
     /// Whom it sends to, once it does.
-    pub targets: Arc<OnceLock<Vec<Target>>>,
+    pub targets: Arc<OnceLock<Sending>>,
+}
+
+/// What an agent sends, and what it would.
+pub struct Sending {
+    /// Whom it sends to.
+    pub targets: Vec<Target>,
+    /// Where that waits; `None`: nobody is sent to.
+    pub spool: Option<Spool>,
+    /// The port of the samples, as it is configured.
+    pub telemetry_port: u16,
+    /// The seconds between two samples, as they are configured.
+    pub interval_seconds: u32,
 }
 
 async fn serve(listener: TcpListener, clients: Clients, stopping: watch::Receiver<bool>) {
@@ -118,10 +135,13 @@ async fn preflight(asked: HeaderMap) -> Response {
     answer.into_response()
 }
 
-/// One that cannot send says so, and why: what is to be sent waits.
+/// One that cannot send says so, and why: what is to be sent waits. So does one that cannot keep it, or has just lost lines.
 async fn health(State(Clients { live, telemetry, targets }): State<Clients>) -> Response {
-    let standings: Vec<Standing> = targets.get().into_iter().flatten().map(Target::standing).collect();
-    let is_well = standings.iter().all(|target| target.failing.is_none());
+    let sending = targets.get();
+    let standings: Vec<Standing> =
+        sending.iter().flat_map(|sending| &sending.targets).map(Target::standing).collect();
+    let fill = sending.and_then(|sending| sending.spool.as_ref()).map(Spool::fill);
+    let is_well = is_well(&standings, fill.as_ref(), now());
     let mut answer = json!({
         "status": if is_well { "ok" } else { "degraded" },
         "node_id": live.config().node,
@@ -133,15 +153,36 @@ async fn health(State(Clients { live, telemetry, targets }): State<Clients>) -> 
                    "samples": target.samples, "refused": target.refused})
         };
         answer.insert("targets".to_owned(), standings.iter().map(tell).collect());
+        if let Some(fill) = fill {
+            let told =
+                json!({"dropped": fill.dropped.lines, "waiting": fill.entries, "failing": fill.failing});
+            answer.insert("spool".to_owned(), told);
+        }
     }
     let code = if is_well { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (code, Json(answer)).into_response()
 }
 
-async fn status(State(Clients { live, telemetry, .. }): State<Clients>) -> Json<Value> {
+/// Whether all is sent or kept, and nothing was lost a while ago.
+fn is_well(standings: &[Standing], fill: Option<&Fill>, now: Timestamp) -> bool {
+    let is_recent =
+        |at: Option<Timestamp>| at.is_some_and(|at| u128::from(now.0.abs_diff(at.0)) < LOSS_TOLD.as_nanos());
+    standings.iter().all(|target| target.failing.is_none() && !is_recent(target.refused_at))
+        && fill.is_none_or(|fill| fill.failing.is_none() && !is_recent(fill.dropped_at))
+}
+
+async fn status(State(Clients { live, telemetry, targets }): State<Clients>) -> Json<Value> {
     let config = live.config();
     let pid = |is_open: bool| is_open.then(std::process::id);
-    let samples = telemetry.as_ref().map(Telemetry::config);
+    // Clients want numbers, also where nothing is measured.
+    let (port, interval) = match (&telemetry, targets.get()) {
+        (Some(telemetry), _) => {
+            let TelemetryConfig { address, interval, .. } = telemetry.config();
+            (address.port(), interval.as_secs())
+        }
+        (None, Some(sending)) => (sending.telemetry_port, sending.interval_seconds.into()),
+        (None, None) => (TELEMETRY_PORT, RESOLVIX_INTERVAL.into()),
+    };
     let is_open = telemetry.as_ref().is_some_and(Telemetry::is_open);
     Json(json!({
         "node_id": config.node,
@@ -150,8 +191,8 @@ async fn status(State(Clients { live, telemetry, .. }): State<Clients>) -> Json<
         "telemetry": {
             "running": is_open,
             "pid": pid(is_open),
-            "ws_port": samples.map(|config| config.address.port()),
-            "interval": samples.map(|config| config.interval.as_secs()),
+            "ws_port": port,
+            "interval": interval,
         },
     }))
 }
@@ -208,3 +249,6 @@ fn command(members: &Map<String, Value>) -> &str {
 fn failed(code: StatusCode, detail: &str) -> Response {
     (code, Json(json!({"status": "error", "detail": detail}))).into_response()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,13 +1,14 @@
 //! The agent's command line: what is asked for is printed, or done until a signal ends it.
 
 use std::ffi::OsString;
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
 use taffrail_telemetry::{Machine, Roots, inventory};
 
-use crate::arguments::Arguments;
+use crate::arguments::{self, Arguments};
 use crate::config::{Config, own_address};
 use crate::running::{Running, now};
 use crate::unit::unit;
@@ -19,6 +20,10 @@ const FAILED: u8 = 1;
 /// Runs the agent with these arguments, the program's name first, until SIGINT or SIGTERM. What it says of itself goes to
 /// where `tracing` is told; `offset_minutes` is how far the machine's times are east of UTC.
 pub fn run(arguments: impl IntoIterator<Item = OsString>, offset_minutes: i16) -> ExitCode {
+    if let Err(message) = arguments::check_environment(|name| std::env::var_os(name)) {
+        tracing::error!("{message}");
+        return ExitCode::from(FAILED);
+    }
     let arguments = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments,
         Err(error) => {
@@ -53,9 +58,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>, offset_minutes: i16) -
     }
 }
 
-#[expect(clippy::print_stdout, reason = "it was asked for")]
 fn print(text: &str) -> ExitCode {
-    println!("{text}");
+    // A closed pipe is no reason to fail.
+    let _ = writeln!(std::io::stdout(), "{text}");
     ExitCode::SUCCESS
 }
 

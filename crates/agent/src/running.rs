@@ -1,6 +1,7 @@
 //! A running agent: one thread a source, a target, and the machine; one for its clients.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread;
@@ -15,7 +16,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::arguments::Arguments;
 use crate::config::{Config, SourceConfig, TargetFile};
-use crate::control::{Clients, Control};
+use crate::control::{Clients, Control, Sending};
 use crate::followers::Following;
 use crate::live::{Live, LiveConfig};
 use crate::sink::AgentSink;
@@ -58,7 +59,12 @@ impl Running {
         let spawn = |config| spool.as_ref().map(|spool| Target::spawn(config, spool, now));
         let targets = configs.into_iter().filter_map(spawn).collect::<Result<Vec<_>, _>>()?;
         // It is set here and nowhere else.
-        let _ = told.set(targets.clone());
+        let _ = told.set(Sending {
+            targets: targets.clone(),
+            spool: spool.clone(),
+            telemetry_port: config.telemetry_port,
+            interval_seconds: config.interval_seconds,
+        });
         let stopping = Arc::<Stopping>::default();
         if let (Some(spool), Some(interval), Some(machine)) = (&spool, config.interval, machine) {
             let (spool, node, stopping) = (spool.clone(), config.node.clone(), Arc::clone(&stopping));
@@ -83,9 +89,14 @@ impl Running {
         Ok(Self { runtime, stopping, control, spool, targets, followers })
     }
 
-    /// Waits for SIGINT or SIGTERM.
+    /// Waits for SIGINT or SIGTERM, or until nobody reads what is printed.
     pub(crate) fn wait(&self) -> std::io::Result<()> {
-        self.runtime.block_on(stopped())
+        self.runtime.block_on(async {
+            tokio::select! {
+                stopped = stopped() => stopped,
+                () = self.stopping.is_set() => Ok(()),
+            }
+        })
     }
 
     /// Reads nothing more, and sends what can be sent in a moment.
@@ -155,18 +166,19 @@ fn clients(config: &Config, machine: Option<&Arc<Machine>>, offset_minutes: i16)
     Clients { live: Live::new(live, now), telemetry, targets: Arc::default() }
 }
 
-/// The first words of the original.
-#[expect(clippy::print_stdout, reason = "whoever starts the original reads this")]
+/// The first words of the original, for whoever reads them.
 fn announce(config: &Config) {
+    let mut out = std::io::stdout();
     if let Some(address) = config.control {
-        println!("[daemon] Control HTTP endpoint listening on {address}/control");
+        let _ = writeln!(out, "[daemon] Control HTTP endpoint listening on {address}/control");
         if !address.ip().is_loopback() {
             tracing::warn!(
                 "whoever reaches {address} may watch the logs of this machine; --control-address 127.0.0.1 keeps that here"
             );
         }
     }
-    println!("[daemon] Telemetry: {}", if config.interval.is_some() { "enabled" } else { "disabled" });
+    let telemetry = if config.interval.is_some() { "enabled" } else { "disabled" };
+    let _ = writeln!(out, "[daemon] Telemetry: {telemetry}");
 }
 
 /// Takes a sample each interval, the first a few seconds after the start.

@@ -1,6 +1,7 @@
 //! Where what is followed goes: into the spool, to those who watch live, or onto stdout.
 
 use std::collections::HashMap;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -36,8 +37,10 @@ pub(crate) struct AgentSink {
 impl Sink for AgentSink {
     fn send(&mut self, mut batch: RawBatch) -> Result<(), Stopped> {
         let frames = self.live.frames(&batch);
-        if self.prints {
-            self.print(&batch);
+        if self.prints && self.print(&batch).is_err() {
+            // Nobody reads it any more: that is the end, and no error.
+            self.stopping.set();
+            return Err(Stopped);
         }
         if self.lines == Lines::Errors {
             keep_errors(&mut batch, self.rules);
@@ -51,17 +54,19 @@ impl Sink for AgentSink {
 }
 
 impl AgentSink {
-    #[expect(clippy::print_stdout, reason = "without a central server this is where it goes")]
-    fn print(&self, batch: &RawBatch) {
+    /// Without a central server this is where it goes.
+    fn print(&self, batch: &RawBatch) -> std::io::Result<()> {
+        let mut out = std::io::stdout().lock();
         for line in
             batch.lines.iter().flat_map(|line| line.span.of(&batch.bytes).split(|byte| *byte == b'\n'))
         {
             let text =
                 payload(line, &batch.source, &self.node, batch.observed, self.offset_minutes, self.rules);
             if let Some(text) = text {
-                println!("{text}");
+                writeln!(out, "{text}")?;
             }
         }
+        Ok(())
     }
 
     /// Without lines it only says how far the source is read: that is worth it now and then.

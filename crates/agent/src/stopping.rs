@@ -3,11 +3,14 @@
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Notify;
+
 /// Whether the program ends.
 #[derive(Debug, Default)]
 pub struct Stopping {
     stopping: Mutex<bool>,
     changed: Condvar,
+    told: Notify,
 }
 
 impl Stopping {
@@ -15,6 +18,12 @@ impl Stopping {
     pub fn set(&self) {
         *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = true;
         self.changed.notify_all();
+        self.told.notify_one();
+    }
+
+    /// Resolves once it ends, for the one task that asks.
+    pub async fn is_set(&self) {
+        self.told.notified().await;
     }
 
     /// Waits; `true` if it ends meanwhile.
