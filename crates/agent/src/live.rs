@@ -12,7 +12,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde::Serialize;
 use taffrail_forward::{Message, line};
-use taffrail_http::websocket::{self, Told};
+use taffrail_http::websocket::{self, Seats, Told};
 use taffrail_record::{RawBatch, Timestamp};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast::{self, error::RecvError};
@@ -23,7 +23,7 @@ use crate::door::{self, Door, OpenError};
 const BUFFER: usize = 16 << 10;
 /// Frames that are written at once.
 const FRAMES: usize = 256;
-/// Clients at a time; more wait to be accepted.
+/// Clients at a time; more are turned away.
 const CLIENTS_MAX: usize = 512;
 
 /// Where and what is shown.
@@ -47,6 +47,7 @@ pub struct Live {
     config: Arc<LiveConfig>,
     clock: fn() -> Timestamp,
     door: Arc<Door<broadcast::Sender<Utf8Bytes>>>,
+    seats: Seats,
 }
 
 /// Frames of lines that are about to be stored.
@@ -56,7 +57,7 @@ pub struct Frames(Vec<Utf8Bytes>);
 impl Live {
     /// Closed.
     pub fn new(config: LiveConfig, clock: fn() -> Timestamp) -> Self {
-        Self { config: Arc::new(config), clock, door: Arc::default() }
+        Self { config: Arc::new(config), clock, door: Arc::default(), seats: Seats::new(CLIENTS_MAX) }
     }
 
     /// Where and what is shown.
@@ -147,10 +148,11 @@ async fn serve(listener: TcpListener, live: Live) {
 }
 
 async fn upgrade(State(live): State<Live>, upgrade: WebSocketUpgrade) -> Response {
-    let Some(frames) = live.subscribe() else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "no live lines").into_response();
+    let (Some(frames), Some(seat)) = (live.subscribe(), live.seats.take()) else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "no live lines, or too many who watch").into_response();
     };
     websocket::bounded(upgrade).on_upgrade(|socket| async move {
+        let _seat = seat;
         let told = stream::unfold((live, frames), |(live, mut frames)| async {
             Some((next(&live, &mut frames).await, (live, frames)))
         });

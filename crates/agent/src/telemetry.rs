@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use futures::stream;
 use serde_json::{Value, json};
-use taffrail_http::websocket::{self, Told};
+use taffrail_http::websocket::{self, Seats, Told};
 use taffrail_record::Timestamp;
 use taffrail_telemetry::{Machine, Sampler, envelope};
 use tokio::net::TcpListener;
@@ -27,7 +27,7 @@ use taffrail_forward::line;
 const BUFFER: usize = 16;
 /// Answers that wait for a client; who asks for more without reading gets none.
 const ANSWERS: usize = 4;
-/// Clients at a time; more wait to be accepted.
+/// Clients at a time; more are turned away.
 const CLIENTS_MAX: usize = 128;
 /// The time that rates are over where somebody wants a sample now.
 const OVER: Duration = Duration::from_secs(1);
@@ -51,12 +51,13 @@ pub struct Telemetry {
     config: Arc<TelemetryConfig>,
     clock: fn() -> Timestamp,
     door: Arc<Door<broadcast::Sender<Utf8Bytes>>>,
+    seats: Seats,
 }
 
 impl Telemetry {
     /// Closed.
     pub fn new(config: TelemetryConfig, clock: fn() -> Timestamp) -> Self {
-        Self { config: Arc::new(config), clock, door: Arc::default() }
+        Self { config: Arc::new(config), clock, door: Arc::default(), seats: Seats::new(CLIENTS_MAX) }
     }
 
     /// Where and what is shown.
@@ -149,10 +150,12 @@ enum Asked {
 }
 
 async fn upgrade(State(telemetry): State<Telemetry>, upgrade: WebSocketUpgrade) -> Response {
-    let Some(samples) = telemetry.door.look(broadcast::Sender::subscribe) else {
-        return (StatusCode::SERVICE_UNAVAILABLE, "no telemetry").into_response();
+    let samples = telemetry.door.look(broadcast::Sender::subscribe);
+    let (Some(samples), Some(seat)) = (samples, telemetry.seats.take()) else {
+        return (StatusCode::SERVICE_UNAVAILABLE, "no telemetry, or too many who watch").into_response();
     };
     websocket::bounded(upgrade).on_upgrade(|socket| async move {
+        let _seat = seat;
         let (asked, asking) = mpsc::channel(ANSWERS);
         let heard = |text: &str| {
             let command = serde_json::from_str::<Value>(text).unwrap_or_default();

@@ -78,6 +78,14 @@ impl Entry {
         Ok(Self { sequence: 0, kind, lines, is_packed: true, payload })
     }
 
+    /// An entry without a number: a batch with its note.
+    ///
+    /// # Errors
+    /// If it cannot be packed.
+    pub fn of_lines(batch: &RawBatch, note: &str) -> std::io::Result<Self> {
+        Self::of_batch(Kind::Lines, Vec::new(), batch, note)
+    }
+
     /// An entry without a number: a batch with its note, behind what the payload begins with.
     pub(crate) fn of_batch(
         kind: Kind,
@@ -110,6 +118,11 @@ impl Entry {
     /// The number of its bytes.
     pub fn bytes(&self) -> usize {
         HEAD + INNER + self.payload.len()
+    }
+
+    /// The number of bytes of what it says, unpacked.
+    pub fn unpacked_bytes(&self) -> usize {
+        if self.is_packed { unpacked_bytes(&self.payload).unwrap_or(0) } else { self.payload.len() }
     }
 
     /// The first entry of `bytes`, and what follows it; `None` if it is not whole, or none.

@@ -200,7 +200,7 @@ impl Spool {
     /// # Errors
     /// If they cannot be written; nothing of them is kept then.
     pub fn put(&self, batch: &RawBatch, note: &str) -> std::io::Result<()> {
-        let entry = Entry::of_batch(Kind::Lines, Vec::new(), batch, note)?;
+        let entry = Entry::of_lines(batch, note)?;
         let mut state = self.shared.state();
         self.shared.add(&mut state, entry)?;
         advance(&mut state.checkpoints, &batch.source, batch.checkpoint.clone());

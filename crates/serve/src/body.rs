@@ -128,5 +128,5 @@ fn too_large(limits: &Limits) -> ApiError {
         "the body is larger than {} bytes (after gzip is undone); send it in parts",
         limits.body_bytes
     );
-    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    ApiError::too_large(message)
 }

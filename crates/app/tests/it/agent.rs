@@ -375,6 +375,7 @@ fn a_server_with_tls_is_checked_and_lets_in_who_has_a_certificate() {
 fn two_machines_behind_links_that_lose_a_fifth_of_all_packets() {
     const TEST: &str = "agent::two_machines_behind_links_that_lose_a_fifth_of_all_packets";
     const LINES: u64 = 4_000;
+    const PARTS: u64 = 50;
     let Some(first) = Lossy::new(0, TEST) else { return };
     let Some(second) = Lossy::new(1, TEST) else { return };
     let site = Site::new();
@@ -395,12 +396,13 @@ fn two_machines_behind_links_that_lose_a_fifth_of_all_packets() {
         command.args(["netns", "exec", &lossy.name, BINARY]);
         agents.push(Agent::start_as(&site, command, &format!("agent{at}"), &["--config", &config]));
     }
-    for number in 0..20 {
+    // In many parts, so that there are packets enough to be lost.
+    for number in 0..PARTS {
         for at in 0..2 {
-            let lines = numbered_lines(number * LINES / 20..(number + 1) * LINES / 20);
+            let lines = numbered_lines(number * LINES / PARTS..(number + 1) * LINES / PARTS);
             site.append(&format!("logs/{at}.log"), lines);
         }
-        thread::sleep(Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(50));
     }
     let stored = || count(&hub, "SELECT count(*) FROM logs WHERE node LIKE 'web-%'");
     let arrived = wait_until(Duration::from_secs(120), || stored() >= 2 * LINES);

@@ -1,6 +1,5 @@
 //! What is noted of each target beside the entries: up to which it has all, that it is a hub, what it has missed.
 
-use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -66,5 +65,5 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 /// The names in a folder are on the disk when this returns.
 pub(super) fn sync_names(folder: &Path) -> std::io::Result<()> {
-    File::open(folder)?.sync_all()
+    fs::File::open(folder)?.sync_all()
 }

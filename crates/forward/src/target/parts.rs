@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use taffrail_record::{Checkpoint, RawBatch, Span, header};
 
-use crate::entry::{Content, Entry, Kind};
+use crate::entry::{Content, Entry};
 
 /// What is left of an entry to be sent.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ impl Parts {
 fn halves(entry: &Entry) -> Option<[Entry; 2]> {
     let Some(Content::Lines(batch, note)) = entry.content() else { return None };
     let whole = |batch: RawBatch| {
-        let mut part = Entry::of_batch(Kind::Lines, Vec::new(), &batch, &note).ok()?;
+        let mut part = Entry::of_lines(&batch, &note).ok()?;
         part.sequence = entry.sequence;
         Some(part)
     };
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn parts_say_what_the_whole_says() {
         let lines = ["one", "#Fields: b", "", "four", "five"];
-        let mut whole = Entry::of_batch(Kind::Lines, Vec::new(), &batch(&lines), "note").unwrap();
+        let mut whole = Entry::of_lines(&batch(&lines), "note").unwrap();
         whole.sequence = 9;
         let mut parts = Parts::of(&whole);
         let mut found = Vec::new();

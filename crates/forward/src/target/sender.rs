@@ -216,7 +216,7 @@ impl Sender {
         if batch.lines.is_empty() && batch.gaps.is_empty() {
             return None;
         }
-        let errors = Entry::of_batch(Kind::Lines, Vec::new(), &batch, &note);
+        let errors = Entry::of_lines(&batch, &note);
         // Too much is better than too little.
         let Ok(mut errors) = errors else { return Some(Cow::Borrowed(entry)) };
         errors.sequence = entry.sequence;
@@ -364,5 +364,37 @@ impl BodySize {
     /// One was taken.
     fn grow(&mut self) {
         self.now = (self.now * 2).min(self.most);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_shrink_to_what_arrives() {
+        let failed = |cause| Failure { why: String::new(), cause, after: None };
+        let mut size = BodySize { now: 1_000, most: 1_000 };
+        // What did not arrive is tried with less, and with more again once less arrives.
+        for (cause, want) in [(Cause::Slow, 400), (Cause::Cut, 400), (Cause::Code(408), 400)] {
+            size.shrink(800, 3, &failed(cause));
+            assert_eq!((size.now, size.most), (want, 1_000), "{cause:?}");
+            size.grow();
+            size.grow();
+            assert_eq!(size.now, 1_000);
+        }
+        // What else goes wrong has nothing to do with it, nor has a single entry that is too large.
+        for (cause, entries) in [(Cause::Code(500), 3), (Cause::Code(400), 3), (Cause::Code(413), 1)] {
+            size.shrink(800, entries, &failed(cause));
+            assert_eq!((size.now, size.most), (1_000, 1_000), "{cause:?}");
+        }
+        // What a server says that it does not take, it is not sent again.
+        size.shrink(800, 3, &failed(Cause::Code(413)));
+        size.grow();
+        assert_eq!((size.now, size.most), (400, 400));
+        for _ in 0..20 {
+            size.shrink(size.now, 2, &failed(Cause::Code(413)));
+        }
+        assert_eq!(size.now, 1, "one entry at a time");
     }
 }

@@ -20,6 +20,9 @@ use crate::resolvix;
 use crate::run::App;
 use crate::services::Delivery;
 
+/// Bytes that a body may have when its entries are unpacked: that of an agent, and more than the largest entry.
+const UNPACKED_MAX: usize = 128 << 20;
+
 /// Who is on the other side of the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Sender(pub(crate) IpAddr);
@@ -96,10 +99,14 @@ fn name<'a>(text: &'a str, header: &str) -> Result<&'a str, ApiError> {
 fn read(mut bytes: &[u8], node: &str, spool: &str) -> Result<Said, ApiError> {
     let damaged = || ApiError::invalid("the body is damaged, or is not one of entries");
     let mut said = Said::default();
-    let mut batches = Vec::new();
+    let (mut batches, mut unpacked) = (Vec::new(), 0);
     while !bytes.is_empty() {
         let (entry, rest) = Entry::read(bytes).ok_or_else(damaged)?;
         bytes = rest;
+        unpacked += entry.unpacked_bytes();
+        if unpacked > UNPACKED_MAX {
+            return Err(ApiError::too_large("the body says too much at once: send fewer entries"));
+        }
         said.entries += 1;
         said.lines += u64::from(entry.lines);
         match entry.content().ok_or_else(damaged)? {

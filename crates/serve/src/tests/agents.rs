@@ -2,9 +2,14 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
+use axum::http::Request;
 use serde_json::json;
+use taffrail_forward::entry::Entry;
+use taffrail_forward::{ENTRIES_PATH, NODE_HEADER, SPOOL_HEADER};
+use taffrail_record::{Checkpoint, RawBatch, RawLine, Span, Timestamp};
 
-use super::fake::{Fake, post};
+use super::fake::{Fake, post, read, send};
 
 #[tokio::test]
 async fn lines_and_samples_of_resolvix_come_one_many_or_one_a_line() {
@@ -59,4 +64,28 @@ async fn lines_and_samples_of_resolvix_come_one_many_or_one_a_line() {
         assert_eq!(status, 400, "{body}: {answer}");
         assert!(answer["detail"].as_str().unwrap().contains(what), "{body}: {answer}");
     }
+}
+
+#[tokio::test]
+async fn what_agents_send_is_bounded_when_it_is_unpacked() {
+    let fake = Arc::new(Fake::default());
+    let services = fake.services();
+    let bytes = vec![b' '; 50 << 20];
+    let line = RawLine { span: Span::new(0, bytes.len()), offset: 0, newline: false, joined: false };
+    let batch = RawBatch {
+        source: "/x.log".into(),
+        observed: Timestamp(1),
+        bytes,
+        lines: vec![line],
+        header: None,
+        gaps: Vec::new(),
+        checkpoint: Checkpoint::default(),
+    };
+    let entry = Entry::of_lines(&batch, "").unwrap();
+    let mut body = Vec::new();
+    (0..3).for_each(|_| entry.write(&mut body));
+    assert!(body.len() < 1 << 20, "{}", body.len());
+    let request = Request::post(ENTRIES_PATH).header(NODE_HEADER, "web-1").header(SPOOL_HEADER, "s");
+    let (status, _, text) = read(send(&services, request.body(Body::from(body)).unwrap()).await).await;
+    assert!(status == 413 && text.contains("too_large"), "{status} {text}");
 }
