@@ -2,9 +2,11 @@
 //! that reads it.
 
 mod central;
+mod clients;
 mod faults;
 mod link;
 mod lossy;
+mod nodes;
 mod targets;
 
 use std::path::PathBuf;

@@ -44,9 +44,7 @@ impl Machine {
     }
 
     fn watch(&self) -> WebSocket<TcpStream> {
-        let stream = TcpStream::connect(("127.0.0.1", self.live)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        client(format!("ws://localhost:{}/any/path", self.live), stream).unwrap().0
+        watch(self.live)
     }
 
     fn watch_and_keep(self) -> (Self, WebSocket<TcpStream>) {
@@ -62,7 +60,15 @@ impl Machine {
     }
 }
 
-fn next(socket: &mut WebSocket<TcpStream>) -> Value {
+/// A client of a port that a command has opened.
+pub(crate) fn watch(port: u16) -> WebSocket<TcpStream> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    client(format!("ws://localhost:{port}/any/path"), stream).unwrap().0
+}
+
+/// The next text that a client is told.
+pub(crate) fn next(socket: &mut WebSocket<TcpStream>) -> Value {
     loop {
         if let Message::Text(text) = socket.read().unwrap() {
             return serde_json::from_str(&text).unwrap();
