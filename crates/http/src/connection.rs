@@ -27,24 +27,49 @@ impl Default for Bounds {
     }
 }
 
+/// Why a connection ended before its time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Broken {
+    /// A request took too long to say what it wants, or nothing was said.
+    Slow,
+    /// What was said is no request, or too much.
+    NoRequest,
+    /// The peer has gone.
+    Gone,
+}
+
+impl Broken {
+    fn of(error: &hyper::Error) -> Self {
+        match error {
+            error if error.is_timeout() => Self::Slow,
+            error if error.is_parse() => Self::NoRequest,
+            _ => Self::Gone,
+        }
+    }
+}
+
 /// Answers the requests of one connection; once `stopping` resolves, the open one only.
 pub async fn serve<I, S>(socket: I, service: S, bounds: Bounds, stopping: impl Future<Output = ()>)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService<Incoming, ResBody = Body, Error = Infallible> + Unpin,
 {
-    serve_until_taken(socket, service, bounds, stopping, pending::<Infallible>()).await;
+    // It has ended, in whatever way.
+    let _ = serve_until_taken(socket, service, bounds, stopping, pending::<Infallible>()).await;
 }
 
 /// The same, until `taken` resolves: then the connection is given back, and what resolved. The request that is open then is
-/// left without an answer, for whoever takes the connection.
+/// left without an answer, for whoever takes the connection. `None` if the connection ended in order.
+///
+/// # Errors
+/// Why it did not.
 pub async fn serve_until_taken<I, S, T>(
     socket: I,
     service: S,
     bounds: Bounds,
     stopping: impl Future<Output = ()>,
     taken: impl Future<Output = T>,
-) -> Option<(I, T)>
+) -> Result<Option<(I, T)>, Broken>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: HttpService<Incoming, ResBody = Body, Error = Infallible> + Unpin,
@@ -63,7 +88,7 @@ where
             // First, so that answers to earlier requests are written.
             ended = &mut connection => break ended,
             taken = &mut taken => {
-                return connection.into_parts().map(|parts| (parts.io.into_inner(), taken));
+                return Ok(connection.into_parts().map(|parts| (parts.io.into_inner(), taken)));
             }
             () = &mut stopping, if !is_stopping => {
                 is_stopping = true;
@@ -71,8 +96,8 @@ where
             }
         }
     };
-    if let Err(error) = ended {
+    ended.map(|()| None).map_err(|error| {
         tracing::debug!(%error, "a connection broke off");
-    }
-    None
+        Broken::of(&error)
+    })
 }

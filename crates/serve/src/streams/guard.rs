@@ -86,6 +86,10 @@ pub(super) enum Refusal {
     Failures,
     /// It does not speak TLS, or has no certificate that counts.
     Handshake,
+    /// What it says is no request, or too much.
+    NoRequest,
+    /// It does not say what it wants, or too slowly.
+    Slow,
     /// The stream is to be asked at its own port: only there are certificates checked, or is TLS spoken.
     Elsewhere,
 }
@@ -101,6 +105,8 @@ impl Refusal {
             Self::Credentials => "its password or token is wrong",
             Self::Failures => "its password or token was wrong too often",
             Self::Handshake => "the TLS handshake failed",
+            Self::NoRequest => "what it says is no request, or too much",
+            Self::Slow => "it does not say what it wants, or too slowly",
             Self::Elsewhere => "the stream's own port is to be asked, which is better protected",
         }
     }

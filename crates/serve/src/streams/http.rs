@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use axum::body::Body;
@@ -12,7 +13,8 @@ use axum::http::{HeaderValue, Method, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body;
 use hyper::service::service_fn;
-use taffrail_http::{connection, listener};
+use taffrail_http::connection::{self, Broken};
+use taffrail_http::listener;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
@@ -91,7 +93,10 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (takeover, mut taken) = mpsc::channel(1);
+    let has_asked = Arc::<AtomicBool>::default();
+    let asks = Arc::clone(&has_asked);
     let service = service_fn(move |request: Request<body::Incoming>| {
+        asks.store(true, Ordering::Relaxed);
         let (port, peer, takeover) = (Arc::clone(port), Arc::clone(peer), takeover.clone());
         async move { Ok::<_, Infallible>(answer(&port, &peer, request, &takeover).await) }
     });
@@ -102,10 +107,21 @@ where
             None => pending().await,
         }
     };
-    let (socket, client) =
-        connection::serve_until_taken(socket, service, limits.head(), stopped(&mut stopping), taken).await?;
-    let (wire, incoming) = halves(socket);
-    Some((client, wire, incoming))
+    let served =
+        connection::serve_until_taken(socket, service, limits.head(), stopped(&mut stopping), taken).await;
+    let refusal = match served {
+        Ok(taken) => {
+            let (socket, client) = taken?;
+            let (wire, incoming) = halves(socket);
+            return Some((client, wire, incoming));
+        }
+        Err(Broken::NoRequest) => Refusal::NoRequest,
+        // Who has asked before may rest.
+        Err(Broken::Slow) if !has_asked.load(Ordering::Relaxed) => Refusal::Slow,
+        Err(Broken::Slow | Broken::Gone) => return None,
+    };
+    port.stream.http_guard.refuse(peer.address, refusal, None, Instant::now());
+    None
 }
 
 /// Speaks TLS with a client, or turns it away.
@@ -239,7 +255,7 @@ fn refused(stream: &Stream, refusal: Refusal) -> Response {
     let code = code.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
     let message = limit.map(|limit| limit.message.as_str()).filter(|message| !message.is_empty());
     match refusal {
-        Refusal::Address | Refusal::Elsewhere | Refusal::Handshake => {
+        Refusal::Address | Refusal::Elsewhere | Refusal::Handshake | Refusal::NoRequest | Refusal::Slow => {
             json(StatusCode::FORBIDDEN, status::refused("Forbidden"))
         }
         Refusal::Rate => json(code, status::refused(message.unwrap_or("Rate limit exceeded"))),

@@ -113,6 +113,12 @@ fn abuse_is_bounded_counted_and_leaves_nothing_behind() {
         std::thread::sleep(Duration::from_millis(500));
     }
     slow.iter_mut().chain(&mut silent).for_each(ends);
+    // Who spoke too slowly or not at all, and who said too much or no request: those who connected to a stream that is not
+    // spoken TLS with, and to the other.
+    for (stream, count) in [("app", 2 * MANY + 2), ("secret", 2 * MANY)] {
+        let refused = format!("taffrail_stream_refused_total{{stream=\"{stream}\",server=\"http\"}} {count}");
+        eventually("counting who was turned away", || metric().contains(&refused));
+    }
     drop((talking, slow, silent));
     eventually("giving up the sockets", || holdings(&daemon).0 <= sockets);
     let grown = holdings(&daemon).1.saturating_sub(memory);
