@@ -55,8 +55,9 @@ impl<T> Rounds<T> {
 
     /// Notes all rounds of a figure in milliseconds, and how much of them the host took.
     pub(super) fn note(&self, report: &mut Report, name: &str, of: impl Fn(&T) -> f64) {
+        let has_calm = self.0.iter().any(Round::is_calm);
         let told = |round: &Round<T>| {
-            let counts = if round.is_calm() { "" } else { ", does not count" };
+            let counts = if round.is_calm() || !has_calm { "" } else { ", does not count" };
             format!("{:.1} ms ({:.1}% stolen{counts})", of(&round.measured), 100.0 * round.stolen)
         };
         let all: Vec<String> = self.0.iter().map(told).collect();
