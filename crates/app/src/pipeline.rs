@@ -282,6 +282,10 @@ impl Sink for PipelineSink {
         self.pipeline.feed.tell(source, format!("Log rotation detected (#{count}): {last}"));
     }
 
+    fn following(&mut self, source: &str, is_followed: bool) {
+        self.pipeline.feed.follow(source, is_followed);
+    }
+
     fn send(&mut self, batch: RawBatch) -> Result<(), Stopped> {
         let source = Arc::clone(&batch.source);
         match self.pipeline.put_patiently(batch, &self.origin, &mut self.parsers) {

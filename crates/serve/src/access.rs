@@ -3,6 +3,7 @@
 //! [`AccessConfig`] is what the config says, [`Access`] what has been read and is asked at each request. Files of users and
 //! keys are read again when they change. What was right once is remembered for a while, as a tag that tells nothing.
 
+mod apr1;
 mod passwords;
 mod tokens;
 
@@ -16,6 +17,7 @@ use tokio::sync::Semaphore;
 
 use self::passwords::Passwords;
 use self::tokens::Tokens;
+use crate::mistake::Mistake;
 
 /// Bytes of what a client says to be let in, at most.
 const CREDENTIALS_BYTES: usize = 8 << 10;
@@ -57,9 +59,9 @@ impl AccessConfig {
 pub struct BasicConfig {
     /// What browsers show where they ask for the password.
     pub realm: String,
-    /// Lines of `user:hash`, as `htpasswd -B` writes them.
+    /// Lines of `user:hash`, as `htpasswd` writes them.
     pub users_file: Option<PathBuf>,
-    /// Names, and the hashes of their passwords: bcrypt or argon2.
+    /// Names, and the hashes of their passwords: bcrypt, argon2 or Apache's MD5.
     pub users: Vec<(String, String)>,
 }
 
@@ -117,17 +119,20 @@ impl Access {
     /// Reads what is needed.
     ///
     /// # Errors
-    /// Files that cannot be read, hashes and keys that are none; for people.
-    pub(crate) fn open(config: &AccessConfig) -> Result<Self, String> {
+    /// All files that cannot be read, hashes and keys that are none; by the keys of LogWisp's `auth` table.
+    pub(crate) fn open(config: &AccessConfig) -> Result<Self, Vec<Mistake>> {
         let random = rand::SystemRandom::new();
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &random)
-            .map_err(|_| "the system gives no random numbers".to_owned())?;
+            .map_err(|_| vec![Mistake::new("type", "the system gives no random numbers")])?;
         let kind = match config {
             AccessConfig::Anybody | AccessConfig::Certificate => Kind::Anybody,
             AccessConfig::Basic(basic) => {
-                Kind::Passwords { realm: basic.realm.clone(), passwords: Arc::new(Passwords::open(basic)?) }
+                let passwords = Passwords::open(basic).map_err(Mistake::all_within("basic_auth"))?;
+                Kind::Passwords { realm: basic.realm.clone(), passwords: Arc::new(passwords) }
             }
-            AccessConfig::Bearer(bearer) => Kind::Tokens(Box::new(Tokens::open(bearer)?)),
+            AccessConfig::Bearer(bearer) => {
+                Kind::Tokens(Box::new(Tokens::open(bearer).map_err(Mistake::all_within("bearer_auth.jwt"))?))
+            }
         };
         Ok(Self { kind, key, remembered: Mutex::default(), turns: Semaphore::new(COMPARISONS) })
     }

@@ -108,7 +108,7 @@ fn of_streams(out: &mut Exposition, overview: &Overview) {
             family.value(&[("stream", &of(standing))], value(standing) as f64);
         }
     };
-    gauge("taffrail_stream_files", "Files that a stream shows, of those that lines came from.", |one| {
+    gauge("taffrail_stream_files", "Files that a stream shows and that are followed.", |one| {
         one.watched as u64
     });
     gauge(

@@ -38,6 +38,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use self::config::Opened;
 pub use self::config::{
     AddressRange, BUFFER_DEFAULT, Heartbeat, HttpConfig, LimitBy, RateLimit, Rule, SelectionConfig,
     StreamConfig, Target, TcpConfig,
@@ -57,7 +58,8 @@ use self::selection::Selection;
 use self::watchers::Watchers;
 use crate::access::Access;
 use crate::audit::Audit;
-use crate::tls::{Tls, TlsConfig};
+use crate::mistake::Mistake;
+use crate::tls::Tls;
 
 /// Clients of one port at a time; more wait to be accepted.
 const CLIENTS_MAX: usize = 8192;
@@ -111,7 +113,7 @@ impl Stream {
     /// All that it shows comes after `floor`.
     ///
     /// # Errors
-    /// Certificates, keys and passwords that cannot be read; for people.
+    /// All certificates, keys and passwords that cannot be used.
     fn open(
         config: StreamConfig,
         clock: fn() -> Timestamp,
@@ -119,18 +121,16 @@ impl Stream {
         floor: Place,
         audit: &Audit,
         backlog: &Arc<AtomicUsize>,
-    ) -> Result<Self, String> {
+    ) -> Result<Self, Vec<Mistake>> {
+        let Opened { access, http_tls, tcp_tls } = Opened::of(&config)?;
         let (http, tcp) = (config.http.as_ref(), config.tcp.as_ref());
         let buffers = [http.map(|http| http.buffer), tcp.map(|tcp| tcp.buffer)];
         let capacity = buffers.into_iter().flatten().max().unwrap_or(1);
         let guard = |server, limit| Guard::new(&config, server, limit, audit);
         let http_guard = guard("http", http.and_then(|http| http.limit.as_ref()));
         let tcp_guard = guard("tcp", tcp.and_then(|tcp| tcp.limit.as_ref()));
-        let tls = |config: Option<&TlsConfig>| config.map(Tls::open).transpose();
-        let http_tls = tls(http.and_then(|http| http.tls.as_ref()))?;
-        let tcp_tls = tls(tcp.and_then(|tcp| tcp.tls.as_ref()))?;
-        let access = Access::open(&config.access)?;
-        let selection = Arc::new(Selection::open(&config.selection, past.engine())?);
+        let wrong = |error| vec![Mistake::new("filter", error)];
+        let selection = Arc::new(Selection::open(&config.selection, past.engine()).map_err(wrong)?);
         Ok(Self {
             access,
             selection,
@@ -223,19 +223,38 @@ impl Stream {
 /// The streams that are served.
 pub struct Streams {
     streams: Vec<Arc<Stream>>,
-    /// Ports for HTTP that are listened on.
-    ports: Vec<u16>,
     stopping: watch::Sender<bool>,
     tasks: JoinSet<()>,
 }
 
-/// A port that a stream could not listen on.
+/// A stream that is not there.
 #[derive(Debug)]
 pub struct Refused {
     /// The stream's name.
     pub stream: String,
-    /// Why.
+    /// Why: all that is wrong with its files, or the port that it cannot have.
     pub error: String,
+}
+
+/// A stream, and where it listens.
+struct Listening {
+    stream: Arc<Stream>,
+    http: Option<TcpListener>,
+    tcp: Option<TcpListener>,
+}
+
+impl Listening {
+    /// Listens on both ports of a stream or on none: half a stream would look like one that works. `ports` are those that
+    /// are listened on for HTTP; a router's answers for all streams that have it.
+    fn of(stream: Stream, is_router: bool, ports: &mut Vec<u16>) -> Result<Self, Error> {
+        let stream = Arc::new(stream);
+        let port = stream.config.http.as_ref().map(|http| http.port);
+        let own = port.filter(|port| !is_router || !ports.contains(port));
+        let http = own.map(listener::listen_everywhere).transpose()?;
+        let tcp = stream.config.tcp.as_ref().map(|tcp| listener::listen_everywhere(tcp.port)).transpose()?;
+        ports.extend(own);
+        Ok(Self { stream, http, tcp })
+    }
 }
 
 impl Streams {
@@ -254,54 +273,34 @@ impl Streams {
     ) -> std::io::Result<(Self, Feed, Vec<Refused>)> {
         let past = Arc::new(Past::new(engine));
         let floor = past.end().map_err(std::io::Error::other)?;
-        let (mut all, mut refused) = (Vec::new(), Vec::new());
+        let (mut all, mut refused, mut ports) = (Vec::new(), Vec::new(), Vec::new());
         let backlog = Arc::<AtomicUsize>::default();
         for config in configs {
-            let stream = config.name.clone();
-            match Stream::open(config, clock, &past, floor, audit, &backlog) {
-                Ok(stream) => all.push(Arc::new(stream)),
-                Err(error) => refused.push(Refused { stream, error }),
+            let name = config.name.clone();
+            let opened = Stream::open(config, clock, &past, floor, audit, &backlog).map_err(Mistake::list);
+            let listen =
+                |stream| Listening::of(stream, is_router, &mut ports).map_err(|error| error.to_string());
+            match opened.and_then(listen) {
+                Ok(listening) => all.push(listening),
+                Err(error) => refused.push(Refused { stream: name, error }),
             }
         }
-        let mut streams = Self {
-            streams: all,
-            ports: Vec::new(),
-            stopping: watch::Sender::new(false),
-            tasks: JoinSet::new(),
-        };
-        let routed = is_router.then(|| Routed::new(streams.streams.clone()));
-        for stream in streams.streams.clone() {
-            if let Err(error) = streams.listen(&stream, routed.as_ref()) {
-                refused.push(Refused { stream: stream.config.name.clone(), error: error.to_string() });
-            }
-        }
-        let feed = Feed::spawn(streams.streams.clone(), backlog)?;
-        Ok((streams, feed, refused))
+        let streams: Vec<_> = all.iter().map(|listening| Arc::clone(&listening.stream)).collect();
+        let feed = Feed::spawn(streams.clone(), backlog)?;
+        let routed = is_router.then(|| Routed::new(streams.clone()));
+        let mut served = Self { streams, stopping: watch::Sender::new(false), tasks: JoinSet::new() };
+        all.into_iter().for_each(|listening| served.serve(listening, routed.as_ref()));
+        Ok((served, feed, refused))
     }
 
-    fn listen(&mut self, stream: &Arc<Stream>, routed: Option<&Arc<Routed>>) -> Result<(), Error> {
-        // Both or none: half a stream would look like one that works.
-        let http = match &stream.config.http {
-            // The first stream's port answers for all.
-            Some(http) if routed.is_some() && self.ports.contains(&http.port) => None,
-            Some(http) => Some(listener::listen_everywhere(http.port)?),
-            None => None,
-        };
-        let tcp = match &stream.config.tcp {
-            Some(tcp) => Some(listener::listen_everywhere(tcp.port)?),
-            None => None,
-        };
-        self.ports.extend(stream.config.http.as_ref().map(|http| http.port));
-        let spawn = |listener: TcpListener, tasks: &mut JoinSet<()>, is_http: bool| {
-            let (stream, stopping) = (Arc::clone(stream), self.stopping.subscribe());
-            match is_http {
-                true => tasks.spawn(http::serve(listener, stream, routed.cloned(), stopping)),
-                false => tasks.spawn(tcp::serve(listener, stream, stopping)),
-            };
-        };
-        http.into_iter().for_each(|listener| spawn(listener, &mut self.tasks, true));
-        tcp.into_iter().for_each(|listener| spawn(listener, &mut self.tasks, false));
-        Ok(())
+    fn serve(&mut self, Listening { stream, http, tcp }: Listening, routed: Option<&Arc<Routed>>) {
+        if let Some(listener) = http {
+            let (stream, stopping) = (Arc::clone(&stream), self.stopping.subscribe());
+            self.tasks.spawn(http::serve(listener, stream, routed.cloned(), stopping));
+        }
+        if let Some(listener) = tcp {
+            self.tasks.spawn(tcp::serve(listener, stream, self.stopping.subscribe()));
+        }
     }
 
     /// To see how they stand.

@@ -13,11 +13,13 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::{WebPkiClientVerifier, danger::ClientCertVerifier};
 use tokio_rustls::rustls::{
-    Error as RustlsError, InconsistentKeys, RootCertStore, ServerConfig, SupportedProtocolVersion, version,
+    ConfigBuilder, Error as RustlsError, InconsistentKeys, RootCertStore, ServerConfig,
+    SupportedProtocolVersion, WantsVerifier, version,
 };
 use tokio_rustls::server::TlsStream;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
+use crate::mistake::Mistake;
 use crate::watched::{self, Watched};
 
 /// Time that a client gets for the handshake.
@@ -77,12 +79,13 @@ impl Tls {
     /// Reads the files.
     ///
     /// # Errors
-    /// Files that cannot be read, do not hold what they should, or do not belong together; for people.
-    pub(crate) fn open(config: &TlsConfig) -> Result<Self, String> {
+    /// All files that cannot be read, do not hold what they should, or do not belong together, and ciphers that are not
+    /// spoken; by the keys of LogWisp's `ssl` table.
+    pub(crate) fn open(config: &TlsConfig) -> Result<Self, Vec<Mistake>> {
         let paths = [Some(&config.cert_file), Some(&config.key_file), config.client_ca_file.as_ref()];
         let paths = paths.into_iter().flatten().cloned().collect();
         let config = config.clone();
-        Ok(Self(Watched::open(paths, move || Ready::new(&config))?))
+        Ok(Self(Watched::open(paths, move || Ready::new(&config), Mistake::list)?))
     }
 
     /// What people should know of the certificate.
@@ -101,40 +104,49 @@ impl Tls {
     }
 }
 
-/// What is to be known of a config for TLS, for people.
-///
-/// # Errors
-/// What is wrong with it.
-pub fn check(config: &TlsConfig) -> Result<Vec<String>, String> {
-    Tls::open(config).map(|tls| tls.warnings())
-}
-
 impl Ready {
-    fn new(config: &TlsConfig) -> Result<Self, String> {
-        let certificates = certificates(&config.cert_file)?;
-        let key = PrivateKeyDer::from_pem_slice(watched::text(&config.key_file)?.as_bytes())
-            .map_err(|error| wrong(&config.key_file, &format!("holds no private key in PEM ({error})")))?;
-        let warnings = warnings(&config.cert_file, &certificates[0])?;
-        let provider = Arc::new(provider(&config.ciphers)?);
-        let unsafe_choice =
-            |error: RustlsError| format!("the ciphers and versions do not go together: {error}");
-        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-            .with_protocol_versions(&versions(config)?)
-            .map_err(unsafe_choice)?;
-        let builder = match &config.client_ca_file {
-            Some(path) => builder.with_client_cert_verifier(verifier(path, config.needs_client, provider)?),
+    fn new(config: &TlsConfig) -> Result<Self, Vec<Mistake>> {
+        let TlsConfig { cert_file, key_file, client_ca_file, needs_client, .. } = config;
+        let named = certificates(cert_file).and_then(|all| Ok((warnings(cert_file, &all[0])?, all)));
+        let own = Mistake::both(
+            named.map_err(Mistake::of("cert_file")),
+            private_key(key_file).map_err(Mistake::of("key_file")),
+        );
+        let builder = builder(config).map_err(Mistake::of("cipher_suites"));
+        let authority = |path: &PathBuf| authorities(path).map_err(Mistake::of("client_ca_file"));
+        let roots = client_ca_file.as_ref().map(authority).transpose();
+        let ((((warnings, certificates), key), (builder, provider)), roots) =
+            Mistake::both(Mistake::both(own, builder), roots)?;
+        let builder = match roots {
+            Some(roots) => {
+                let verifier =
+                    verifier(roots, *needs_client, provider).map_err(Mistake::of("client_ca_file"))?;
+                builder.with_client_cert_verifier(verifier)
+            }
             None => builder.with_no_client_auth(),
         };
         let config = builder.with_single_cert(certificates, key).map_err(|error| match error {
-            RustlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => format!(
+            RustlsError::InconsistentKeys(InconsistentKeys::KeyMismatch) => Mistake::of("key_file")(format!(
                 "the key {} is not that of the certificate {}",
-                config.key_file.display(),
-                config.cert_file.display()
-            ),
-            error => wrong(&config.cert_file, &error.to_string()),
+                key_file.display(),
+                cert_file.display()
+            )),
+            error => Mistake::of("cert_file")(wrong(cert_file, &error.to_string())),
         })?;
         Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), warnings })
     }
+}
+
+type Builder = ConfigBuilder<ServerConfig, WantsVerifier>;
+
+/// What the ciphers and versions make.
+fn builder(config: &TlsConfig) -> Result<(Builder, Arc<CryptoProvider>), String> {
+    let provider = Arc::new(provider(&config.ciphers)?);
+    let unsafe_choice = |error: RustlsError| format!("the ciphers and versions do not go together: {error}");
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&versions(config)?)
+        .map_err(unsafe_choice)?;
+    Ok((builder, provider))
 }
 
 fn wrong(path: &Path, error: &str) -> String {
@@ -147,6 +159,11 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     let all = all.map_err(|error| wrong(path, &format!("is damaged: {error}")))?;
     if all.is_empty() { Err(wrong(path, "holds no certificate in PEM")) } else { Ok(all) }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(watched::text(path)?.as_bytes())
+        .map_err(|error| wrong(path, &format!("holds no private key in PEM ({error})")))
 }
 
 /// What is to be known of a certificate.
@@ -197,16 +214,21 @@ fn provider(ciphers: &[String]) -> Result<CryptoProvider, String> {
     Ok(provider)
 }
 
-fn verifier(
-    path: &Path,
-    needs_client: bool,
-    provider: Arc<CryptoProvider>,
-) -> Result<Arc<dyn ClientCertVerifier>, String> {
+/// The authorities of a file.
+fn authorities(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots.add(certificate).map_err(|error| wrong(path, &error.to_string()))?;
     }
+    Ok(roots)
+}
+
+fn verifier(
+    roots: RootCertStore,
+    needs_client: bool,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, String> {
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
     let builder = if needs_client { builder } else { builder.allow_unauthenticated() };
-    builder.build().map_err(|error| wrong(path, &error.to_string()))
+    builder.build().map_err(|error| error.to_string())
 }

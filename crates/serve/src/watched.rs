@@ -28,17 +28,18 @@ struct State<T> {
 }
 
 impl<T> Watched<T> {
-    /// Reads them with `read`.
+    /// Reads them with `read`; `told` says its errors for people, where they come up later.
     ///
     /// # Errors
     /// Those of `read`.
-    pub(crate) fn open(
+    pub(crate) fn open<E: 'static>(
         paths: Vec<PathBuf>,
-        read: impl Fn() -> Result<T, String> + Send + Sync + 'static,
-    ) -> Result<Self, String> {
+        read: impl Fn() -> Result<T, E> + Send + Sync + 'static,
+        told: fn(E) -> String,
+    ) -> Result<Self, E> {
         let stamps = stamps(&paths);
         let state = Mutex::new(State { said: Arc::new(read()?), stamps, looked: Instant::now() });
-        Ok(Self { paths, read: Box::new(read), state })
+        Ok(Self { paths, read: Box::new(move || read().map_err(told)), state })
     }
 
     /// Reads the text of one file with `read`, whose errors are told with its path.
@@ -51,7 +52,7 @@ impl<T> Watched<T> {
     ) -> Result<Self, String> {
         let own = path.to_path_buf();
         let read = move || read(&text(&own)?).map_err(|error| format!("{}: {error}", own.display()));
-        Self::open(vec![path.to_path_buf()], read)
+        Self::open(vec![path.to_path_buf()], read, |error| error)
     }
 
     /// What they say now; as long as they cannot be read, what they said.

@@ -30,6 +30,11 @@ pub trait Sink: Send {
     fn rotated(&mut self, source: &str, rotations: Rotations) {
         let _ = (source, rotations);
     }
+
+    /// A file is read from now on, or no more: it is gone, or cannot be read. Told before the first of its lines is sent.
+    fn following(&mut self, source: &str, is_followed: bool) {
+        let _ = (source, is_followed);
+    }
 }
 
 impl<F: FnMut(RawBatch) -> Result<(), Stopped> + Send> Sink for F {

@@ -1,12 +1,14 @@
 //! `taffrail check`: what a config means on this machine, and what is wrong with it.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use rustix::fs::Access;
 use serde::Serialize;
+use taffrail_serve::Mistake;
 use taffrail_serve::streams::StreamConfig;
 use taffrail_source::{JournalConfig, PipePlace};
 
@@ -146,12 +148,10 @@ impl Report {
         }
         report.telemetry_seconds = config.telemetry.is_enabled.then_some(config.telemetry.interval.as_secs());
         report.streams = config.streams.iter().flat_map(StreamConfig::places).collect();
-        for stream in &config.streams {
-            match stream.check() {
-                Ok(warnings) => report.warnings.extend(warnings),
-                Err(error) => report.problems.push(format!("the stream `{}`: {error}", stream.name)),
-            }
+        for (index, stream) in config.streams.iter().enumerate() {
+            report.stream(index, stream);
         }
+        report.stream_ports(config, daemon.is_some());
         report.formats = config.formats.iter().map(|format| format.place.clone()).collect();
         if !report.formats.is_empty() {
             report.problems.extend(taffrail_parse::wrong_samples());
@@ -232,6 +232,30 @@ impl Report {
         }
         let writable = is_directory && writable.is_ok();
         self.data_dir = Some(Place { path: path.clone(), exists: path.exists(), writable, free_bytes });
+    }
+
+    fn stream(&mut self, index: usize, stream: &StreamConfig) {
+        let problem =
+            |Mistake { key, what }| format!("`streams[{index}].{key}`: stream '{}': {what}", stream.name);
+        match stream.check() {
+            Ok(warnings) => self.warnings.extend(warnings),
+            Err(mistakes) => self.problems.extend(mistakes.into_iter().map(problem)),
+        }
+    }
+
+    /// Whether the streams can have their ports; a router's streams may share those for HTTP.
+    fn stream_ports(&mut self, config: &Config, is_ours: bool) {
+        let mut ports = BTreeMap::new();
+        for (index, stream) in config.streams.iter().enumerate() {
+            let http = stream.http.as_ref().map(|http| (http.port, "httpserver"));
+            let tcp = stream.tcp.as_ref().map(|tcp| (tcp.port, "tcpserver"));
+            for (port, server) in http.into_iter().chain(tcp) {
+                ports.entry(port).or_insert_with(|| format!("streams[{index}].{server}.port"));
+            }
+        }
+        for (port, key) in ports {
+            self.port(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), &key, is_ours);
+        }
     }
 
     /// Whether `run` can listen at an address, which `key` names; `is_ours`: the daemon that runs has it if it is taken.

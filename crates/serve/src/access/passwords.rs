@@ -8,7 +8,8 @@ use argon2::{Argon2, PasswordHash, PasswordVerifier};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 
-use super::BasicConfig;
+use super::{BasicConfig, apr1};
+use crate::mistake::Mistake;
 use crate::watched::Watched;
 
 /// How argon2's and bcrypt's hashes begin.
@@ -28,14 +29,22 @@ impl Passwords {
     /// Reads the file, if there is one.
     ///
     /// # Errors
-    /// Files that cannot be read, and hashes that are none.
-    pub(super) fn open(config: &BasicConfig) -> Result<Self, String> {
-        for (user, hash) in &config.users {
-            check(user, hash)?;
-        }
+    /// All hashes that are none, and a file that cannot be read; by the keys of LogWisp's `basic_auth` table.
+    pub(super) fn open(config: &BasicConfig) -> Result<Self, Vec<Mistake>> {
+        let wrong = |(number, (user, hash)): (usize, &(String, String))| {
+            let error = check(user, hash).err()?;
+            Some(Mistake::new(&format!("users.{number}.password_hash"), error))
+        };
+        let mut mistakes: Vec<_> = config.users.iter().enumerate().filter_map(wrong).collect();
         let open = |path: &PathBuf| Watched::of_file(path, users);
-        let file = config.users_file.as_ref().map(open).transpose()?;
-        Ok(Self { own: config.users.iter().cloned().collect(), file })
+        match config.users_file.as_ref().map(open).transpose() {
+            Ok(file) if mistakes.is_empty() => {
+                return Ok(Self { own: config.users.iter().cloned().collect(), file });
+            }
+            Ok(_) => {}
+            Err(error) => mistakes.push(Mistake::new("users_file", error)),
+        }
+        Err(mistakes)
     }
 
     /// Reads the file again if it has changed; returns whether it says something else.
@@ -76,9 +85,10 @@ fn check(user: &str, hash: &str) -> Result<(), String> {
     let is_known = match hash {
         _ if hash.starts_with(ARGON2) => PasswordHash::new(hash).is_ok(),
         _ if is_bcrypt(hash) => hash.parse::<bcrypt::HashParts>().is_ok(),
+        _ if hash.starts_with(apr1::START) => apr1::salt(hash).is_some(),
         _ => {
             return Err(format!(
-                "the hash of `{user}` is neither bcrypt's nor argon2's; `htpasswd -B` makes one that is"
+                "the hash of `{user}` is neither bcrypt's, argon2's nor Apache's MD5; `htpasswd -B` makes a good one"
             ));
         }
     };
@@ -92,6 +102,9 @@ fn is_bcrypt(hash: &str) -> bool {
 fn fits(password: &str, hash: &str) -> bool {
     if is_bcrypt(hash) {
         return bcrypt::verify(password, hash).unwrap_or(false);
+    }
+    if hash.starts_with(apr1::START) {
+        return apr1::fits(password, hash);
     }
     let verifies = |hash: &PasswordHash| Argon2::default().verify_password(password.as_bytes(), hash).is_ok();
     PasswordHash::new(hash).is_ok_and(|hash| verifies(&hash))

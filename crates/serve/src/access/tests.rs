@@ -56,23 +56,31 @@ async fn users_have_passwords_from_the_config_and_from_a_file_that_may_change() 
 }
 
 #[tokio::test]
-async fn hashes_are_bcrypts_or_argon2s() {
+async fn hashes_are_those_that_are_known() {
     let argon2 = "$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQ$";
     let open = |hash: &str| {
         let users = vec![("ann".to_owned(), hash.to_owned())];
         Access::open(&AccessConfig::Basic(BasicConfig { users, ..BasicConfig::default() }))
     };
     for (hash, want) in [
-        ("$apr1$abcdefgh$0123456789012345678901", "neither bcrypt's nor argon2's; `htpasswd -B`"),
-        ("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "neither"),
+        ("{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", "neither bcrypt's, argon2's nor Apache's MD5; `htpasswd -B`"),
+        ("$apr1$abcdefgh$short", "damaged"),
         ("secret", "neither"),
         ("$2y$04$short", "damaged"),
         (argon2, "damaged"),
     ] {
-        let error = open(hash).unwrap_err();
+        let mistakes = open(hash).unwrap_err();
+        assert_eq!(
+            mistakes.iter().map(|one| one.key.as_str()).collect::<Vec<_>>(),
+            ["basic_auth.users.0.password_hash"]
+        );
+        let error = mistakes[0].to_string();
         assert!(error.contains(want) && !error.contains(hash), "{error}");
     }
     assert!(open(&hash("secret")).is_ok());
+    let access = open("$apr1$g00QC4k1$wgKGFFdCpYQLMOLQidJ0G.").unwrap();
+    assert!(says(&access, &basic("ann", "secret")).await.is_ok());
+    assert_eq!(says(&access, &basic("ann", "Secret")).await, Err(Denied::Wrong));
     use argon2::PasswordHasher as _;
     let hashed = argon2::Argon2::new(
         argon2::Algorithm::Argon2id,
@@ -132,7 +140,11 @@ async fn signed_tokens_must_be_ours_valid_and_for_us() {
     }
     let short = JwtConfig { key: Some("short".to_owned()), ..JwtConfig::default() };
     let short = BearerConfig { tokens: Vec::new(), jwt: Some(short) };
-    assert!(Access::open(&AccessConfig::Bearer(short)).unwrap_err().contains("32 bytes"));
+    let mistakes = Access::open(&AccessConfig::Bearer(short)).unwrap_err();
+    assert!(
+        mistakes[0].to_string().starts_with("bearer_auth.jwt.signing_key: is shorter than 32 bytes"),
+        "{mistakes:?}"
+    );
 }
 
 fn openssl(args: &[&str]) -> String {
@@ -182,5 +194,5 @@ async fn tokens_are_signed_by_a_key_of_the_set_or_by_the_key_in_the_config() {
     assert_eq!(says(&by_key, &token(None, Algorithm::HS256, &confused)).await, Err(Denied::Wrong));
     fs_err::write(&set, json!({"keys": [secret]}).to_string()).unwrap();
     let none = open(JwtConfig { jwks_file: Some(set), ..JwtConfig::default() }).unwrap_err();
-    assert!(none.contains("no public key"), "{none}");
+    assert!(Mistake::list(none.clone()).contains("no public key"), "{none:?}");
 }

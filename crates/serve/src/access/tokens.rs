@@ -9,6 +9,7 @@ use jsonwebtoken::{AlgorithmFamily, DecodingKey, Validation, decode, decode_head
 use serde::Deserialize;
 
 use super::{BearerConfig, JwtConfig};
+use crate::mistake::Mistake;
 use crate::watched::Watched;
 
 /// Who has one of the words.
@@ -54,8 +55,8 @@ impl Tokens {
     /// Reads the keys.
     ///
     /// # Errors
-    /// Files that cannot be read, and keys that are none.
-    pub(super) fn open(config: &BearerConfig) -> Result<Self, String> {
+    /// All files that cannot be read, and keys that are none; by the keys of LogWisp's `jwt` table.
+    pub(super) fn open(config: &BearerConfig) -> Result<Self, Vec<Mistake>> {
         let jwt = config.jwt.as_ref().map(Jwt::open).transpose()?;
         Ok(Self { words: config.tokens.clone(), jwt })
     }
@@ -72,10 +73,11 @@ impl Tokens {
 }
 
 impl Jwt {
-    fn open(config: &JwtConfig) -> Result<Self, String> {
-        let key = config.key.as_deref().map(signing_key).transpose()?;
+    fn open(config: &JwtConfig) -> Result<Self, Vec<Mistake>> {
+        let key = config.key.as_deref().map(signing_key).transpose().map_err(Mistake::of("signing_key"));
         let open = |path: &PathBuf| Watched::of_file(path, key_set);
-        let set = config.jwks_file.as_ref().map(open).transpose()?;
+        let set = config.jwks_file.as_ref().map(open).transpose().map_err(Mistake::of("jwks_url"));
+        let (key, set) = Mistake::both(key, set)?;
         Ok(Self { key, set, issuer: config.issuer.clone(), audience: config.audience.clone() })
     }
 
@@ -114,9 +116,9 @@ impl Jwt {
 fn signing_key(text: &str) -> Result<Key, String> {
     let key = if text.trim_start().starts_with("-----BEGIN") {
         DecodingKey::from_rsa_pem(text.trim().as_bytes())
-            .map_err(|error| format!("`signing_key` is no RSA public key in PEM: {error}"))?
+            .map_err(|error| format!("is no RSA public key in PEM: {error}"))?
     } else if text.len() < SECRET_BYTES {
-        return Err(format!("`signing_key` is shorter than {SECRET_BYTES} bytes and could be guessed"));
+        return Err(format!("is shorter than {SECRET_BYTES} bytes and could be guessed"));
     } else {
         DecodingKey::from_secret(text.as_bytes())
     };

@@ -9,7 +9,8 @@ use ipnet::IpNet;
 
 use super::selection;
 use crate::access::{Access, AccessConfig};
-use crate::tls::{self, TlsConfig};
+use crate::mistake::Mistake;
+use crate::tls::{Tls, TlsConfig};
 
 /// Entries that a client may lag by where the config says nothing.
 pub const BUFFER_DEFAULT: usize = 1000;
@@ -187,22 +188,19 @@ impl StreamConfig {
     /// What people should know of it.
     ///
     /// # Errors
-    /// Certificates, keys and passwords that cannot be used; for people.
-    pub fn check(&self) -> Result<Vec<String>, String> {
-        Access::open(&self.access)?;
-        let servers = [
-            ("HTTP", self.http.as_ref().map(|http| &http.tls)),
-            ("TCP", self.tcp.as_ref().map(|tcp| &tcp.tls)),
-        ];
+    /// All certificates, keys and passwords that cannot be used, by the keys of the stream's table.
+    pub fn check(&self) -> Result<Vec<String>, Vec<Mistake>> {
+        let Opened { http_tls, tcp_tls, .. } = Opened::of(self)?;
+        let servers = [("HTTP", self.http.is_some(), http_tls), ("TCP", self.tcp.is_some(), tcp_tls)];
         let has_secrets = !matches!(self.access, AccessConfig::Anybody | AccessConfig::Certificate);
         let mut told = Vec::new();
         if self.access == AccessConfig::Anybody && self.allowed.is_empty() {
             told.push(format!("everyone who reaches this machine can watch the stream `{}`", self.name));
         }
-        for (kind, tls) in servers {
+        for (kind, is_there, tls) in servers {
             match tls {
-                Some(Some(tls)) => told.extend(tls::check(tls)?),
-                Some(None) if has_secrets => told.push(format!(
+                Some(tls) => told.extend(tls.warnings()),
+                None if is_there && has_secrets => told.push(format!(
                     "passwords and tokens of the stream `{}` go over the network as they are, over {kind}: enable ssl",
                     self.name
                 )),
@@ -226,6 +224,32 @@ impl Target {
         }
         let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
         path.parent() == Some(&self.path) && (self.pattern.is_empty() || matches(&self.pattern, &name))
+    }
+}
+
+/// The files that a stream's protection stands in, read.
+pub(super) struct Opened {
+    pub(super) access: Access,
+    pub(super) http_tls: Option<Tls>,
+    pub(super) tcp_tls: Option<Tls>,
+}
+
+impl Opened {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// All that is wrong with them, by the keys of the stream's table.
+    pub(super) fn of(config: &StreamConfig) -> Result<Self, Vec<Mistake>> {
+        let open = |tls: Option<&TlsConfig>| tls.map(Tls::open).transpose();
+        let http_tls = open(config.http.as_ref().and_then(|http| http.tls.as_ref()));
+        let tcp_tls = open(config.tcp.as_ref().and_then(|tcp| tcp.tls.as_ref()));
+        let access = Access::open(&config.access).map_err(Mistake::all_within("auth"));
+        let servers = Mistake::both(
+            http_tls.map_err(Mistake::all_within("httpserver.ssl")),
+            tcp_tls.map_err(Mistake::all_within("tcpserver.ssl")),
+        );
+        let (access, (http_tls, tcp_tls)) = Mistake::both(access, servers)?;
+        Ok(Self { access, http_tls, tcp_tls })
     }
 }
 

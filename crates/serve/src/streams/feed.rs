@@ -132,6 +132,15 @@ impl Feed {
         }
     }
 
+    /// Notes that a source is followed, or no more.
+    pub fn follow(&self, source: &str, is_followed: bool) {
+        let Some(shared) = &self.shared else { return };
+        let source: Arc<str> = source.into();
+        for index in shared.shown_by(&source).iter() {
+            shared.streams[*index].watchers.follow(&source, is_followed);
+        }
+    }
+
     /// Shows what the program says itself of a source.
     pub fn tell(&self, source: &str, message: String) {
         let Some(shared) = &self.shared else { return };
@@ -163,14 +172,10 @@ impl Shared {
         }
         if shown.len() >= SOURCES_MAX {
             shown.clear();
-            self.streams.iter().for_each(|stream| stream.watchers.clear());
         }
         let all = self.streams.iter().enumerate();
         let streams: Arc<[usize]> =
             all.filter(|(_, stream)| stream.config.shows(source)).map(|(index, _)| index).collect();
-        for index in streams.iter() {
-            self.streams[*index].watchers.add(source);
-        }
         shown.insert(Arc::clone(source), Arc::clone(&streams));
         streams
     }

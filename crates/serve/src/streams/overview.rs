@@ -13,7 +13,7 @@ pub struct Overview(Vec<Arc<Stream>>);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Standing {
     pub(crate) name: String,
-    /// Files that it shows, of those that lines came from.
+    /// Files that it shows and that are followed.
     pub(crate) watched: usize,
     /// Entries that were shown.
     pub(crate) entries: u64,

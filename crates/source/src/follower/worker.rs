@@ -52,6 +52,8 @@ struct Followed {
     active: Duration,
     timer: Option<Duration>,
     error: Option<String>,
+    /// Whether the sink was told that it is followed.
+    is_told: bool,
     /// Named without a glob: followed even while nothing is there.
     named: bool,
     /// The walk in which it was first found, if it was never read before.
@@ -222,6 +224,10 @@ impl Worker {
         self.open = others + usize::from(followed.tail.is_open());
         let status = followed.tail.status();
         let rotations = followed.tail.rotations();
+        let is_followed = status.state == SourceState::Following;
+        if std::mem::replace(&mut followed.is_told, is_followed) != is_followed {
+            self.sink.following(&status.source, is_followed);
+        }
         if more {
             self.mark(id);
         } else {

@@ -271,7 +271,7 @@ fn certificates_that_cannot_be_used_refuse_their_stream_only() {
     let empty = site.path("empty.pem").display().to_string();
     let config = [
         stream(0, &format!("{one}.pem"), &format!("{two}.key")),
-        stream(1, "/nowhere.pem", &format!("{one}.key")),
+        stream(1, "/nowhere.pem", &empty),
         stream(2, &empty, &format!("{one}.key")),
         stream(3, &format!("{one}.pem"), &format!("{one}.key")),
     ];
@@ -281,15 +281,37 @@ fn certificates_that_cannot_be_used_refuse_their_stream_only() {
     for port in &ports[..3] {
         assert_eq!(curl(&["-k", &url(*port)]).1, Some(7), "nobody listens");
     }
+    assert!(daemon.get("/metrics").unwrap().text().contains("{stream=\"s3\"}"));
+    assert!(!daemon.get("/metrics").unwrap().text().contains("{stream=\"s0\"}"), "it is not there");
     let told = daemon.stderr();
-    for wanted in
-        ["`s0` is not there: the key", "nowhere.pem`: No such file", "empty.pem: holds no certificate"]
-    {
+    for wanted in [
+        "`s0` is not there: httpserver.ssl.key_file: the key",
+        "nowhere.pem`: No such file",
+        "; httpserver.ssl.key_file: ",
+        "empty.pem: holds no private key",
+        "empty.pem: holds no certificate",
+    ] {
         assert!(told.contains(wanted), "{wanted}: {told}");
     }
+    assert_eq!(curl(&["-k", &url(ports[3])]).0, "200");
+    daemon.stop().unwrap();
+    // All at once, by their keys; and ports that somebody else has.
+    let holder = std::net::TcpListener::bind(("0.0.0.0", ports[3])).unwrap();
     let config = site.path("taffrail.toml");
-    let checked = site.run(&["check", "-c", config.to_str().unwrap()]).expect(2);
-    assert!(checked.text().contains("is not that of the certificate"), "{}", checked.text());
+    let checked = site.run(&["check", "--json", "-c", config.to_str().unwrap()]).expect(2);
+    let report: Value = serde_json::from_str(&checked.text()).unwrap();
+    let problems: Vec<&str> =
+        report["problems"].as_array().unwrap().iter().map(|one| one.as_str().unwrap()).collect();
+    let begin =
+        |stream: usize, key: &str| format!("`streams[{stream}].httpserver.ssl.{key}`: stream 's{stream}': ");
+    let wanted = [begin(0, "key_file"), begin(1, "cert_file"), begin(1, "key_file"), begin(2, "cert_file")];
+    let taken = format!("cannot listen on 0.0.0.0:{}", ports[3]);
+    for (problem, wanted) in problems.iter().zip(wanted.iter().chain([&taken])) {
+        assert!(problem.starts_with(wanted.as_str()), "{wanted} in {problems:#?}");
+    }
+    assert_eq!(problems.len(), 5, "{problems:#?}");
+    assert!(problems[4].ends_with("name another with streams[3].httpserver.port"), "{problems:#?}");
+    drop(holder);
     // One that has expired is told, and served: who knows it may still want it.
     let base = site.path("expired").display().to_string();
     let [key, asked, pem] = ["key", "csr", "pem"].map(|end| format!("{base}.{end}"));

@@ -204,8 +204,17 @@ impl Worker {
         self.by_path.insert(path, id);
         let active = self.started.elapsed();
         let found_in = checkpoint.is_none().then_some(self.walks);
-        let followed =
-            Followed { tail, dirty: false, glance: None, active, timer: None, error: None, named, found_in };
+        let followed = Followed {
+            tail,
+            dirty: false,
+            glance: None,
+            active,
+            timer: None,
+            error: None,
+            is_told: false,
+            named,
+            found_in,
+        };
         self.tails.insert(id, followed);
         self.mark(id);
     }
