@@ -13,7 +13,7 @@ use fs_err as fs;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use taffrail_testkit::{Daemon, Scratch, wait_until};
 
-use self::clients::{Clients, Crowd, Kind, Seen};
+use self::clients::{Caught, Clients, Crowd, Kind, Seen};
 use super::calm::Rounds;
 use super::figure::{Check, Figure, Report, Unit};
 use super::follow::{Following, PATIENCE, scratch};
@@ -25,6 +25,8 @@ const TRIES_FEW: usize = 12;
 const TRIES_MANY: usize = 3;
 /// Entries that a client may lag by: what those who read miss by a busy machine's doing is not what is measured.
 const BUFFER: usize = 50_000;
+/// Descriptors that the daemon may have more of afterwards: files of the store, not clients.
+const SPARE_DESCRIPTORS: usize = 16;
 /// Descriptors of ours, and of the daemon.
 const DESCRIPTORS: u64 = 16_384;
 
@@ -97,6 +99,11 @@ struct Site {
 /// What a load cost.
 struct Costs {
     seen: Vec<Seen>,
+    caught: Vec<Caught>,
+    /// Lines that are stored.
+    stored: u64,
+    /// Descriptors of the daemon that it did not have before the clients came.
+    left_open: usize,
     clients: usize,
     lines: u32,
     cpu: Duration,
@@ -136,17 +143,32 @@ impl Site {
     /// Seats the clients, then writes lines for so long while they watch. A tenth of them never reads.
     fn watch(&self, crowd: &Crowd, lines_per_second: u32, seconds: u32) -> Result<Costs> {
         let lines = lines_per_second * seconds;
+        let descriptors = self.descriptors()?;
         let clients = Clients::connect(crowd, |kind| self.port(kind))?;
         let count = clients.count();
         self.seated(count)?;
         let (memory, before) = (self.memory()?, cpu(self.daemon.pid())?);
         let start = Instant::now();
-        let seen = std::thread::scope(|scope| {
+        let (seen, caught) = std::thread::scope(|scope| {
             let writer = scope.spawn(|| self.write(lines, lines_per_second, start));
             let seen = clients.watch(lines, start, PATIENCE);
             writer.join().expect("the writer does not panic").and(seen)
         })?;
-        Ok(Costs { before: 0, seen, clients: count, lines, cpu: cpu(self.daemon.pid())? - before, memory })
+        let cpu = cpu(self.daemon.pid())? - before;
+        let rows = self.daemon.sql("SELECT count(*) FROM logs")?;
+        let stored = rows.first().and_then(|row| row.first()?.as_u64()).context("count what is stored")?;
+        let has_let_go = || self.descriptors().is_ok_and(|now| now <= descriptors + SPARE_DESCRIPTORS);
+        let left_open = if wait_until(PATIENCE, has_let_go) {
+            0
+        } else {
+            self.descriptors()?.saturating_sub(descriptors)
+        };
+        Ok(Costs { before: 0, seen, caught, stored, left_open, clients: count, lines, cpu, memory })
+    }
+
+    /// Descriptors that the daemon has open.
+    fn descriptors(&self) -> Result<usize> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.daemon.pid()))?.count())
     }
 
     fn seated(&self, count: usize) -> Result<()> {
@@ -210,6 +232,18 @@ impl Costs {
             name: format!("{}: those who read have every line in order", load.name),
             detail: format!("{right} of {} clients, {} lines", self.seen.len(), self.lines),
             is_right: right == self.seen.len() && right > 0,
+        });
+        let whole = self.caught.iter().filter(|caught| caught.is_whole).count();
+        let missed: u32 = self.caught.iter().map(|caught| caught.missed).sum();
+        report.checks.push(Check {
+            name: format!("{}: those who did not read were told of all that they lost", load.name),
+            detail: format!("{whole} of {} clients, {missed} lines lost together", self.caught.len()),
+            is_right: whole == self.caught.len() && whole > 0,
+        });
+        report.checks.push(Check {
+            name: format!("{}: all is stored, nothing stays open", load.name),
+            detail: format!("{} lines, {} descriptors more", self.stored, self.left_open),
+            is_right: self.stored == u64::from(self.lines) && self.left_open <= SPARE_DESCRIPTORS,
         });
     }
 }

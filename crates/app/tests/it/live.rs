@@ -64,6 +64,34 @@ fn tail_shows_a_matching_line_within_a_second() {
 }
 
 #[test]
+fn a_tail_waits_for_a_daemon_that_is_restarted_and_shows_what_it_missed() {
+    let site = Site::new();
+    site.write("logs/a.log", "");
+    let daemon = site.daemon();
+    let mut command = site.command(&["tail", "--json", "wanted"]);
+    let mut tail = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
+    let shown = lines(tail.0.stdout.take().unwrap());
+    let notes = lines(tail.0.stderr.take().unwrap());
+    let next = || {
+        let line = shown.recv_timeout(PATIENCE).expect("a record");
+        serde_json::from_str::<Value>(&line).unwrap()["body"].as_str().unwrap().to_owned()
+    };
+    subscribed(&daemon);
+    site.append("logs/a.log", "wanted 1\n");
+    assert_eq!(next(), "wanted 1");
+    daemon.stop().unwrap();
+    assert!(notes.recv_timeout(PATIENCE).unwrap().contains("the daemon is gone"));
+    site.append("logs/a.log", "wanted 2\nother\n");
+    // At another port than before.
+    let daemon = site.daemon();
+    assert_eq!(notes.recv_timeout(PATIENCE).unwrap(), "taffrail: the daemon is back");
+    assert_eq!(next(), "wanted 2");
+    site.append("logs/a.log", "wanted 3\n");
+    assert_eq!(next(), "wanted 3", "nothing twice");
+    drop(daemon);
+}
+
+#[test]
 fn the_event_stream_has_followed_and_posted_records() {
     let site = Site::new();
     site.write("logs/a.log", "");

@@ -1,10 +1,13 @@
 //! Started as LogWisp is: under its name, with its flags, its config, its words and exit codes.
 
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use taffrail_testkit::skip;
 
 use crate::program::{BINARY, Site};
 use crate::streams::{events_after, port};
@@ -169,4 +172,83 @@ fn what_is_wrong_is_said_in_its_words() {
     let result = ends(logwisp(&site, &["--config", "taken.toml"]));
     assert_eq!(result.0, 1, "{result:?}");
     assert!(result.2.contains("No streams successfully started"), "{result:?}");
+}
+
+#[test]
+fn the_console_tells_every_half_minute_how_the_streams_stand() {
+    let site = Site::new();
+    let http = port();
+    site.write("logs/a.log", "");
+    site.write("own.toml", stream("app", http, ""));
+    let mut child = logwisp(&site, &["--config", "own.toml"]).spawn().unwrap();
+    says_until(&mut child, "Press Ctrl+C");
+    let _events = events_after(http, "");
+    let said = says_until(&mut child, "http_conns=");
+    let head = said[said.len() - 2].strip_prefix('[').unwrap();
+    let (time, rest) = head.split_once("] ").unwrap();
+    assert_eq!(rest, "Active streams: 1");
+    let parts: Vec<&str> = time.split(':').collect();
+    assert!(parts.len() == 3 && parts.iter().all(|part| part.parse::<u8>().is_ok()), "{head}");
+    assert_eq!(said.last().unwrap(), "  app: watchers=1 entries=0 tcp_conns=0 http_conns=1");
+    assert_eq!(interrupt(child), 0);
+}
+
+/// The configs of LogWisp's own page, where it lies beside the checkout.
+#[test]
+fn the_samples_of_its_page_load_unchanged() {
+    let pages = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../shared/seeds");
+    let pages = fs_err::read_dir(pages).into_iter().flatten();
+    let text = pages.filter_map(|page| fs_err::read_to_string(page.unwrap().path()).ok());
+    let Some(page) = text.into_iter().find(|text| text.contains("[[streams]]")) else {
+        skip("the_samples_of_its_page_load_unchanged", "LogWisp's page is not in ../shared/seeds");
+        return;
+    };
+    let block = |start: &str| {
+        let start = page.find(start).expect(start);
+        let text = &page[start..];
+        &text[..text.find("```").unwrap()]
+    };
+    let sample = block("# Global defaults\n[monitor]");
+    let heartbeat = block("[streams.httpserver.heartbeat]");
+    for (text, beats) in [(sample.to_owned(), false), (format!("{sample}\n{heartbeat}"), true)] {
+        let site = Site::new();
+        site.write("page.toml", text);
+        let ports: [u16; 3] = std::array::from_fn(|_| port());
+        let mut command = logwisp(&site, &["--config", "page.toml"]);
+        let variables = ["0_HTTPSERVER_PORT", "1_TCPSERVER_PORT", "1_HTTPSERVER_PORT"];
+        command.envs(
+            variables
+                .map(|name| format!("LOGWISP_STREAMS_{name}"))
+                .into_iter()
+                .zip(ports.map(|port| port.to_string())),
+        );
+        let mut child = command.spawn().unwrap();
+        let said = says_until(&mut child, "Press Ctrl+C");
+        let [app, tcp, system] = ports;
+        assert_eq!(
+            said,
+            [
+                "Initializing stream 'app'...".to_owned(),
+                format!(
+                    "  HTTP: http://localhost:{app}/stream (stream), http://localhost:{app}/status (status)"
+                ),
+                "Initializing stream 'system'...".to_owned(),
+                format!("  TCP: port {tcp}"),
+                format!(
+                    "  HTTP: http://localhost:{system}/logs (stream), http://localhost:{system}/health (status)"
+                ),
+                String::new(),
+                "2 stream(s) running. Press Ctrl+C to stop.".to_owned(),
+            ]
+        );
+        let mut stream = TcpStream::connect(("127.0.0.1", system)).unwrap();
+        stream.write_all(b"GET /health HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let status: serde_json::Value = serde_json::from_str(text.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        assert_eq!(status["server"]["buffer_size"], 1000, "the page leaves it out");
+        let interval = if beats { 30 } else { 0 };
+        assert_eq!(status["features"]["heartbeat"]["interval"], interval);
+        assert_eq!(interrupt(child), 0);
+    }
 }

@@ -1,6 +1,7 @@
 //! Streams: what is appended to a file reaches all who watch, over HTTP and TCP, and nobody waits for the slow.
 
 mod abuse;
+mod bodies;
 mod burst;
 mod clients;
 mod protected;

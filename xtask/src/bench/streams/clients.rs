@@ -45,6 +45,15 @@ pub(super) struct Seen {
     pub(super) late: Vec<Duration>,
 }
 
+/// What a client found that did not read until all was written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Caught {
+    /// Lines that it was too slow for, as it was told.
+    pub(super) missed: u32,
+    /// Whether it had all others in order, and was told of each that it did not have.
+    pub(super) is_whole: bool,
+}
+
 /// Clients that are connected.
 pub(super) struct Clients {
     runtime: Runtime,
@@ -70,14 +79,20 @@ impl Clients {
         self.sockets.len()
     }
 
-    /// What those saw who read, once they have `lines` or `patience` is over.
-    pub(super) fn watch(self, lines: u32, start: Instant, patience: Duration) -> Result<Vec<Seen>> {
+    /// What those saw who read, once they have `lines` or `patience` is over; and what the others find then. A WebSocket that
+    /// does not answer is ended meanwhile: of these the others are not.
+    pub(super) fn watch(
+        self,
+        lines: u32,
+        start: Instant,
+        patience: Duration,
+    ) -> Result<(Vec<Seen>, Vec<Caught>)> {
         let Self { runtime, sockets } = self;
         runtime.block_on(async {
             let (mut reading, mut stalled) = (JoinSet::new(), Vec::new());
             for (number, (kind, socket)) in sockets.into_iter().enumerate() {
                 match number % STALLED == STALLED - 1 {
-                    true => stalled.push(socket),
+                    true => stalled.push((kind, socket)),
                     false => drop(reading.spawn(read(kind, socket, lines, start, patience))),
                 }
             }
@@ -85,7 +100,13 @@ impl Clients {
             while let Some(one) = reading.join_next().await {
                 seen.push(one?);
             }
-            Ok(seen)
+            let mut caught = Vec::new();
+            for (kind, socket) in stalled {
+                if kind != Kind::Socket {
+                    caught.push(catch_up(socket, lines, patience).await);
+                }
+            }
+            Ok((seen, caught))
         })
     }
 }
@@ -137,6 +158,40 @@ async fn read(kind: Kind, mut socket: TcpStream, lines: u32, start: Instant, pat
     seen
 }
 
+/// Reads what is left of `lines`, the last of them at the end, and what is said of the others.
+async fn catch_up(mut socket: TcpStream, lines: u32, patience: Duration) -> Caught {
+    let last = format!("NUM {} ", lines - 1);
+    let last = Finder::new(&last);
+    let mut text = Vec::new();
+    let mut looked = 0;
+    while last.find(&text[looked..]).is_none() {
+        looked = text.len().saturating_sub(last.needle().len());
+        match timeout(patience, socket.read_buf(&mut text)).await {
+            Ok(Ok(count)) if count > 0 => {}
+            _ => break,
+        }
+    }
+    caught(&text, lines)
+}
+
+fn caught(text: &[u8], lines: u32) -> Caught {
+    let lost = Finder::new(" entries were dropped");
+    let (mut next, mut missed, mut is_whole) = (0, 0, true);
+    let mut rest = text;
+    while let Some(at) = Finder::new("NUM ").find(rest) {
+        let told = lost.find(&rest[..at]).map_or(0, |end| {
+            let digits = rest[..end].iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+            std::str::from_utf8(&rest[end - digits..end]).unwrap_or_default().parse().unwrap_or(0)
+        });
+        let Some((number, _, end)) = numbers(&rest[at..]) else { break };
+        (next, missed) = (next + told, missed + told);
+        is_whole &= number == next;
+        next = number + 1;
+        rest = &rest[at + end..];
+    }
+    Caught { missed, is_whole: is_whole && next == lines }
+}
+
 /// The number, the time of writing, and where they end; `None` if they are not all there.
 fn numbers(line: &[u8]) -> Option<(u32, u64, usize)> {
     let mut end = 4;
@@ -148,4 +203,25 @@ fn numbers(line: &[u8]) -> Option<(u32, u64, usize)> {
     };
     let (first, second) = (number()?, number()?);
     Some((u32::try_from(first).ok()?, second, end - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_must_be_told() {
+        let text = |parts: &[&str]| parts.concat().into_bytes();
+        let lost = "data: {\"message\":\"3 entries were dropped: this client reads too slowly\"}\n\n";
+        let whole = caught(&text(&["NUM 0 9 x\n", lost, "NUM 4 9 x\nNUM 5 9 x\n"]), 6);
+        assert_eq!((whole.missed, whole.is_whole), (3, true));
+        for (parts, lines) in [
+            (&["NUM 0 9 x\n", "NUM 4 9 x\n"][..], 5),
+            (&["NUM 0 9 x\n", lost, "NUM 5 9 x\n"], 6),
+            (&["NUM 1 9 x\nNUM 0 9 x\n"], 2),
+            (&["NUM 0 9 x\n"], 2),
+        ] {
+            assert!(!caught(&text(parts), lines).is_whole, "{parts:?}");
+        }
+    }
 }
