@@ -13,16 +13,18 @@ use futures::stream;
 use serde::Serialize;
 use taffrail_forward::{Message, line};
 use taffrail_http::websocket::{self, Seats, Told};
+use taffrail_http::window::{Next, Piece, Reader, Window};
 use taffrail_record::{RawBatch, Timestamp};
 use tokio::net::TcpListener;
-use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::door::{self, Door, OpenError};
 
-/// Lines that a client may lag by; it is told of those that it missed.
+/// Lines, and bytes of them, that clients may lag by; they are told of those that they missed.
 const BUFFER: usize = 16 << 10;
-/// Frames that are written at once.
+const BUFFER_BYTES: usize = 32 << 20;
+/// Frames, and about so many bytes of them, that are written at once.
 const FRAMES: usize = 256;
+const FRAMES_BYTES: usize = 1 << 20;
 /// Clients at a time; more are turned away.
 const CLIENTS_MAX: usize = 512;
 
@@ -46,7 +48,7 @@ pub struct LiveConfig {
 pub struct Live {
     config: Arc<LiveConfig>,
     clock: fn() -> Timestamp,
-    door: Arc<Door<broadcast::Sender<Utf8Bytes>>>,
+    door: Arc<Door<Window<Utf8Bytes>>>,
     seats: Seats,
 }
 
@@ -75,7 +77,7 @@ impl Live {
     /// # Errors
     /// If it is open, or somebody else has its address.
     pub fn open(&self) -> Result<(), OpenError> {
-        self.door.open(self.config.address, broadcast::channel(BUFFER).0, |listener| {
+        self.door.open(self.config.address, Window::new(BUFFER, BUFFER_BYTES), |listener| {
             tokio::spawn(serve(listener, self.clone()))
         })
     }
@@ -87,7 +89,7 @@ impl Live {
 
     /// The frames of a batch that is about to be stored; none if nobody watches, or its source is not shown.
     pub fn frames(&self, batch: &RawBatch) -> Frames {
-        let is_watched = self.door.look(|frames| frames.receiver_count() > 0).unwrap_or(false);
+        let is_watched = self.door.look(|frames| frames.readers() > 0).unwrap_or(false);
         let LiveConfig { files, shows_all, .. } = &*self.config;
         if !is_watched || !shows_all && files.iter().all(|file| **file != *batch.source) {
             return Frames::default();
@@ -102,10 +104,8 @@ impl Live {
         if frames.0.is_empty() {
             return;
         }
-        self.door.look(|open| {
-            // Without receivers nobody misses them.
-            frames.0.into_iter().for_each(|frame| drop(open.send(frame)));
-        });
+        let piece = |frame: Utf8Bytes| Piece { bytes: frame.len(), count: 1, value: frame };
+        self.door.look(|open| open.tell(frames.0.into_iter().map(piece)));
     }
 
     fn frame(&self, source: &str, line: &[u8]) -> Utf8Bytes {
@@ -122,8 +122,8 @@ impl Live {
         json(&Frame { kind: "gap", node_id: &self.config.node, timestamp, log: &log, dropped: Some(missed) })
     }
 
-    fn subscribe(&self) -> Option<broadcast::Receiver<Utf8Bytes>> {
-        self.door.look(broadcast::Sender::subscribe)
+    fn subscribe(&self) -> Option<Reader<Utf8Bytes>> {
+        self.door.look(|frames| frames.reader(CLIENTS_MAX)).flatten()
     }
 }
 
@@ -161,20 +161,26 @@ async fn upgrade(State(live): State<Live>, upgrade: WebSocketUpgrade) -> Respons
     })
 }
 
-async fn next(live: &Live, frames: &mut broadcast::Receiver<Utf8Bytes>) -> Told {
-    match frames.recv().await {
-        Ok(first) => {
-            let mut some = vec![first];
+async fn next(live: &Live, frames: &mut Reader<Utf8Bytes>) -> Told {
+    match frames.next().await {
+        Next::Piece(first) => {
+            let (mut bytes, mut some) = (first.len(), vec![first]);
             while some.len() < FRAMES
-                && let Ok(frame) = frames.try_recv()
+                && bytes < FRAMES_BYTES
+                && let Some(next) = frames.try_next()
             {
-                some.push(frame);
+                match next {
+                    Next::Piece(frame) => {
+                        bytes += frame.len();
+                        some.push(frame);
+                    }
+                    Next::Missed(missed) => some.push(live.gap(missed)),
+                    Next::Closed => break,
+                }
             }
             Told::Frames(some)
         }
-        Err(RecvError::Lagged(missed)) => Told::Frames(vec![live.gap(missed)]),
-        Err(RecvError::Closed) => {
-            Told::GoodBye(CloseFrame { code: close_code::AWAY, reason: "stopped".into() })
-        }
+        Next::Missed(missed) => Told::Frames(vec![live.gap(missed)]),
+        Next::Closed => Told::GoodBye(CloseFrame { code: close_code::AWAY, reason: "stopped".into() }),
     }
 }

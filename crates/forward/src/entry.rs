@@ -86,6 +86,13 @@ impl Entry {
         Self::of_batch(Kind::Lines, Vec::new(), batch, note)
     }
 
+    /// The word of a loss: of the entries between these numbers, with the gaps of a batch.
+    pub(crate) fn of_loss((first, last): (u64, u64), batch: &RawBatch) -> std::io::Result<Self> {
+        let mut head = first.to_le_bytes().to_vec();
+        head.extend_from_slice(&last.to_le_bytes());
+        Ok(Self { sequence: last, ..Self::of_batch(Kind::Loss, head, batch, "")? })
+    }
+
     /// An entry without a number: a batch with its note, behind what the payload begins with.
     pub(crate) fn of_batch(
         kind: Kind,

@@ -18,12 +18,13 @@ use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, RawLine, Span, Times
 
 /// Of batches without a header, and of those with one.
 const VERSIONS: [u64; 2] = [1, 2];
-const REASONS: [GapReason; 5] = [
+const REASONS: [GapReason; 6] = [
     GapReason::TruncatedBeforeRead,
     GapReason::Oversize,
     GapReason::Overrun,
     GapReason::Decode,
     GapReason::Damaged,
+    GapReason::Refused,
 ];
 
 /// The payload of a batch, without the batch's bytes, which end it: they are written from where they are.

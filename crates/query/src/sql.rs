@@ -1,8 +1,8 @@
 //! SQL over the stored records: a DataFusion session with our tables, reading only, within limits.
 
+mod history;
 mod pushdown;
 mod table;
-mod telemetry;
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -92,7 +92,11 @@ fn session(
     context.state_ref().write().register_expr_planner(Arc::new(AttributeAccess))?;
     context.register_table("logs", Arc::new(table::Logs::new(snapshot, control.clone())))?;
     context.register_table("gaps", Arc::new(gaps_table(gaps)?))?;
-    context.register_table("telemetry", Arc::new(telemetry::Telemetry::new(history, control.clone())))?;
+    let of_history = taffrail_store::history::tables();
+    for shape in of_history.map_err(|error| DataFusionError::External(Box::new(error)))? {
+        let (name, table) = (shape.name, history::HistoryTable::new(&history, control, shape));
+        context.register_table(name, Arc::new(table))?;
+    }
     Ok(context)
 }
 

@@ -29,6 +29,8 @@ pub enum GapReason {
     Decode,
     /// Stored bytes that were found damaged.
     Damaged,
+    /// What a hub did not take from an agent, however often it was offered.
+    Refused,
 }
 
 impl GapReason {
@@ -40,6 +42,7 @@ impl GapReason {
             Self::Overrun => "overrun",
             Self::Decode => "decode",
             Self::Damaged => "damaged",
+            Self::Refused => "refused",
         }
     }
 }

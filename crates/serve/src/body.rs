@@ -2,6 +2,7 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use axum::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
@@ -9,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use flate2::read::MultiGzDecoder;
 use futures::StreamExt as _;
 use tokio::sync::OwnedSemaphorePermit;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::error::ApiError;
 use crate::limits::Limits;
@@ -18,6 +19,9 @@ use crate::run::App;
 /// Bytes of a body that is too large which are read before the answer: most clients send all of it before
 /// they look at the answer, and would report a broken connection instead of our words.
 const DRAIN_MAX: usize = 256 << 20;
+/// Bytes a second that a body must come with, once its first time is over; and the longest that one may take.
+const RATE_LEAST: usize = 4 << 10;
+const BODY_TIME_MAX: Duration = Duration::from_secs(600);
 
 /// A body and the memory it was granted.
 #[derive(Debug)]
@@ -51,13 +55,7 @@ pub(crate) async fn read(app: &App, headers: &HeaderMap, body: Body) -> Result<R
     let Ok(Ok(memory)) = timeout(limits.body_time, memory).await else {
         return Err(ApiError::busy("too many bodies are being read; try again in a moment"));
     };
-    let collected =
-        timeout(limits.body_time, collect(&mut stream, declared.unwrap_or_default(), limits)).await;
-    let Ok(collected) = collected else {
-        let message = format!("the body did not arrive within {} s", limits.body_time.as_secs());
-        return Err(ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", message));
-    };
-    let mut bytes = collected?;
+    let mut bytes = collect(&mut stream, declared.unwrap_or_default(), limits).await?;
     if packing != Packing::None {
         let most = limits.body_bytes;
         let job = tokio::task::spawn_blocking(move || unpack(packing, &bytes, most));
@@ -82,7 +80,13 @@ fn packing(headers: &HeaderMap) -> Result<Packing, ApiError> {
 
 async fn collect(stream: &mut BodyDataStream, declared: usize, limits: &Limits) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::with_capacity(declared);
-    while let Some(chunk) = stream.next().await {
+    let began = Instant::now();
+    loop {
+        // A slow line gets the time that it needs, as long as it is no slower than any line is.
+        let more = limits.body_time + Duration::from_secs(1) * (bytes.len() / RATE_LEAST) as u32;
+        let arrived = timeout_at(began + more.min(BODY_TIME_MAX), stream.next()).await;
+        let Ok(chunk) = arrived else { return Err(too_slow(began.elapsed())) };
+        let Some(chunk) = chunk else { return Ok(bytes) };
         let chunk = chunk.map_err(|error| ApiError::invalid(format!("the body broke off: {error}")))?;
         if bytes.len() + chunk.len() > limits.body_bytes {
             drop(bytes);
@@ -91,7 +95,15 @@ async fn collect(stream: &mut BodyDataStream, declared: usize, limits: &Limits) 
         }
         bytes.extend_from_slice(&chunk);
     }
-    Ok(bytes)
+}
+
+fn too_slow(after: Duration) -> ApiError {
+    let message = format!(
+        "the body did not arrive within {} s; it must come with {} KiB a second",
+        after.as_secs(),
+        RATE_LEAST >> 10
+    );
+    ApiError::new(StatusCode::REQUEST_TIMEOUT, "timed_out", message)
 }
 
 async fn drain(stream: &mut BodyDataStream, limits: &Limits) {

@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use taffrail_http::window::{Piece, Window};
 use taffrail_record::{RawBatch, Sample, Timestamp};
 use taffrail_store::History;
 use taffrail_store::engine::Engine;
 use taffrail_store::history::StoredSample;
 use taffrail_telemetry::{Machine, envelope, figures};
-use tokio::sync::broadcast;
 
 use crate::api::{Problem, Source};
 use crate::hosts::Hosts;
@@ -52,18 +52,19 @@ pub struct Machines {
     /// What they were doing.
     pub history: Arc<History>,
     /// Samples as they come, as JSON.
-    pub samples: broadcast::Sender<Arc<str>>,
+    pub samples: Window<Arc<str>>,
     /// How long samples are told of one by one; older ones by the hour.
     pub keep_samples: Duration,
 }
 
 impl Machines {
-    /// Samples that a watcher may lag behind.
+    /// Samples, and bytes of them, that watchers may lag behind.
     const LIVE_CAPACITY: usize = 64;
+    const LIVE_BYTES: usize = 16 << 20;
 
     /// With a history, without a machine.
     pub fn new(node: &str, history: Arc<History>, keep_samples: Duration) -> Self {
-        let samples = broadcast::Sender::new(Self::LIVE_CAPACITY);
+        let samples = Window::new(Self::LIVE_CAPACITY, Self::LIVE_BYTES);
         Self { node: node.to_owned(), machine: None, history, samples, keep_samples }
     }
 
@@ -84,9 +85,12 @@ impl Machines {
     /// # Errors
     /// If they cannot be stored; they are shown all the same.
     pub fn keep(&self, samples: &[StoredSample]) -> Result<(), taffrail_store::Error> {
-        for sample in samples {
-            // Nobody may be watching.
-            let _ = self.samples.send(sample.envelope.as_str().into());
+        let piece = |sample: &StoredSample| {
+            let value = Arc::<str>::from(sample.envelope.as_str());
+            Piece { bytes: value.len(), count: 1, value }
+        };
+        if self.samples.readers() > 0 {
+            self.samples.tell(samples.iter().map(piece));
         }
         self.history.insert(samples).map(drop)
     }

@@ -1,14 +1,17 @@
 //! The history of machines, in `taffrail.db`: their samples, what they come to by the hour and the day, and the tables that
 //! Logly's users know.
 //!
-//! It has a connection of its own, so that whoever reads a month of it holds up no commit. What it writes is not synced one by
+//! It writes over a connection of its own and reads over others, so that whoever reads a month of it holds up nothing that is
+//! written. What it writes is not synced one by
 //! one: a power cut costs the samples of the last seconds, and nothing else.
 
 pub mod logly;
 mod nodes;
+mod readers;
 mod rollup;
 mod samples;
 mod schema;
+mod tables;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,9 +21,11 @@ use rusqlite::{Connection, OpenFlags};
 use taffrail_record::{Figures, Timestamp};
 
 pub use self::nodes::{NODES_MAX, Node, Seen};
+use self::readers::Readers;
 pub use self::rollup::Kept;
 pub use self::samples::{Aggregate, ENVELOPE_BYTES_MAX, Points, PointsRequest, Series, put_right};
 pub(crate) use self::schema::create;
+pub use self::tables::{Cell, Column, Kind, RowPlace, Rows, RowsRequest, Table, tables};
 use crate::error::Result;
 
 /// How long one waits for the other connection's commit.
@@ -42,8 +47,10 @@ pub struct StoredSample {
 /// The history of machines. Each call blocks while it reads or writes.
 #[derive(Debug)]
 pub struct History {
-    /// `None`: there is none to be read.
+    /// What writes; `None`: nothing is kept.
     connection: Mutex<Option<Connection>>,
+    /// What is asked; `None`: nothing is there.
+    readers: Option<Readers>,
 }
 
 impl History {
@@ -52,7 +59,7 @@ impl History {
         let connection = Connection::open(path)?;
         connection.busy_timeout(PATIENCE)?;
         connection.pragma_update(None, "synchronous", "normal")?;
-        Ok(Self { connection: Mutex::new(Some(connection)) })
+        Ok(Self { connection: Mutex::new(Some(connection)), readers: Some(Readers::new(path)) })
     }
 
     /// The same, to be read; empty where a catalog is of a version without the tables.
@@ -62,21 +69,29 @@ impl History {
         connection.busy_timeout(PATIENCE)?;
         let find = "SELECT count(*) FROM sqlite_master WHERE name = 'telemetry'";
         let has_tables = connection.query_row(find, [], |row| row.get::<_, i64>(0))? > 0;
-        Ok(Self { connection: Mutex::new(has_tables.then_some(connection)) })
+        let readers = has_tables.then(|| Readers::new(path));
+        Ok(Self { connection: Mutex::new(has_tables.then_some(connection)), readers })
     }
 
     /// Of no store: nothing is in it, and nothing stays.
     pub fn none() -> Self {
-        Self { connection: Mutex::new(None) }
+        Self { connection: Mutex::new(None), readers: None }
     }
 
     fn connection(&self) -> MutexGuard<'_, Option<Connection>> {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Runs `work` on the connection; where there is none, nothing is there.
+    /// Runs `work` on the connection that writes; where there is none, nothing is there.
     fn on<T: Default>(&self, work: impl FnOnce(&mut Connection) -> Result<T>) -> Result<T> {
         self.connection().as_mut().map_or_else(|| Ok(T::default()), work)
+    }
+
+    /// Asks on a connection that only reads; where there is none, nothing is there.
+    fn ask<T: Default>(&self, question: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
+        self.readers
+            .as_ref()
+            .map_or_else(|| Ok(T::default()), |readers| readers.ask(|connection| question(connection)))
     }
 }
 

@@ -25,8 +25,6 @@ const TRIES_FEW: usize = 12;
 const TRIES_MANY: usize = 3;
 /// Entries that a client may lag by: what those who read miss by a busy machine's doing is not what is measured.
 const BUFFER: usize = 50_000;
-/// Descriptors that the daemon may have more of afterwards: files of the store, not clients.
-const SPARE_DESCRIPTORS: usize = 16;
 /// Descriptors of ours, and of the daemon.
 const DESCRIPTORS: u64 = 16_384;
 
@@ -102,7 +100,7 @@ struct Costs {
     caught: Vec<Caught>,
     /// Lines that are stored.
     stored: u64,
-    /// Descriptors of the daemon that it did not have before the clients came.
+    /// Sockets of the daemon that it did not have before the clients came.
     left_open: usize,
     clients: usize,
     lines: u32,
@@ -143,7 +141,7 @@ impl Site {
     /// Seats the clients, then writes lines for so long while they watch. A tenth of them never reads.
     fn watch(&self, crowd: &Crowd, lines_per_second: u32, seconds: u32) -> Result<Costs> {
         let lines = lines_per_second * seconds;
-        let descriptors = self.descriptors()?;
+        let sockets = self.sockets()?;
         let clients = Clients::connect(crowd, |kind| self.port(kind))?;
         let count = clients.count();
         self.seated(count)?;
@@ -157,18 +155,17 @@ impl Site {
         let cpu = cpu(self.daemon.pid())? - before;
         let rows = self.daemon.sql("SELECT count(*) FROM logs")?;
         let stored = rows.first().and_then(|row| row.first()?.as_u64()).context("count what is stored")?;
-        let has_let_go = || self.descriptors().is_ok_and(|now| now <= descriptors + SPARE_DESCRIPTORS);
-        let left_open = if wait_until(PATIENCE, has_let_go) {
-            0
-        } else {
-            self.descriptors()?.saturating_sub(descriptors)
-        };
+        let has_let_go = || self.sockets().is_ok_and(|now| now <= sockets);
+        let left_open =
+            if wait_until(PATIENCE, has_let_go) { 0 } else { self.sockets()?.saturating_sub(sockets) };
         Ok(Costs { before: 0, seen, caught, stored, left_open, clients: count, lines, cpu, memory })
     }
 
-    /// Descriptors that the daemon has open.
-    fn descriptors(&self) -> Result<usize> {
-        Ok(fs::read_dir(format!("/proc/{}/fd", self.daemon.pid()))?.count())
+    /// Sockets that the daemon has open.
+    fn sockets(&self) -> Result<usize> {
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.daemon.pid()))?;
+        let links = descriptors.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        Ok(links.filter(|link| link.to_string_lossy().starts_with("socket:")).count())
     }
 
     fn seated(&self, count: usize) -> Result<()> {
@@ -242,8 +239,8 @@ impl Costs {
         });
         report.checks.push(Check {
             name: format!("{}: all is stored, nothing stays open", load.name),
-            detail: format!("{} lines, {} descriptors more", self.stored, self.left_open),
-            is_right: self.stored == u64::from(self.lines) && self.left_open <= SPARE_DESCRIPTORS,
+            detail: format!("{} lines, {} sockets more", self.stored, self.left_open),
+            is_right: self.stored == u64::from(self.lines) && self.left_open == 0,
         });
     }
 }

@@ -71,9 +71,7 @@ impl Losses {
                 let (bytes, lines_of_it, gaps) = (Vec::new(), Vec::new(), vec![gap]);
                 let batch =
                     RawBatch { source, observed, bytes, lines: lines_of_it, header: None, gaps, checkpoint };
-                let mut head = first.to_le_bytes().to_vec();
-                head.extend_from_slice(&last.to_le_bytes());
-                entries.push(Entry::of_batch(Kind::Loss, head, &batch, "")?);
+                entries.push(Entry::of_loss((first, last), &batch)?);
             }
         }
         Ok(entries)

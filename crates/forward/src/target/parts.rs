@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 
-use taffrail_record::{Checkpoint, RawBatch, Span, header};
+use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, Span, Timestamp, header};
 
 use crate::entry::{Content, Entry};
 
@@ -31,6 +31,13 @@ impl Parts {
         self.left.pop_front();
     }
 
+    /// Puts the word of its loss in the place of that one; false if it is not of lines.
+    pub(super) fn lose(&mut self, observed: Timestamp) -> bool {
+        let Some(loss) = self.left.front().and_then(|part| lost(part, observed)) else { return false };
+        self.left[0] = loss;
+        true
+    }
+
     /// Makes two of that one; false if it has not two records.
     pub(super) fn halve(&mut self) -> bool {
         let Some([first, second]) = self.left.front().and_then(halves) else { return false };
@@ -49,6 +56,16 @@ fn halves(entry: &Entry) -> Option<[Entry; 2]> {
     };
     let [first, second] = cut(batch)?;
     Some([whole(first)?, whole(second)?])
+}
+
+/// That the lines of an entry are lost.
+fn lost(entry: &Entry, observed: Timestamp) -> Option<Entry> {
+    let Some(Content::Lines(batch, _)) = entry.content() else { return None };
+    let (start, end) = (batch.lines.first()?.offset, batch.checkpoint.offset);
+    let gap = Gap { start, end, observed, reason: GapReason::Refused };
+    let batch =
+        RawBatch { observed, bytes: Vec::new(), lines: Vec::new(), header: None, gaps: vec![gap], ..batch };
+    Entry::of_loss((entry.sequence, entry.sequence), &batch).ok()
 }
 
 /// The first ends where the second begins, so that whoever has it wants exactly the second.
@@ -96,9 +113,10 @@ fn named(known: Option<std::sync::Arc<str>>, line: &[u8]) -> Option<std::sync::A
 
 #[cfg(test)]
 mod tests {
-    use taffrail_record::{RawLine, Timestamp};
+    use taffrail_record::RawLine;
 
     use super::*;
+    use crate::entry::Kind;
 
     fn batch(lines: &[&str]) -> RawBatch {
         let mut bytes = Vec::new();
@@ -143,5 +161,21 @@ mod tests {
             [("one", 100, &a), ("#Fields: b", 104, &a), ("", 115, &b), ("four", 116, &b), ("five", 121, &b)];
         let want = want.map(|(text, offset, header)| (text.to_owned(), offset, header.clone()));
         assert_eq!((found, end), (want.to_vec(), 126));
+    }
+
+    #[test]
+    fn a_part_that_is_lost_says_which_bytes() {
+        let mut whole = Entry::of_lines(&batch(&["one", "two", "three"]), "").unwrap();
+        whole.sequence = 9;
+        let mut parts = Parts::of(&whole);
+        assert!(parts.halve());
+        parts.pass();
+        assert!(parts.lose(Timestamp(11)));
+        let loss = parts.first().unwrap();
+        assert_eq!((loss.sequence, loss.kind, loss.lines), (9, Kind::Loss, 0));
+        let Some(Content::Loss { entries, batch }) = loss.content() else { panic!("{loss:?}") };
+        let gap = Gap { start: 104, end: 114, observed: Timestamp(11), reason: GapReason::Refused };
+        assert_eq!((entries, batch.gaps, batch.checkpoint.offset), ((9, 9), vec![gap], 114));
+        assert!(!parts.halve() && !parts.lose(Timestamp(11)), "there is no more to lose");
     }
 }

@@ -150,7 +150,10 @@ impl Sender {
                 Err(failure) if failure.is_too_large() && parts.halve() => {}
                 Err(failure) if failure.is_refusal() && self.patience.is_over(entry.sequence) => {
                     self.gives_up(kind, lines, &failure.why);
-                    parts.pass();
+                    // The hub learns what it does not have, if it takes that.
+                    if !parts.lose((self.clock)()) {
+                        parts.pass();
+                    }
                 }
                 Err(failure) => {
                     self.parts = Some(parts);

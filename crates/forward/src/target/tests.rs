@@ -7,7 +7,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use taffrail_record::{Checkpoint, RawBatch, RawLine, Span, Timestamp};
+use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, RawLine, Span, Timestamp};
 
 use super::*;
 use crate::ENTRIES_PATH;
@@ -216,6 +216,14 @@ fn of_many_entries_only_the_refused_one_is_given_up() {
     let taken = requests.iter().filter(|request| is_post(request)).map(Request::lines);
     let taken: Vec<_> = taken.filter(|lines| lines.iter().all(|line| line != "bad")).flatten().collect();
     assert_eq!(taken, ["one", "two", "four", "five", "six", "seven"]);
+    // In the place of the refused one the server learns which bytes it does not have.
+    let gap = |entry: &Entry| match entry.content() {
+        Some(Content::Loss { batch, .. }) => Some((entry.sequence, batch.gaps[0].clone())),
+        _ => None,
+    };
+    let told: Vec<_> = requests.iter().flat_map(Request::entries).filter_map(|entry| gap(&entry)).collect();
+    let (sequence, Gap { start, end, reason, .. }) = told[0].clone();
+    assert_eq!((told.len(), sequence, end - start, reason), (1, 3, 4, GapReason::Refused));
 }
 
 #[test]

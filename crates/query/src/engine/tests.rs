@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
 use arrow::datatypes::{Int64Type, SchemaRef};
+use arrow::util::display::array_value_to_string;
 use taffrail_parse::{Context as ParseContext, Parser};
 use taffrail_record::{Checkpoint, FIGURES, LogBatch, RawBatch, RawLine, Span, Timestamp};
 use taffrail_store::engine::*;
@@ -460,4 +461,26 @@ fn samples_are_a_table_whose_times_are_looked_up() {
     let batches =
         sql(&world, "SELECT time, cpu_usage_percent FROM telemetry WHERE node_id = '192.168.1.100'").unwrap();
     assert_eq!(batches.iter().map(RecordBatch::num_rows).sum::<usize>(), 2_500);
+    // The name of a machine is looked up, whichever way it stands there; and so are all tables.
+    assert_eq!(count("WHERE 'web-2' = node_id AND time < '2026-11-01T00:00:08Z'"), 6);
+    let known = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' ORDER BY 1";
+    let batches = sql(&world, known).unwrap();
+    let name = |batch: &RecordBatch, row| array_value_to_string(batch.column(0), row).unwrap();
+    let names: Vec<String> =
+        batches.iter().flat_map(|batch| (0..batch.num_rows()).map(|row| name(batch, row))).collect();
+    assert_eq!(
+        names,
+        [
+            "daily_aggregates",
+            "gaps",
+            "hourly_aggregates",
+            "logs",
+            "network_metrics",
+            "nodes",
+            "system_metrics",
+            "telemetry",
+            "telemetry_daily",
+            "telemetry_hourly",
+        ]
+    );
 }

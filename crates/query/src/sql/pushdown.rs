@@ -25,6 +25,21 @@ pub(super) fn range_of(conditions: &[Expr], column: &str) -> TimeRange {
     range
 }
 
+/// The text that a column must be for a row to get through; `None`: any, as far as is understood.
+pub(super) fn text_of<'a>(conditions: &'a [Expr], column: &str) -> Option<&'a str> {
+    conditions.iter().find_map(|condition| match condition {
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::Eq, right }) => {
+            let of = |named: &Expr| column_name(named) == Some(column);
+            match (of(left), of(right)) {
+                (true, _) => text_literal(right),
+                (_, true) => text_literal(left),
+                _ => None,
+            }
+        }
+        _ => None,
+    })
+}
+
 fn narrow(condition: &Expr, column: &str, range: &mut TimeRange) {
     let time_column = |expr: &Expr| column_name(expr) == Some(column);
     match condition {

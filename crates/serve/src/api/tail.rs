@@ -16,6 +16,7 @@ use axum::response::sse::{Event as Message, KeepAlive, Sse};
 use futures::future::{Either, select};
 use futures::stream::{self, Stream};
 use serde::{Deserialize, Serialize};
+use taffrail_http::window::Next;
 use taffrail_store::engine::{Arrival, ArrivalsRequest, Matcher, NoArrival, QueryError};
 use taffrail_store::filter::Filter;
 use taffrail_store::hit::Hit;
@@ -24,7 +25,7 @@ use crate::api::Record;
 use crate::api::parameters::Parameters;
 use crate::api::sampling::{SampledNotice, Sampler};
 use crate::error::ApiError;
-use crate::live::{Event, Subscription};
+use crate::live::Subscription;
 use crate::run::App;
 
 /// The data of a `gap` event.
@@ -173,16 +174,17 @@ impl Tail {
                     continue;
                 }
             };
-            let event = {
+            let next = {
                 let next = std::pin::pin!(self.subscription.next());
                 match select(self.stopping.as_mut(), next).await {
                     Either::Left(_) => return None,
-                    Either::Right((event, _)) => event,
+                    Either::Right((next, _)) => next,
                 }
             };
-            match event {
-                Event::Gap(missed) => return Some(Told::Gap(missed)),
-                Event::Batch(batch) => {
+            match next {
+                Next::Closed => return None,
+                Next::Missed(missed) => return Some(Told::Gap(missed)),
+                Next::Piece(batch) => {
                     let (rows, matcher) = (batch.num_rows() as u64, Arc::clone(&self.matcher));
                     let job = tokio::task::spawn_blocking(move || matcher.matches(&batch));
                     match job.await.unwrap_or_else(|error| Err(QueryError::Store(error.to_string()))) {
@@ -218,7 +220,7 @@ impl Tail {
             true => Progress::Behind { from: page.until, is_waiting },
             // What is stored from now on waits here, and what was before is in the store.
             false if !is_waiting => {
-                self.subscription.clear();
+                self.subscription.skip();
                 Progress::Behind { from: page.until, is_waiting: true }
             }
             false => Progress::Live { known: Some(page.until) },

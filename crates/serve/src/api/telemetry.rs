@@ -11,11 +11,11 @@ use axum::response::{IntoResponse, Response};
 use futures::{StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use taffrail_http::window::Next;
 use taffrail_record::{FIGURES, Timestamp};
 use taffrail_store::engine::{QueryError, TimeRange};
 use taffrail_store::history::{Aggregate, Points, PointsRequest};
 use taffrail_telemetry::Sampler;
-use tokio::sync::broadcast::error::RecvError;
 
 use crate::api::parameters::Parameters;
 use crate::api::{GapNotice, parse_duration, rfc3339};
@@ -80,9 +80,9 @@ pub(crate) async fn telemetry(
     };
     let node = parameters.text("node").map(str::to_owned);
     let history = Arc::clone(&app.services.machines.history);
-    app.query(move |_, _| {
+    app.query(move |_, control| {
         let request = PointsRequest { node: node.as_deref(), range, step_ns, figures: &chosen, aggregate };
-        let points = history.points(&request).map_err(store)?;
+        let points = history.points(&request, control)?;
         Ok(Json(answer(points, &chosen, step_ns, aggregate)))
     })
     .await
@@ -112,22 +112,21 @@ pub(crate) async fn live(
     let node = parameters.text("node").map(str::to_owned);
     let samples = &app.services.machines.samples;
     let seats = app.services.limits.subscribers;
-    if samples.receiver_count() >= seats {
-        return Err(ApiError::busy(format!("{seats} live streams are open already; close one")));
-    }
+    let full = || ApiError::busy(format!("{seats} live streams are open already; close one"));
+    let reader = samples.reader(seats).ok_or_else(full)?;
     let stopping = Box::pin(app.stopping());
-    let events = stream::unfold((samples.subscribe(), node), |(mut samples, node)| async {
+    let events = stream::unfold((reader, node), |(mut samples, node)| async {
         loop {
-            let event = match samples.recv().await {
-                Ok(sample) if node.as_deref().is_none_or(|node| is_of(&sample, node)) => {
+            let event = match samples.next().await {
+                Next::Piece(sample) if node.as_deref().is_none_or(|node| is_of(&sample, node)) => {
                     Event::default().event("sample").data(&*sample)
                 }
-                Ok(_) => continue,
-                Err(RecvError::Lagged(missed)) => {
+                Next::Piece(_) => continue,
+                Next::Missed(missed) => {
                     let notice = serde_json::to_string(&GapNotice { missed }).unwrap_or_default();
                     Event::default().event("gap").data(notice)
                 }
-                Err(RecvError::Closed) => return None,
+                Next::Closed => return None,
             };
             return Some((Ok::<_, Infallible>(event), (samples, node)));
         }

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::Request;
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use futures::StreamExt as _;
 use serde_json::{Value, json};
 use taffrail_record::Severity;
 
@@ -183,4 +184,21 @@ async fn a_body_that_does_not_arrive_is_given_up() {
         read(send(&services, Request::post("/api/v1/logs").body(never).unwrap()).await).await;
     let json: Value = serde_json::from_str(&text).unwrap();
     assert_eq!((status.as_u16(), &json["error"]["code"]), (408, &json!("timed_out")));
+}
+
+#[tokio::test]
+async fn a_body_that_comes_slowly_gets_its_time_while_it_comes() {
+    let (fake, mut services) = services();
+    services.limits.body_time = std::time::Duration::from_millis(20);
+    // What arrives buys the time that a slow line needs for it.
+    let line = "x".repeat(1_023) + "\n";
+    let pieces = std::iter::repeat_n(line.repeat(8), 10);
+    let slowly = futures::stream::iter(pieces).then(async |piece| {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        Ok::<_, std::io::Error>(piece)
+    });
+    let request = Request::post("/api/v1/logs").body(Body::from_stream(slowly)).unwrap();
+    let (status, _, text) = read(send(&services, request).await).await;
+    assert_eq!(status.as_u16(), 200, "{text}");
+    assert_eq!(fake.pushes.lock().unwrap()[0].bytes, line.repeat(80).into_bytes());
 }

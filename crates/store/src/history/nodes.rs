@@ -95,7 +95,7 @@ impl History {
 
     /// All machines, by name.
     pub fn nodes(&self) -> Result<Vec<Node>> {
-        self.on(|connection| {
+        self.ask(|connection| {
             let mut statement = connection.prepare_cached(
                 "SELECT node, first_seen, last_seen, lag, clock_skew, kind, version, address, lines, samples
                  FROM nodes ORDER BY node",

@@ -5,7 +5,7 @@ use taffrail_record::{FIGURES, Timestamp};
 
 use super::rollup::{self, DAY, HOUR};
 use super::{History, StoredSample};
-use crate::engine::TimeRange;
+use crate::engine::{Control, QueryError, TimeRange};
 use crate::error::{Error, Result};
 
 /// An envelope is compressed against this text: most of one is keys, and they are always the same. Whoever changes it
@@ -106,8 +106,13 @@ impl History {
 
     /// Figures over time. Steps of an hour and more are answered from what samples come to by the hour and the day, which is kept
     /// longer; what was not rolled up yet, from the samples. Samples that came late count in them once they are rolled up.
-    pub fn points(&self, request: &PointsRequest<'_>) -> Result<Points> {
-        self.on(|connection| {
+    pub fn points(
+        &self,
+        request: &PointsRequest<'_>,
+        control: &Control,
+    ) -> std::result::Result<Points, QueryError> {
+        let Some(readers) = &self.readers else { return Ok(Points::default()) };
+        readers.ask_within(control, |connection| {
             let mut points = Points::default();
             let mut from = request.range.since;
             let rolled = rollup::until(connection)?;
@@ -132,7 +137,7 @@ impl History {
 
     /// The newest sample of a machine, or of each, by name.
     pub fn latest(&self, node: Option<&str>) -> Result<Vec<StoredSample>> {
-        self.on(|connection| {
+        self.ask(|connection| {
             let columns: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
             // From name to name in the index: one look for each machine, however many samples it has.
             const ALL: &str = "SELECT min(node) FROM telemetry UNION ALL
@@ -151,32 +156,9 @@ impl History {
         })
     }
 
-    /// Samples by rising time, then by machine: `limit` at most, after this one if there is one. Their envelopes are empty unless
-    /// they are wanted: it takes longer to unpack them than to read all else.
-    pub fn page(
-        &self,
-        range: TimeRange,
-        after: Option<&StoredSample>,
-        limit: usize,
-        with_envelope: bool,
-    ) -> Result<Vec<StoredSample>> {
-        self.on(|connection| {
-            let columns: Vec<&str> = FIGURES.iter().map(|figure| figure.name).collect();
-            let envelope = if with_envelope { "envelope" } else { "x''" };
-            let statement = format!(
-                "SELECT node, time, {}, {envelope} FROM telemetry
-                 WHERE time >= ?1 AND time < ?2 AND (time, node) > (?3, ?4) ORDER BY time, node LIMIT ?5",
-                columns.join(", ")
-            );
-            let (time, node) = after.map_or((i64::MIN, ""), |sample| (sample.time.0, &sample.node));
-            let since = range.since.0.max(time);
-            samples(connection, &statement, &[&since, &range.until.0, &time, &node, &(limit as i64)])
-        })
-    }
-
     /// How many samples there are, and the time of the oldest.
     pub fn extent(&self) -> Result<(u64, Option<Timestamp>)> {
-        self.on(|connection| {
+        self.ask(|connection| {
             let counts = connection.query_row("SELECT count(*), min(time) FROM telemetry", [], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, Option<i64>>(1)?))
             });
@@ -204,7 +186,7 @@ fn pack(envelope: &str) -> Result<Vec<u8>> {
 }
 
 /// What cannot be read is as if it said nothing: the figures are still there.
-fn unpack(packed: &[u8]) -> String {
+pub(super) fn unpack(packed: &[u8]) -> String {
     if packed.is_empty() {
         return String::new();
     }

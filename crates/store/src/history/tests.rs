@@ -1,14 +1,17 @@
 //! The history over days: what goes in comes out, is rolled up at the right boundaries, late or missed, and is deleted.
 
-use std::cell::Cell;
+use std::cell;
 use std::time::Duration;
 
 use rusqlite::Connection;
 use taffrail_record::{FIGURES, Figures, Timestamp};
 
 use super::logly::{LogActors, LogCounts, Logs, NetworkRow, SystemRow};
-use super::{Aggregate, History, Kept, Points, PointsRequest, Seen, StoredSample, put_right, schema};
-use crate::engine::TimeRange;
+use super::{
+    Aggregate, Cell, History, Kept, Points, PointsRequest, RowsRequest, Seen, StoredSample, put_right,
+    schema, tables,
+};
+use crate::engine::{Control, QueryError, TimeRange};
 
 const SECOND: i64 = Timestamp::SECOND;
 const HOUR: i64 = 3_600 * SECOND;
@@ -30,6 +33,28 @@ fn history(folder: &tempfile::TempDir) -> History {
     History::open(&path).unwrap()
 }
 
+fn control() -> Control {
+    Control::with_limit(Duration::from_secs(60))
+}
+
+/// Rows of a table, read page by page; of all its columns, or of some.
+fn rows(history: &History, name: &str, columns: &[&str], node: Option<&str>, limit: usize) -> Vec<Vec<Cell>> {
+    let table = tables().unwrap().into_iter().find(|table| table.name == name).unwrap();
+    let place = |wanted: &&str| table.columns.iter().position(|column| column.name == *wanted).unwrap();
+    let columns = columns.iter().map(place).collect();
+    let request = RowsRequest { columns, range: TimeRange::ALL, node: node.map(str::to_owned), limit };
+    let (mut all, mut after) = (Vec::new(), None);
+    loop {
+        let page = history.rows(&table, &request, after.as_ref(), &control()).unwrap();
+        assert!(page.rows.len() <= limit);
+        all.extend(page.rows);
+        after = page.after;
+        if after.is_none() {
+            return all;
+        }
+    }
+}
+
 fn sample(node: &str, time: i64, cpu: Option<f64>) -> StoredSample {
     let mut figures: Figures = [None; FIGURES.len()];
     figures[0] = cpu;
@@ -43,7 +68,8 @@ fn sample(node: &str, time: i64, cpu: Option<f64>) -> StoredSample {
 
 fn points(history: &History, since: i64, until: i64, step_ns: i64, aggregate: Aggregate) -> Points {
     let range = TimeRange { since: Timestamp(since), until: Timestamp(until) };
-    history.points(&PointsRequest { node: Some("a"), range, step_ns, figures: &[0], aggregate }).unwrap()
+    let request = PointsRequest { node: Some("a"), range, step_ns, figures: &[0], aggregate };
+    history.points(&request, &control()).unwrap()
 }
 
 /// Hours since [`START`] and values.
@@ -65,17 +91,21 @@ fn samples_come_back_once_each() {
     assert_eq!(history.insert(&all).unwrap(), 3);
     // Sent again after an answer was lost.
     assert_eq!(history.insert(&[sample("a", START, Some(99.0)), all[2].clone()]).unwrap(), 0);
-    assert_eq!(history.page(TimeRange::ALL, None, 10, true).unwrap(), all);
-    let (mut pages, mut last) = (Vec::new(), None);
-    while let Some(sample) = history.page(TimeRange::ALL, last.as_ref(), 1, false).unwrap().pop() {
-        assert_eq!(sample.envelope, "");
-        pages.push((sample.node.clone(), sample.time.0));
-        last = Some(sample);
+    let row = |sample: &StoredSample| {
+        let cpu = sample.figures[0].map_or(Cell::Null, Cell::Real);
+        vec![
+            Cell::Text(sample.node.clone()),
+            Cell::Integer(sample.time.0),
+            cpu,
+            Cell::Text(sample.envelope.clone()),
+        ]
+    };
+    let columns = ["node_id", "time", "cpu_usage_percent", "metrics"];
+    for limit in [1, 2, 10] {
+        let read = rows(&history, "telemetry", &columns, None, limit);
+        assert_eq!(read, all.iter().map(row).collect::<Vec<_>>(), "{limit}");
     }
-    assert_eq!(
-        pages,
-        [("a".to_owned(), START), ("b".to_owned(), START), ("a".to_owned(), START + 10 * SECOND)]
-    );
+    assert_eq!(rows(&history, "telemetry", &columns, Some("b"), 10), [row(&all[1])]);
     let latest = history.latest(None).unwrap();
     assert_eq!(latest, [all[2].clone(), all[1].clone()]);
     assert_eq!(history.extent().unwrap(), (3, Some(Timestamp(START))));
@@ -212,7 +242,10 @@ fn only_what_comes_late_is_rolled_up_again() {
         let range = TimeRange { since: Timestamp(START), until: now };
         let request =
             PointsRequest { node: Some("b"), range, step_ns: step, figures: &[0], aggregate: Aggregate::Max };
-        of(&history.points(&request).unwrap()).into_iter().map(|(_, value)| value.unwrap()).collect()
+        of(&history.points(&request, &control()).unwrap())
+            .into_iter()
+            .map(|(_, value)| value.unwrap())
+            .collect()
     };
     let mut want: Vec<f64> = (0..480).map(f64::from).collect();
     want[0] = 77.0;
@@ -244,8 +277,8 @@ fn samples_of_the_future_are_of_now() {
 
 /// Logs with one of each an hour, which cannot be asked at first.
 struct FakeLogs {
-    asked: Cell<u64>,
-    refuses: Cell<bool>,
+    asked: cell::Cell<u64>,
+    refuses: cell::Cell<bool>,
 }
 
 impl Logs for FakeLogs {
@@ -281,7 +314,7 @@ fn loglys_rows_come_to_what_its_pages_say() {
     }
     let last = Timestamp(START + DAY + (179 - 90) * 60 * SECOND);
     assert_eq!(history.last_counters().unwrap(), Some((last, [sent, 0, 2 * sent, 0, 0, 0, 0, 8])));
-    let logs = FakeLogs { asked: Cell::new(0), refuses: Cell::new(true) };
+    let logs = FakeLogs { asked: cell::Cell::new(0), refuses: cell::Cell::new(true) };
     let now = Timestamp(START + DAY + 2 * HOUR + SECOND);
     history.roll_up_rows(now, &logs).unwrap();
     let database = Connection::open(folder.path().join("taffrail.db")).unwrap();
@@ -347,4 +380,77 @@ fn machines_are_known_by_what_they_sent() {
     assert_eq!((b.lag, b.clock_skew), (Some(7), Some(-SECOND)), "as it was said last");
     assert_eq!((nodes[0].lag, nodes[0].clock_skew), (None, None));
     assert_eq!((b.version.as_str(), b.lines, b.samples), ("0.1.0", 30, 3));
+}
+
+#[test]
+fn whoever_asks_waits_for_nobody_and_not_for_ever() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(&folder);
+    let all: Vec<StoredSample> =
+        (0..20_000).map(|number| sample("a", START + number * SECOND, Some(1.0))).collect();
+    history.insert(&all).unwrap();
+    // The connection that writes is in use, and the catalog in the hands of another that writes.
+    let writing = history.connection();
+    let other = Connection::open(folder.path().join("taffrail.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE; DELETE FROM telemetry").unwrap();
+    assert_eq!(points(&history, START, START + HOUR, HOUR, Aggregate::Mean).series.len(), 1);
+    assert_eq!(history.latest(None).unwrap(), all[19_999..]);
+    assert_eq!(rows(&history, "telemetry", &["time"], None, 20_001).len(), 20_000);
+    drop(writing);
+    let range = TimeRange::ALL;
+    let request =
+        PointsRequest { node: None, range, step_ns: 1, figures: &[0, 1, 2], aggregate: Aggregate::Mean };
+    let given_up = Control::with_limit(Duration::from_millis(2));
+    let error = history.points(&request, &given_up).unwrap_err();
+    assert!(matches!(error, QueryError::TimedOut), "{error:?}");
+    assert_eq!(history.extent().unwrap().0, 20_000, "the connection is as good as before");
+}
+
+#[test]
+fn tables_have_all_that_is_stored() {
+    let folder = tempfile::tempdir().unwrap();
+    let history = history(&folder);
+    let samples: Vec<StoredSample> = ["a", "b"]
+        .iter()
+        .flat_map(|node| (0..48).map(|hour| sample(node, START + hour * HOUR, Some(2.0))))
+        .collect();
+    history.insert(&samples).unwrap();
+    history.maintain(Timestamp(START + 2 * DAY + 1), KEPT).unwrap();
+    let seen = Seen { node: "a".to_owned(), at: Timestamp(7), lag: Some(1_500_000_000), ..Seen::default() };
+    history.note_nodes(&[seen]).unwrap();
+    let system = SystemRow { cpu_percent: Some(50.0), cpu_count: Some(2), ..SystemRow::default() };
+    history.insert_rows(Timestamp(START), &system, &NetworkRow::default()).unwrap();
+    let columns = ["node_id", "time", "samples", "avg_cpu_usage_percent", "max_cpu_usage_percent"];
+    let row = |node: &str, time: i64, samples: i64| {
+        let value = Cell::Real(2.0);
+        vec![Cell::Text(node.to_owned()), Cell::Integer(time), Cell::Integer(samples), value.clone(), value]
+    };
+    let hourly = rows(&history, "telemetry_hourly", &columns, None, 7);
+    let wanted: Vec<_> = samples.iter().map(|sample| row(&sample.node, sample.time.0, 1)).collect();
+    assert_eq!(hourly, wanted);
+    let daily = rows(&history, "telemetry_daily", &columns, Some("b"), 7);
+    assert_eq!(daily, [row("b", START, 24), row("b", START + DAY, 24)]);
+    assert_eq!(
+        rows(&history, "nodes", &["node_id", "last_seen", "lag_seconds", "clock_skew_seconds"], None, 7),
+        [[Cell::Text("a".to_owned()), Cell::Integer(7), Cell::Real(1.5), Cell::Null]]
+    );
+    assert_eq!(
+        rows(&history, "system_metrics", &["timestamp", "cpu_percent", "cpu_count"], None, 7),
+        [[Cell::Integer(START / SECOND), Cell::Real(50.0), Cell::Integer(2)]]
+    );
+    assert_eq!(rows(&history, "network_metrics", &["bytes_sent"], None, 7), [[Cell::Null]]);
+    assert_eq!(rows(&history, "hourly_aggregates", &["hour_timestamp"], None, 7).len(), 0);
+    assert_eq!(
+        History::none()
+            .rows(
+                &tables().unwrap()[0],
+                &RowsRequest { columns: vec![0], range: TimeRange::ALL, node: None, limit: 1 },
+                None,
+                &control()
+            )
+            .unwrap()
+            .rows
+            .len(),
+        0
+    );
 }
