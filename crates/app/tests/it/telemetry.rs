@@ -399,3 +399,76 @@ fn rates_are_those_that_other_tools_find() {
     }
     assert!(compared > 0 || devices.is_empty(), "{text}");
 }
+
+/// Sums over a device's samples, and the time that they are over.
+#[derive(Default, Debug)]
+struct Busy {
+    operations: f64,
+    bytes_written: f64,
+    waited_ms: f64,
+    utilisation: f64,
+    samples: f64,
+}
+
+#[test]
+fn disks_are_as_busy_as_iostat_finds() {
+    const SECONDS: i64 = 10;
+    let site = Site::new();
+    let daemon = site.daemon_with(CONFIG);
+    let _load = load(&site, 60);
+    let mut off: Vec<Vec<String>> = Vec::new();
+    for _ in 0..3 {
+        // Begins with a sample, so that both are over nearly the same seconds.
+        let before = samples(&daemon);
+        eventually("a sample", || samples(&daemon) > before);
+        let theirs = output("iostat", &["-o", "JSON", "-y", "-dxk", &SECONDS.to_string(), "1"]);
+        let newest = format!("SELECT metrics FROM telemetry ORDER BY time DESC LIMIT {SECONDS}");
+        let rows = daemon.sql(&newest).unwrap();
+        let ours: Vec<Value> =
+            rows.iter().map(|row| serde_json::from_str(row[0].as_str().unwrap()).unwrap()).collect();
+        let theirs: Value = serde_json::from_str(&theirs).unwrap();
+        let devices = theirs["sysstat"]["hosts"][0]["statistics"][0]["disk"].as_array().unwrap();
+        let compared: Vec<_> = devices.iter().filter_map(|theirs| differs(&ours, theirs)).collect();
+        if !compared.is_empty() && compared.iter().all(Vec::is_empty) {
+            return;
+        }
+        off = compared;
+    }
+    panic!("{off:?}: nothing was compared, or it differs");
+}
+
+/// What iostat finds of a device, and is not told by samples of the same seconds; `None` if the device did nothing.
+fn differs(ours: &[Value], theirs: &Value) -> Option<Vec<String>> {
+    let name = theirs["disk_device"].as_str().unwrap();
+    let mut sum = Busy::default();
+    for sample in ours {
+        let device = &sample["metrics"]["disk"]["devices"][name];
+        let Some(wait) = device["wait_ms"].as_f64() else { continue };
+        let of = |key: &str| device[key].as_f64().unwrap();
+        let operations = of("reads_per_sec") + of("writes_per_sec");
+        sum.operations += operations;
+        sum.bytes_written += of("write_bytes_per_sec");
+        sum.waited_ms += wait * operations;
+        sum.utilisation += of("utilisation_percent");
+        sum.samples += 1.0;
+    }
+    let of = |key: &str| theirs[key].as_f64().unwrap();
+    let operations = of("r/s") + of("w/s");
+    if sum.samples == 0.0 || operations < 5.0 {
+        return None;
+    }
+    let wait = (of("r_await") * of("r/s") + of("w_await") * of("w/s")) / operations;
+    let mut off = Vec::new();
+    let mut compare = |what: &str, ours: f64, theirs: f64, allowed: f64| {
+        if (ours - theirs).abs() > allowed {
+            off.push(format!("{name} {what}: {ours} against {theirs}"));
+        }
+    };
+    // Ten seconds that began within a tenth of one of each other.
+    compare("operations", sum.operations / sum.samples, operations, operations * 0.1);
+    let written = of("wkB/s") * 1024.0;
+    compare("bytes written", sum.bytes_written / sum.samples, written, written * 0.1);
+    compare("utilisation", sum.utilisation / sum.samples, of("util"), 5.0);
+    compare("wait", sum.waited_ms / sum.operations, wait, wait * 0.2 + 0.2);
+    Some(off)
+}
