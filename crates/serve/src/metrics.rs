@@ -47,7 +47,9 @@ async fn text(app: &App) -> Result<String, ApiError> {
         of_streams(&mut out, &services.streams);
         of_nodes(&mut out, &services.machines.history.nodes().unwrap_or_default());
         if let Some(machine) = &services.machines.machine {
-            machine::machine(&mut out, &machine.read());
+            let sample = machine.read();
+            machine::machine(&mut out, &sample);
+            machine::counters(&mut out, &machine.counters(&sample));
         }
         Ok(out.finish())
     })

@@ -4,6 +4,7 @@
 //! record. Never: stores, sends or waits for what hangs. Start reading at [`Sampler`] for how it is used, at
 //! [`Machine`] for what is read; the words are in [`taffrail_record::sample`].
 
+pub mod counters;
 mod envelope;
 mod figures;
 mod inventory;

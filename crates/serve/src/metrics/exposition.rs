@@ -1,5 +1,6 @@
 //! The text format of Prometheus, version 0.0.4: families of samples with their help and type.
 
+use std::collections::HashSet;
 use std::fmt::Write as _;
 
 /// What a family's values mean.
@@ -9,27 +10,33 @@ pub(super) enum Kind {
     Counter,
     /// Goes up and down.
     Gauge,
+    /// Nobody knows.
+    Untyped,
 }
 
 /// The text as it grows.
 #[derive(Default)]
 pub(super) struct Exposition {
     text: String,
+    /// The names of families.
+    told: HashSet<String>,
 }
 
 /// A family that takes samples. Without any it leaves no trace.
 pub(super) struct Family<'a> {
     text: &'a mut String,
-    name: &'static str,
+    name: &'a str,
     kind: Kind,
-    help: &'static str,
+    help: &'a str,
     announced: bool,
+    is_new: bool,
 }
 
 impl Exposition {
-    /// Begins a family; each name once.
-    pub(super) fn metric(&mut self, name: &'static str, kind: Kind, help: &'static str) -> Family<'_> {
-        Family { text: &mut self.text, name, kind, help, announced: false }
+    /// Begins a family. Of a name that was told of before, no more is told.
+    pub(super) fn metric<'a>(&'a mut self, name: &'a str, kind: Kind, help: &'a str) -> Family<'a> {
+        let is_new = self.told.insert(name.to_owned());
+        Family { text: &mut self.text, name, kind, help, announced: false, is_new }
     }
 
     /// The whole text.
@@ -41,10 +48,14 @@ impl Exposition {
 impl Family<'_> {
     /// Adds a sample; each set of labels once.
     pub(super) fn value(&mut self, labels: &[(&str, &str)], value: f64) {
+        if !self.is_new {
+            return;
+        }
         if !std::mem::replace(&mut self.announced, true) {
             let kind = match self.kind {
                 Kind::Counter => "counter",
                 Kind::Gauge => "gauge",
+                Kind::Untyped => "untyped",
             };
             // Writing to a String cannot fail.
             let _ = writeln!(self.text, "# HELP {} {}\n# TYPE {} {kind}", self.name, self.help, self.name);
@@ -90,6 +101,7 @@ mod tests {
         family.value(&[], 0.25);
         out.metric("empty", Kind::Gauge, "None.");
         out.metric("b", Kind::Gauge, "More.").value(&[], 12_345_678_901_234.0);
+        out.metric("b", Kind::Gauge, "Again.").value(&[], 1.0);
         let want = "# HELP a_total Some.\n# TYPE a_total counter\n\
                     a_total{source=\"/x \\\"y\\\"\\\\\\n\",reason=\"täglich\"} 3\na_total 0.25\n\
                     # HELP b More.\n# TYPE b gauge\nb 12345678901234\n";

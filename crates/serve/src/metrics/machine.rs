@@ -2,6 +2,8 @@
 
 use taffrail_record::sample::{Core, CpuTimes, Disk, Interface, Sample, TCP_STATES, Traffic, told};
 
+use taffrail_telemetry::counters::{self, Family};
+
 use super::exposition::{Exposition, Kind};
 
 /// All that a sample says.
@@ -15,6 +17,23 @@ pub(super) fn machine(out: &mut Exposition, sample: &Sample) {
     sockets(out, sample);
     processes(out, sample);
     system(out, sample);
+}
+
+/// What the kernel counts beyond that.
+pub(super) fn counters(out: &mut Exposition, families: &[Family]) {
+    for Family { name, kind, help, values } in families {
+        let kind = match kind {
+            counters::Kind::Counter => Kind::Counter,
+            counters::Kind::Gauge => Kind::Gauge,
+            counters::Kind::Untyped => Kind::Untyped,
+        };
+        let mut family = out.metric(name, kind, help);
+        for (labels, value) in values {
+            let labels: Vec<(&str, &str)> =
+                labels.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            family.value(&labels, *value);
+        }
+    }
 }
 
 fn name(out: &mut Exposition) {
@@ -257,18 +276,6 @@ fn sockets(out: &mut Exposition, sample: &Sample) {
     for (state, count) in TCP_STATES.iter().zip(sockets.tcp) {
         states.value(&[("state", state)], count as f64);
     }
-    for (name, help, count) in [
-        (
-            "node_netstat_Tcp_CurrEstab",
-            "TCP connections that are open.",
-            sockets.in_state("established") + sockets.in_state("close_wait"),
-        ),
-        ("node_sockstat_TCP_tw", "TCP connections that wait for their end.", sockets.in_state("time_wait")),
-        ("node_sockstat_UDP_inuse", "UDP sockets of IPv4.", sockets.udp.saturating_sub(sockets.udp6)),
-        ("node_sockstat_UDP6_inuse", "UDP sockets of IPv6.", sockets.udp6),
-    ] {
-        out.metric(name, Kind::Gauge, help).value(&[], count as f64);
-    }
 }
 
 fn processes(out: &mut Exposition, sample: &Sample) {
@@ -362,7 +369,7 @@ fn system(out: &mut Exposition, sample: &Sample) {
 mod tests {
     use std::collections::HashSet;
 
-    use taffrail_record::sample::{Memory, Processes, Sockets, System};
+    use taffrail_record::sample::{Memory, Processes, System};
 
     use super::*;
 
@@ -372,7 +379,6 @@ mod tests {
             ["nvme0 Composite", "nvme1 Composite", "acpitz", "acpitz 2"].map(|name| (name.to_owned(), 40.0));
         let sample = Sample {
             memory: Some(Memory { slab: 50, reclaimable: 20, ..Memory::default() }),
-            sockets: Some(Sockets { udp: 7, udp6: 3, ..Sockets::default() }),
             processes: Some(Processes { running: 1, blocked: 1, ..Processes::default() }),
             system: System {
                 tasks_running: Some(9),
@@ -389,8 +395,6 @@ mod tests {
             "node_procs_running 9",
             "node_procs_blocked 8",
             "node_processes_state{state=\"R\"} 1",
-            "node_sockstat_UDP_inuse 4",
-            "node_sockstat_UDP6_inuse 3",
             "node_memory_SUnreclaim_bytes 30",
         ] {
             assert!(text.lines().any(|other| other == line), "{line}: {text}");
