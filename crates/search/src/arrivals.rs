@@ -116,6 +116,8 @@ impl First<'_> {
         let until = self.cut().unwrap_or(Arrival::end_of(snapshot.arrived));
         let places: Vec<Place> = self.places.iter().map(|(_, place)| *place).collect();
         let mut hits = place::hits(snapshot, parts, &places, control)?;
-        Ok(Arrivals { hits: places.iter().filter_map(|place| hits.remove(place)).collect(), until })
+        let hits = places.iter().filter_map(|place| hits.remove(place)).collect();
+        let has_deleted = snapshot.deleted.is_some_and(|deleted| self.request.from.observed <= deleted);
+        Ok(Arrivals { hits, until, has_deleted })
     }
 }

@@ -212,6 +212,12 @@ impl Stream {
         }
     }
 
+    /// What a client finds that comes back after so long that entries may have been deleted meanwhile.
+    fn deletion(&self) -> entry::Entry {
+        let message = "entries may be missing here: the oldest were deleted before this client came back";
+        entry::Entry::notice("WARN", message, &self.config.name, (self.clock)())
+    }
+
     /// What a client finds in the place of entries that it was too slow for.
     fn gap(&self, missed: u64) -> entry::Entry {
         self.missed.fetch_add(missed, Ordering::Relaxed);

@@ -99,6 +99,8 @@ pub struct Commit<'a> {
     pub wal_floor: Option<u64>,
     /// How much of what is removed goes for want of space; added to the count.
     pub dropped: Dropped,
+    /// What is removed is deleted, not replaced: the newest time of reading in it.
+    pub deleted: Option<Timestamp>,
 }
 
 impl Catalog {
@@ -180,6 +182,12 @@ impl Catalog {
         if commit.dropped != Dropped::default() {
             count_dropped(&transaction, commit.dropped)?;
         }
+        if let Some(deleted) = commit.deleted {
+            transaction.execute(
+                "INSERT INTO state VALUES ('deleted', ?1) ON CONFLICT (key) DO UPDATE SET value = max(value, ?1)",
+                [deleted.0],
+            )?;
+        }
         transaction.commit()?;
         Ok(())
     }
@@ -234,6 +242,11 @@ impl Catalog {
         self.state("wal_floor")
     }
 
+    /// Up to when records were read of which some have been deleted; `None`: none were.
+    pub fn deleted(&self) -> Result<Option<Timestamp>> {
+        Ok(self.known_state("deleted")?.map(Timestamp))
+    }
+
     /// What was deleted because the disk was full.
     pub fn dropped(&self) -> Result<Dropped> {
         let [records, bytes] = Dropped::KEYS.map(|key| self.state(key));
@@ -242,11 +255,12 @@ impl Catalog {
 
     /// A number of the table `state`; 0 if it is not there.
     fn state(&self, key: &str) -> Result<u64> {
-        let value: Option<i64> = self
-            .connection
-            .query_row("SELECT value FROM state WHERE key = ?1", [key], |row| row.get(0))
-            .optional()?;
-        Ok(value.unwrap_or(0) as u64)
+        Ok(self.known_state(key)?.unwrap_or(0) as u64)
+    }
+
+    fn known_state(&self, key: &str) -> Result<Option<i64>> {
+        let find = "SELECT value FROM state WHERE key = ?1";
+        Ok(self.connection.query_row(find, [key], |row| row.get(0)).optional()?)
     }
 }
 

@@ -130,6 +130,8 @@ pub struct Arrivals {
     pub hits: Vec<Hit>,
     /// All that match and come before this place are among them, or come before the place that was asked for.
     pub until: Arrival,
+    /// Whether records have been deleted, for their age or for want of space, that may have been among them.
+    pub has_deleted: bool,
 }
 
 /// Takes the rows of an SQL statement.

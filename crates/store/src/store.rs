@@ -136,6 +136,8 @@ struct Writer {
 struct View {
     segments: Arc<Vec<Arc<Segment>>>,
     sealing: Option<Arc<Sealing>>,
+    /// See [`Snapshot::deleted`].
+    deleted: Option<Timestamp>,
 }
 
 /// A full memtable on its way into a segment.
@@ -162,6 +164,8 @@ pub struct Snapshot {
     pub memory: Vec<Arc<RecordBatch>>,
     /// The time of reading of the batch that was stored last: see [`Receipt::arrived`].
     pub arrived: Timestamp,
+    /// Of the records that were read up to this time some have been deleted, for their age or for want of space.
+    pub deleted: Option<Timestamp>,
 }
 
 impl Store {
@@ -195,7 +199,8 @@ impl Store {
         if let Some(sealing) = &view.sealing {
             memory.extend(sealing.batches.iter().cloned());
         }
-        Ok(Snapshot { segments: view.segments, memory, arrived: writer.arrived })
+        let View { segments, deleted, .. } = view;
+        Ok(Snapshot { segments, memory, arrived: writer.arrived, deleted })
     }
 
     /// What is stored, in numbers.

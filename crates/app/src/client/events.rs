@@ -20,8 +20,8 @@ const EVENT_BYTES_MAX: usize = 64 << 20;
 pub(crate) enum Event {
     /// A record.
     Record(Record),
-    /// This many records were left out because they were not read fast enough.
-    Gap(u64),
+    /// Records were left out.
+    Gap(GapNotice),
     /// Not all records were shown, as asked.
     Sampled(SampledNotice),
     /// The connection ended with this reason and is made again.
@@ -150,7 +150,7 @@ fn read_line(stream: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<u
 fn event(kind: &str, data: &str) -> Option<Event> {
     match kind {
         "record" => serde_json::from_str::<Record>(data).ok().map(Event::Record),
-        "gap" => serde_json::from_str::<GapNotice>(data).ok().map(|gap| Event::Gap(gap.missed)),
+        "gap" => serde_json::from_str::<GapNotice>(data).ok().map(Event::Gap),
         "sampled" => serde_json::from_str(data).ok().map(Event::Sampled),
         _ => None,
     }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::ops::ControlFlow;
 use std::thread::JoinHandle;
 
-use taffrail_serve::api::Record;
+use taffrail_serve::api::{GapNotice, Record};
 
 use super::*;
 
@@ -86,7 +86,19 @@ fn a_lost_stream_goes_on_without_loss_or_repetition() {
     let lost = || Event::Lost("the daemon ended the connection".to_owned());
     let one = |offset| Event::Record(record(offset));
     let back = Event::Back;
-    assert_eq!(events, [lost(), back.clone(), one(1), lost(), back, one(2), Event::Gap(3), one(4)]);
+    assert_eq!(
+        events,
+        [
+            lost(),
+            back.clone(),
+            one(1),
+            lost(),
+            back,
+            one(2),
+            Event::Gap(GapNotice { missed: 3, deleted: false }),
+            one(4)
+        ]
+    );
     let heads = server.join().unwrap();
     let begins =
         ["GET /api/v1/tail?q=x HTTP", "GET /api/v1/tail?q=x&after=c0 ", "GET /api/v1/tail?q=x&after=c1 "];

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use anyhow::bail;
-use taffrail_serve::api::SampledNotice;
+use taffrail_serve::api::{GapNotice, SampledNotice};
 
 use super::output::{RecordWriter, Style};
 use super::search::from_daemon;
@@ -29,7 +29,11 @@ pub(crate) fn run(args: &TailArgs, config: &Config, terminal: Terminal) -> anyho
                 writer.write(&record)?;
                 writer.flush()?;
             }
-            Event::Gap(missed) => {
+            Event::Gap(GapNotice { deleted: true, .. }) => {
+                terminal
+                    .note("records may be missing here: the oldest were deleted while the daemon was gone");
+            }
+            Event::Gap(GapNotice { missed, .. }) => {
                 terminal.note(&format!(
                     "{missed} records left out: they came faster than they were read; `search` has them"
                 ));

@@ -394,7 +394,7 @@ fn arrived(world: &World, from: Arrival, filter: &Filter, source: &str, limit: u
     let (mut all, mut from) = (Vec::new(), from);
     loop {
         let request = ArrivalsRequest { from, filter, wants: &wants, limit };
-        let Arrivals { hits, until } = world.engine.arrivals(&request, &control()).unwrap();
+        let Arrivals { hits, until, .. } = world.engine.arrivals(&request, &control()).unwrap();
         assert!(hits.len() <= limit && until >= from, "{until:?}");
         from = until;
         if hits.len() < limit {

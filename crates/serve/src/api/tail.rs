@@ -31,8 +31,11 @@ use crate::run::App;
 /// The data of a `gap` event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct GapNotice {
-    /// Records that went by while the reader was too slow, matching or not.
+    /// Records that went by while the reader was too slow, matching or not; 0: nobody knows how many.
     pub missed: u64,
+    /// Whether the reader was away for so long that records have been deleted meanwhile.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
 }
 
 /// Records that are read from the store at once.
@@ -89,6 +92,7 @@ impl Tail {
             progress: after.map_or(Progress::Live { known: None }, behind),
             // Who loses the connection before the first record goes on from here.
             start: Some(after.unwrap_or(end)),
+            deleted: None,
             pending: VecDeque::new(),
             sampler: (rate > 0).then(|| Sampler::new(rate, Instant::now())),
             with_raw,
@@ -131,8 +135,7 @@ pub(super) enum Told {
     /// All that comes comes after this.
     Start(Arrival),
     Record(Hit),
-    /// So many records were missed.
-    Gap(u64),
+    Gap(GapNotice),
     /// Not all records were shown, as asked.
     Sampled(SampledNotice),
 }
@@ -144,6 +147,8 @@ pub(super) struct Tail {
     filter: Filter,
     progress: Progress,
     start: Option<Arrival>,
+    /// Whether records were deleted that it may have missed; `None`: that is not known yet.
+    deleted: Option<bool>,
     pending: VecDeque<Hit>,
     sampler: Option<Sampler>,
     pub(super) with_raw: bool,
@@ -158,6 +163,10 @@ impl Tail {
             return Some(Told::Start(start));
         }
         loop {
+            if self.deleted == Some(true) {
+                self.deleted = Some(false);
+                return Some(Told::Gap(GapNotice { missed: 0, deleted: true }));
+            }
             if let Some(notice) = self.sampler.as_mut().and_then(|sampler| sampler.notice(Instant::now())) {
                 return Some(Told::Sampled(notice));
             }
@@ -183,7 +192,7 @@ impl Tail {
             };
             match next {
                 Next::Closed => return None,
-                Next::Missed(missed) => return Some(Told::Gap(missed)),
+                Next::Missed(missed) => return Some(Told::Gap(GapNotice { missed, deleted: false })),
                 Next::Piece(batch) => {
                     let (rows, matcher) = (batch.num_rows() as u64, Arc::clone(&self.matcher));
                     let job = tokio::task::spawn_blocking(move || matcher.matches(&batch));
@@ -194,7 +203,7 @@ impl Tail {
                         }
                         Err(error) => {
                             tracing::error!(%error, "a batch could not be searched for a live stream");
-                            return Some(Told::Gap(rows));
+                            return Some(Told::Gap(GapNotice { missed: rows, deleted: false }));
                         }
                     }
                 }
@@ -225,6 +234,8 @@ impl Tail {
             }
             false => Progress::Live { known: Some(page.until) },
         };
+        // The first page says it: those that follow are of later.
+        self.deleted.get_or_insert(page.has_deleted);
         self.pending.extend(page.hits);
         Some(())
     }
@@ -242,7 +253,7 @@ fn message(told: &Told, with_raw: bool) -> Message {
         Told::Record(hit) => {
             named("record", json(&Record::from_hit(hit, with_raw))).id(place(hit).to_string())
         }
-        Told::Gap(missed) => named("gap", json(&GapNotice { missed: *missed })),
+        Told::Gap(notice) => named("gap", json(notice)),
         Told::Sampled(notice) => named("sampled", json(notice)),
     }
 }

@@ -13,7 +13,7 @@ use axum::response::Response;
 use futures::{StreamExt as _, stream};
 use serde::Serialize;
 
-use super::tail::{Tail, Told, json, place};
+use super::tail::{GapNotice, Tail, Told, json, place};
 use crate::api::Record;
 use crate::api::sampling::SampledNotice;
 use crate::error::ApiError;
@@ -24,10 +24,22 @@ use taffrail_http::websocket;
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Frame<'a> {
-    Start { id: String },
-    Record { id: String, record: &'a Record },
-    Gap { missed: u64 },
-    Sampled { matched: u64, shown: u64 },
+    Start {
+        id: String,
+    },
+    Record {
+        id: String,
+        record: &'a Record,
+    },
+    Gap {
+        missed: u64,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        deleted: bool,
+    },
+    Sampled {
+        matched: u64,
+        shown: u64,
+    },
 }
 
 pub(crate) async fn tail_socket(
@@ -65,7 +77,7 @@ fn frame(told: &Told, with_raw: bool) -> String {
             let record = Record::from_hit(hit, with_raw);
             json(&Frame::Record { id: place(hit).to_string(), record: &record })
         }
-        Told::Gap(missed) => json(&Frame::Gap { missed: *missed }),
+        Told::Gap(GapNotice { missed, deleted }) => json(&Frame::Gap { missed: *missed, deleted: *deleted }),
         Told::Sampled(SampledNotice { matched, shown }) => {
             json(&Frame::Sampled { matched: *matched, shown: *shown })
         }

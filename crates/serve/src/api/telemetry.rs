@@ -123,7 +123,8 @@ pub(crate) async fn live(
                 }
                 Next::Piece(_) => continue,
                 Next::Missed(missed) => {
-                    let notice = serde_json::to_string(&GapNotice { missed }).unwrap_or_default();
+                    let notice =
+                        serde_json::to_string(&GapNotice { missed, deleted: false }).unwrap_or_default();
                     Event::default().event("gap").data(notice)
                 }
                 Next::Closed => return None,

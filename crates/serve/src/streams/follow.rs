@@ -37,6 +37,8 @@ pub(super) struct Follow {
     behind: Option<Place>,
     /// Part of that, being read: whoever stops waiting for it finds it again.
     page: Option<BoxFuture<'static, Result<Arc<Page>, QueryError>>>,
+    /// Whether it was told that entries may be missing.
+    is_told: bool,
     stopping: watch::Receiver<bool>,
 }
 
@@ -49,7 +51,8 @@ impl Follow {
         stopping: &watch::Receiver<bool>,
     ) -> Self {
         let (reader, stopping) = (stream.ring.reader(buffer), stopping.clone());
-        Self { stream: Arc::clone(stream), buffer, reader, behind: after, page: None, stopping }
+        let (stream, page, is_told) = (Arc::clone(stream), None, false);
+        Self { stream, buffer, reader, behind: after, page, is_told, stopping }
     }
 
     /// How many entries were published, if the client was given all of them.
@@ -84,8 +87,11 @@ impl Follow {
                         sleep(AGAIN).await;
                     }
                     self.behind = Some(page.after);
-                    if !page.entries.is_empty() {
-                        return Step::Entries(Chunk { entries: page.entries.clone(), ..Chunk::default() });
+                    let is_news = page.has_deleted && !std::mem::replace(&mut self.is_told, page.has_deleted);
+                    let notice = is_news.then(|| self.stream.deletion());
+                    if is_news || !page.entries.is_empty() {
+                        let entries = notice.into_iter().chain(page.entries.iter().cloned()).collect();
+                        return Step::Entries(Chunk { entries, ..Chunk::default() });
                     }
                 }
                 Err(error) => {

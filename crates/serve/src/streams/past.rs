@@ -43,6 +43,8 @@ pub(super) struct Page {
     pub(super) entries: Vec<Entry>,
     /// All that the stream shows up to here was in this page, or in those before.
     pub(super) after: Place,
+    /// Whether entries of it may be missing because they were deleted.
+    pub(super) has_deleted: bool,
 }
 
 impl Page {
@@ -119,7 +121,7 @@ fn read(
     // The record itself again: some of its lines may be missing.
     let request =
         ArrivalsRequest { from: after.arrival, filter: selection.filter(), wants: &wants, limit: PAGE };
-    let Arrivals { hits, until } = engine.arrivals(&request, &Control::with_limit(PATIENCE))?;
+    let Arrivals { hits, until, has_deleted } = engine.arrivals(&request, &Control::with_limit(PATIENCE))?;
     let mut encoder = Encoder::new(hits.len(), hits.iter().map(|hit| hit.body.len()).sum());
     for hit in &hits {
         let record = hit.raw_line().map_err(QueryError::Store)?;
@@ -129,7 +131,7 @@ fn read(
         }
     }
     let entries = encoder.finish().into_iter().filter(|entry| entry.place() > Some(after)).collect();
-    Ok(Page { entries, after: after.max(Place::before(until)) })
+    Ok(Page { entries, after: after.max(Place::before(until)), has_deleted })
 }
 
 impl std::fmt::Debug for Past {

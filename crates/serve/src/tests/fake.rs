@@ -195,7 +195,7 @@ impl Engine for Fake {
         hits.sort_by_key(place);
         let until = hits.get(request.limit).map_or(Arrival::end_of(NOW), place);
         hits.truncate(request.limit);
-        Ok(Arrivals { hits, until })
+        Ok(Arrivals { hits, until, has_deleted: false })
     }
 
     fn histogram(&self, request: &HistogramRequest, _: &Control) -> Result<Histogram, QueryError> {

@@ -45,7 +45,7 @@ async fn a_live_stream_gets_what_matches_and_a_gap_where_it_was_too_slow() {
     }
     let (kind, data) = event(&mut stream).await;
     assert_eq!(kind, "gap");
-    assert_eq!(serde_json::from_str::<GapNotice>(&data).unwrap(), GapNotice { missed: 3 });
+    assert_eq!(serde_json::from_str::<GapNotice>(&data).unwrap(), GapNotice { missed: 3, deleted: false });
     for want in ["error 3", "error 4"] {
         let (kind, data) = event(&mut stream).await;
         let record: Record = serde_json::from_str(&data).unwrap();

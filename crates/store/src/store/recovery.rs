@@ -62,6 +62,7 @@ pub(super) fn open(
         Access::Write => Some(Wal::new(Arc::clone(&disk), directory.join("wal"), last_wal + 1)),
         Access::Read => None,
     };
+    let deleted = catalog.deleted()?;
     let writer = Writer {
         wal,
         memtable,
@@ -82,7 +83,7 @@ pub(super) fn open(
         changed: Condvar::new(),
         catalog: Mutex::new(catalog),
         history: Arc::new(history),
-        view: RwLock::new(View { segments: Arc::new(segments), sealing: None }),
+        view: RwLock::new(View { segments: Arc::new(segments), sealing: None, deleted }),
     });
     let sealer = (access == Access::Write).then(|| start_sealer(&shared)).transpose()?;
     let store = Store { shared, sealer, _lock: lock };

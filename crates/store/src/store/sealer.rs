@@ -4,6 +4,8 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use taffrail_record::Timestamp;
+
 use super::trouble::{ROOM_BYTES_MIN, Trouble};
 use super::{Sealing, Shared};
 use crate::catalog::{Commit, Dropped};
@@ -326,10 +328,13 @@ impl Shared {
     ) -> Result<()> {
         let removed: Vec<i64> = old.iter().map(|segment| segment.meta.id).collect();
         let added = new.map(|segment| segment.meta.clone());
+        let newest = old.iter().map(|segment| Timestamp(segment.meta.max_observed)).max();
+        let deleted = newest.filter(|_| new.is_none());
         self.catalog().commit(&Commit {
             added: added.as_slice(),
             removed: &removed,
             dropped,
+            deleted,
             ..Commit::default()
         })?;
         let mut view = self.view.write().unwrap_or_else(PoisonError::into_inner);
@@ -337,6 +342,7 @@ impl Shared {
             view.segments.iter().filter(|segment| !removed.contains(&segment.meta.id)).cloned().collect();
         segments.extend(new.cloned());
         view.segments = Arc::new(segments);
+        view.deleted = view.deleted.max(deleted);
         drop(view);
         old.iter().for_each(|segment| segment.discard());
         Ok(())

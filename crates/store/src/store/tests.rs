@@ -424,6 +424,15 @@ fn retention_removes_the_oldest_segments_and_their_files() {
     assert_eq!(files(), 0);
     assert_eq!(store.stats().unwrap().records, 0);
     assert_eq!(store.checkpoints().unwrap()[0].1.offset, 10_000, "what was removed is not read again");
+    // Whoever asks for what was there learns it, also after a restart.
+    let deleted = store.snapshot().unwrap().deleted;
+    assert!(deleted.is_some());
+    drop(store);
+    let (store, _) = open(directory.path(), Limits::default());
+    assert_eq!(store.snapshot().unwrap().deleted, deleted);
+    append(&store, raw(100, 100));
+    store.flush().unwrap();
+    assert_eq!(store.snapshot().unwrap().deleted, deleted, "what is added changes nothing");
 }
 
 #[test]

@@ -1,7 +1,10 @@
 //! A client that was away gets what it missed, once and in order: from memory, from the store, and after a restart.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+
 use super::{Event, events_after, port, stored, table};
-use crate::program::Site;
+use crate::program::{PATIENCE, Site};
 
 /// The next so many.
 fn take(events: &mut impl Iterator<Item = Event>, count: usize) -> Vec<Event> {
@@ -109,4 +112,44 @@ fn a_daemon_that_was_killed_goes_on_with_its_order() {
     let mut client = events_after(http, &last);
     site.append("logs/a.log", "line 2000\n");
     while count(&mut client.by_ref().take(1), &mut last) <= 2_000 {}
+}
+
+#[test]
+fn who_was_away_for_too_long_learns_that_entries_may_be_missing() {
+    let site = Site::new();
+    let http = port();
+    let server = format!("httpserver = {{ enabled = true, port = {http}, buffer_size = 50 }}");
+    let config = table(&site, "app", &server);
+    let daemon = site.daemon_with(&config);
+    let mut live = events_after(http, "");
+    site.append("logs/a.log", "one\ntwo\n");
+    let seen = take(&mut live, 2);
+    drop(live);
+    daemon.stop().unwrap();
+    // As if the oldest segments had been deleted: the store keeps up to when.
+    let (observed, _) = seen[1].0.split_once('-').unwrap();
+    let note = format!("INSERT INTO state VALUES ('deleted', {observed})");
+    let noted = std::process::Command::new("sqlite3").arg(site.data().join("taffrail.db")).arg(note).status();
+    assert!(noted.unwrap().success());
+    let daemon = site.daemon_with(&config);
+    let missing = "entries may be missing here: the oldest were deleted before this client came back";
+    let mut again = events_after(http, &seen[0].0);
+    assert_eq!(messages(&take(&mut again, 2)), [missing, "two"]);
+    site.append("logs/a.log", "three\n");
+    let three = take(&mut again, 1);
+    assert_eq!(three[0].1, "three");
+    // Whoever saw what came later is told nothing.
+    let mut later = events_after(http, &three[0].0);
+    site.append("logs/a.log", "four\n");
+    assert_eq!(messages(&take(&mut later, 1)), ["four"]);
+    // The same of all records.
+    let (arrival, _) = seen[0].0.rsplit_once('-').unwrap();
+    let mut stream = TcpStream::connect(daemon.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let host = daemon.address();
+    write!(stream, "GET /api/v1/tail?after={arrival} HTTP/1.0\r\nhost: {host}\r\n\r\n").unwrap();
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
+    assert!(lines.any(|line| line == "event: gap"));
+    assert_eq!(lines.next().unwrap(), r#"data: {"missed":0,"deleted":true}"#);
+    assert!(lines.any(|line| line.contains(r#""body":"two""#)));
 }
