@@ -11,7 +11,7 @@ pub struct Limits {
     pub body_bytes: usize,
     /// Bytes of a request's query string (default 16 KiB).
     pub query_bytes: usize,
-    /// Time that a body may take to arrive (default 30 s).
+    /// Time that a body may take to arrive (default 30 s), beside a second for each 4 KiB of it.
     pub body_time: Duration,
     /// Time that a query may take (default 30 s).
     pub query_time: Duration,

@@ -47,10 +47,10 @@ pub struct StoredSample {
 /// The history of machines. Each call blocks while it reads or writes.
 #[derive(Debug)]
 pub struct History {
+    /// What is asked; `None`: nothing is there. Closed first: whoever only reads cannot put SQLite's log away.
+    readers: Option<Readers>,
     /// What writes; `None`: nothing is kept.
     connection: Mutex<Option<Connection>>,
-    /// What is asked; `None`: nothing is there.
-    readers: Option<Readers>,
 }
 
 impl History {

@@ -108,7 +108,7 @@ impl Reader {
         }
         let counter = match kind {
             "counter" => true,
-            "gauge" => false,
+            "gauge" | "untyped" => false,
             other => return Err(format!("no type that is known here: {other}")),
         };
         if counter != name.ends_with("_total") {

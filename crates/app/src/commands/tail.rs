@@ -30,8 +30,7 @@ pub(crate) fn run(args: &TailArgs, config: &Config, terminal: Terminal) -> anyho
                 writer.flush()?;
             }
             Event::Gap(GapNotice { deleted: true, .. }) => {
-                terminal
-                    .note("records may be missing here: the oldest were deleted while the daemon was gone");
+                terminal.note("records may be missing here: the oldest were deleted meanwhile");
             }
             Event::Gap(GapNotice { missed, .. }) => {
                 terminal.note(&format!(
