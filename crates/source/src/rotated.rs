@@ -42,6 +42,13 @@ impl Rotated {
         self.modified >= time || !self.packed && self.identity.birth.is_some_and(|birth| birth >= time.0)
     }
 
+    /// Whether it, one of `files`, is the compressed form of a file that is gone, by its time alone: which must be the very
+    /// same, for much may have happened since.
+    pub(crate) fn is_packed_form_of(&self, past: &Past, files: &[Self]) -> bool {
+        let is_there = || files.iter().any(|file| file.identity.may_be(&past.identity));
+        self.packed && past.modified == self.modified && past.identity != Identity::NONE && !is_there()
+    }
+
     /// Whether it, one of `files`, is a file that was read before, or its compressed form: that has the time of a file
     /// that is gone. Others may have been written to last in the same tick.
     pub(crate) fn was(&self, past: &Past, files: &[Self]) -> bool {

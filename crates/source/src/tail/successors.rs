@@ -108,7 +108,7 @@ impl Tail {
         };
         let is_older = |files: &[Rotated], file: &Rotated| {
             !waits(file)
-                && (self.left.iter().any(|left| left.identity.is(&file.identity))
+                && (self.was_left(file, files)
                     || self.previous.iter().chain(older).any(|past| file.was(past, files)))
         };
         let missed = hold(&self.path, &|files| {
@@ -147,6 +147,15 @@ impl Tail {
             }
         }
         Ok(unread)
+    }
+
+    /// Whether a rotated file was left before, or is the compressed form of one that was.
+    fn was_left(&self, file: &Rotated, files: &[Rotated]) -> bool {
+        let is_it = |left: &Mark| {
+            let past = Past { identity: left.identity, modified: left.modified };
+            left.identity.is(&file.identity) || file.is_packed_form_of(&past, files)
+        };
+        self.left.iter().any(is_it)
     }
 
     /// Whether a file is a copy of what was left before.
@@ -204,6 +213,7 @@ impl Tail {
         };
         let is_read = |files: &[Rotated], file: &Rotated| {
             read.iter().any(|identity| file.identity.may_be(identity))
+                || self.was_left(file, files)
                 || in_front.is_some_and(|past| file.was(&past, files))
                 || front.previous.iter().chain(self.previous.iter()).any(|past| file.was(past, files))
         };
