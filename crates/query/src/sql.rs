@@ -27,6 +27,8 @@ use taffrail_store::{History, Snapshot, StoredGap, schema};
 
 /// Longest statement in bytes.
 pub const STATEMENT_BYTES_MAX: usize = 64 << 10;
+/// What stands before the names of tables where nobody has written it.
+const OWN_SCHEMA: &str = "datafusion.public.";
 /// How often a running statement looks whether it is to end.
 const CHECK: Duration = Duration::from_millis(50);
 
@@ -163,6 +165,7 @@ fn sql_error(error: DataFusionError) -> QueryError {
         _ => {
             let text = root.strip_backtrace();
             let text = text.strip_prefix("Error during planning: ").unwrap_or(&text);
+            let text = text.replace(OWN_SCHEMA, "");
             let hint = match text.contains("not supported: ") || text.contains("DDL") || text.contains("DML")
             {
                 true => "; only statements that read are allowed",

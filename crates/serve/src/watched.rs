@@ -1,5 +1,6 @@
 //! What files say that are read again when they change.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -108,8 +109,12 @@ fn stamps(paths: &[PathBuf]) -> Stamps {
 /// # Errors
 /// A file that cannot be read, is no text, or larger than 4 MiB; for people, with its path.
 pub(crate) fn text(path: &Path) -> Result<String, String> {
-    if fs::metadata(path).map_err(|error| error.to_string())?.len() > FILE_BYTES {
+    let told = |error: std::io::Error| error.to_string();
+    let mut file = fs::File::open(path).map_err(told)?;
+    if file.metadata().map_err(told)?.len() > FILE_BYTES {
         return Err(format!("{}: is larger than 4 MiB", path.display()));
     }
-    fs::read_to_string(path).map_err(|error| error.to_string())
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(told)?;
+    Ok(text)
 }

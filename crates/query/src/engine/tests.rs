@@ -367,6 +367,8 @@ fn sql_only_reads() {
         let answer = sql(&world, statement);
         assert!(matches!(answer, Err(QueryError::Sql(_))), "{statement}: {answer:?}");
     }
+    let error = sql(&world, "SELECT * FROM telemetry_hourli").unwrap_err().to_string();
+    assert_eq!(error, "table 'telemetry_hourli' not found");
     assert_eq!(
         sql(&world, "SELECT * FROM gaps").unwrap().iter().map(RecordBatch::num_rows).sum::<usize>(),
         0
