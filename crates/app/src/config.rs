@@ -27,7 +27,7 @@ pub(crate) use docs::markdown;
 pub(crate) use formats::FormatText;
 pub(crate) use problem::Problem;
 pub(crate) use source::{DatesChoice, MultilineChoice, SourceConfig, SourceKind, StartAt, ZoneChoice};
-pub(crate) use streams::StreamTable;
+pub(crate) use streams::{StreamTable, StreamTables};
 use value::Value;
 
 use crate::logwisp::DEFAULT_CONFIG;
@@ -71,7 +71,7 @@ pub(crate) struct Config {
     /// Formats of one's own.
     pub formats: Vec<FormatText>,
     /// LogWisp's streams, as the file has them.
-    pub stream_tables: Vec<StreamTable>,
+    pub stream_tables: StreamTables,
     /// The streams that are served.
     pub streams: Vec<StreamConfig>,
     /// Whether every port of a stream answers for all.
@@ -341,8 +341,9 @@ impl Config {
         }
         config.is_router = overrides.router;
         config.apply_environment(env, &mut problems);
-        config.streams = streams::read(&config.stream_tables, overrides.router, env, &mut problems);
-        config.sources.extend(streams::source(&config.streams));
+        let streams = streams::read(&config.stream_tables, overrides.router, env, &mut problems);
+        config.sources.extend(streams.source());
+        config.streams = streams.configs;
         config.apply_flags(overrides, host, &mut problems);
         if problems.is_empty() {
             problems.extend(source::same_name(&config.sources));
@@ -374,7 +375,7 @@ impl Config {
             redact: Redact::default(),
             formats_dir: None,
             formats: Vec::new(),
-            stream_tables: Vec::new(),
+            stream_tables: StreamTables::default(),
             streams: Vec::new(),
             is_router: false,
             control: Control::default(),
@@ -388,7 +389,7 @@ impl Config {
             memory: Memory { memtable_bytes: 0 },
             stall_after: Duration::ZERO,
         };
-        for key in key::KEYS {
+        for key in key::all() {
             if let (key::Default::Text(text), key::Target::Config(set)) = (&key.default, &key.target) {
                 set(&mut config, &Value::untyped(*text)).expect("a test reads every default");
             }
@@ -397,7 +398,7 @@ impl Config {
     }
 
     fn apply_environment(&mut self, env: &dyn Fn(&str) -> Option<String>, problems: &mut Vec<Problem>) {
-        for key in key::KEYS {
+        for key in key::all() {
             let (Some(variable), key::Target::Config(set)) = (key.variable(), &key.target) else { continue };
             let Some(text) = env(&variable).filter(|text| !text.is_empty()) else { continue };
             if let Err(message) = set(self, &Value::untyped(text)) {

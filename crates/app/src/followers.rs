@@ -215,6 +215,7 @@ fn follow(
         start_at: start_at(source),
         limits: limits(config, source),
         max_files: config.max_files,
+        poll_interval: source.poll_interval,
         ..taffrail_source::Config::default()
     }
 }

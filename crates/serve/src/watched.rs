@@ -1,9 +1,10 @@
 //! What files say that are read again when they change.
 
 use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use fs_err as fs;
 
@@ -12,7 +13,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of one, at most.
 const FILE_BYTES: u64 = 4 << 20;
 
-type Stamps = Vec<Option<(SystemTime, u64)>>;
+/// Of each path the inode of its file, its size, and when that was changed or moved: one that is moved into the place of another
+/// may be as old and as large.
+type Stamps = Vec<Option<(u64, u64, i64, i64)>>;
 type Read<T> = dyn Fn() -> Result<T, String> + Send + Sync;
 
 /// What some files say.
@@ -99,7 +102,7 @@ impl<T> std::fmt::Debug for Watched<T> {
 fn stamps(paths: &[PathBuf]) -> Stamps {
     let stamp = |path: &PathBuf| {
         let metadata = fs::metadata(path).ok()?;
-        Some((metadata.modified().ok()?, metadata.len()))
+        Some((metadata.ino(), metadata.len(), metadata.ctime(), metadata.ctime_nsec()))
     };
     paths.iter().map(stamp).collect()
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::DEFAULT_PATHS;
-use super::key::{Default, KEYS, Key};
+use super::key::{self, Default, Key};
 
 const HEAD: &str = "# Configuration
 
@@ -42,14 +42,14 @@ Durations: a whole number and `ms`, `s`, `m`, `h`, `d` or `w`. Sizes: a whole nu
 const TAIL: &str = "
 ## `[[streams]]`
 
-LogWisp's tables, read as they are: see [streams.md](streams.md). `[monitor]` is passed over.
+LogWisp's tables, read as they are: see [streams.md](streams.md).
 ";
 
 /// The page as Markdown.
 pub(crate) fn markdown() -> String {
     let mut page = HEAD.to_owned();
     let mut table = None;
-    for key in KEYS {
+    for key in key::all() {
         let head = key.name.split_once('.').map(|(head, _)| head);
         if table != Some(head) {
             table = Some(head);

@@ -80,8 +80,7 @@ impl Reader<'_> {
                 ("streams", _) => {
                     self.report(line, "`streams` is a list of tables; write [[streams]]".to_owned())
                 }
-                // LogWisp's: how often it looked at files, which are watched here.
-                ("monitor", DeValue::Table(members)) => self.monitor(members),
+                ("monitor", DeValue::Table(_)) => config.stream_tables.monitor = self.monitor(line),
                 _ if self.only_streams => {}
                 ("format", _) => {
                     self.report(line, "`format` is a list of tables; write [[format]]".to_owned())
@@ -125,16 +124,11 @@ impl Reader<'_> {
         }
     }
 
-    fn monitor(&mut self, members: &DeTable<'_>) {
-        let interval = members.iter().find(|(name, _)| name.get_ref() == "check_interval_ms");
-        let Some((name, value)) = interval else { return };
-        let number = Value::from_toml(value.get_ref()).and_then(|value| value.quantity());
-        if let Some(number) =
-            number.ok().and_then(|text| text.parse::<i64>().ok()).filter(|number| *number < 10)
-        {
-            let line = self.line(name.span().start);
-            self.report(line, format!("`monitor.check_interval_ms`: check interval too small: {number} ms"));
-        }
+    /// LogWisp's default for its streams.
+    fn monitor(&self, line: usize) -> Option<StreamTable> {
+        let again: toml::Table = toml::from_str(self.text).unwrap_or_default();
+        let table = again.get("monitor").and_then(toml::Value::as_table)?.clone();
+        Some(StreamTable { place: format!("{}:{line}", self.path.display()), table })
     }
 
     /// Formats of one's own, each as the text that a file of its own would have.
@@ -162,7 +156,7 @@ impl Reader<'_> {
             match table {
                 toml::Value::Table(table) => {
                     let place = format!("{}:{line}", self.path.display());
-                    config.stream_tables.push(StreamTable { place, table: table.clone() });
+                    config.stream_tables.streams.push(StreamTable { place, table: table.clone() });
                 }
                 _ => self.report(line, "`streams` is a list of tables; write [[streams]]".to_owned()),
             }
@@ -213,7 +207,7 @@ impl Reader<'_> {
     }
 
     fn unknown(&mut self, name: &str, line: usize) {
-        let names = || key::KEYS.iter().map(|key| key.name);
+        let names = || key::all().map(|key| key.name);
         let same_member = names().find(|known| known.rsplit('.').next() == Some(name));
         let message = match same_member.or_else(|| suggestion(name, names())) {
             Some(known) => format!("unknown key `{name}`: did you mean `{known}`?"),

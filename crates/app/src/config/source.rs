@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use taffrail_parse::{FirstLine, Joiner};
 use taffrail_record::Multiline;
@@ -26,6 +27,8 @@ pub(crate) struct SourceConfig {
     pub exclude: Vec<String>,
     /// Where reading starts in a file that is new.
     pub start_at: StartAt,
+    /// How often its files are looked at where the kernel does not tell what changes.
+    pub poll_interval: Duration,
     /// The service of lines that name none; `None`: from the file's name.
     pub service: Option<String>,
     /// A journal's name; `None`: from its place.
@@ -180,6 +183,7 @@ impl SourceConfig {
             paths: Vec::new(),
             exclude: Vec::new(),
             start_at: StartAt::Beginning,
+            poll_interval: Duration::ZERO,
             service: None,
             name: None,
             units: Vec::new(),
@@ -190,7 +194,7 @@ impl SourceConfig {
             format: None,
             multiline: MultilineChoice::Auto,
         };
-        for key in key::KEYS {
+        for key in key::all() {
             if let (Default::Text(text), Target::Source(set)) = (&key.default, &key.target) {
                 set(&mut source, &Value::untyped(*text)).expect("a test reads every default");
             }

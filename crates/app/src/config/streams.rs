@@ -18,7 +18,18 @@ mod protection;
 mod selection;
 
 /// What variables begin with.
-const VARIABLE: &str = "LOGWISP_STREAMS";
+const VARIABLE: &str = "LOGWISP";
+/// Shortest `check_interval_ms`.
+const CHECK_INTERVAL_MIN: i64 = 10;
+
+/// LogWisp's tables of a file.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct StreamTables {
+    /// `[monitor]`.
+    pub monitor: Option<StreamTable>,
+    /// `[[streams]]`.
+    pub streams: Vec<StreamTable>,
+}
 
 /// A table of the file, and where it stands.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,20 +40,36 @@ pub(crate) struct StreamTable {
     pub table: Table,
 }
 
+/// What some tables mean.
+#[derive(Default)]
+pub(crate) struct Streams {
+    /// What is served.
+    pub configs: Vec<StreamConfig>,
+    /// How often the files are to be looked at, if that is said: one reader reads them for all streams, so the shortest counts.
+    check_interval: Option<Duration>,
+}
+
 /// The streams of some tables; what is wrong goes to `problems`. `shared`: streams may have a port for HTTP together.
 pub(crate) fn read(
-    tables: &[StreamTable],
+    tables: &StreamTables,
     shared: bool,
     env: &dyn Fn(&str) -> Option<String>,
     problems: &mut Vec<Problem>,
-) -> Vec<StreamConfig> {
-    let mut streams = Vec::new();
+) -> Streams {
+    let mut streams = Streams::default();
+    let nothing = StreamTable { place: "LOGWISP_MONITOR".to_owned(), table: Table::new() };
+    let StreamTable { place, table } = tables.monitor.as_ref().unwrap_or(&nothing);
+    let of = "monitor".to_owned();
+    let check_interval =
+        Reader { of, env, place, stream: String::new(), problems }.check_interval(table, "check_interval_ms");
     let mut names = HashSet::new();
     let mut ports: Vec<(u16, &str, String)> = Vec::new();
-    for (index, StreamTable { place, table }) in tables.iter().enumerate() {
-        let mut reader = Reader { index, env, place, stream: String::new(), problems };
+    for (index, StreamTable { place, table }) in tables.streams.iter().enumerate() {
+        let of = format!("streams.{index}");
+        let mut reader = Reader { of, env, place, stream: String::new(), problems };
         let before = reader.problems.len();
-        let stream = reader.stream(table);
+        let stream = reader.stream(table, index);
+        let own_interval = reader.check_interval(table, "monitor.check_interval_ms");
         if !stream.name.is_empty() && !names.insert(stream.name.clone()) {
             reader.wrong("name", &format!("stream {index}: duplicate name '{}'", stream.name));
         }
@@ -64,32 +91,37 @@ pub(crate) fn read(
             ports.push((port, kind, format!("{}-{}", stream.name, kind.to_ascii_lowercase())));
         }
         if reader.problems.len() == before {
-            streams.push(stream);
+            streams.configs.push(stream);
+            let interval = own_interval.or(check_interval);
+            streams.check_interval = streams.check_interval.into_iter().chain(interval).min();
         }
     }
     streams
 }
 
-/// What has to be followed for the streams: files that are there already from their end on, as nobody watched before.
-pub(crate) fn source(streams: &[StreamConfig]) -> Option<SourceConfig> {
-    let mut paths: Vec<String> = Vec::new();
-    for Target { path, pattern, is_file } in streams.iter().flat_map(|stream| &stream.targets) {
-        // What a glob means and LogWisp does not stands for any character here: the stream itself looks again.
-        let without = |globs: &str, text: &str| -> String {
-            text.chars().map(|letter| if globs.contains(letter) { '?' } else { letter }).collect()
-        };
-        let path = without("[]{}!*\\", &path.display().to_string());
-        let names = without("[]{}!\\", if pattern.is_empty() { "*" } else { pattern });
-        let path = if *is_file { path } else { format!("{}/{names}", path.trim_end_matches('/')) };
-        if !paths.contains(&path) {
-            paths.push(path);
+impl Streams {
+    /// What has to be followed for them: files that are there already from their end on, as nobody watched before.
+    pub(crate) fn source(&self) -> Option<SourceConfig> {
+        let mut paths: Vec<String> = Vec::new();
+        for Target { path, pattern, is_file } in self.configs.iter().flat_map(|stream| &stream.targets) {
+            // What a glob means and LogWisp does not stands for any character here: the stream itself looks again.
+            let without = |globs: &str, text: &str| -> String {
+                text.chars().map(|letter| if globs.contains(letter) { '?' } else { letter }).collect()
+            };
+            let path = without("[]{}!*\\", &path.display().to_string());
+            let names = without("[]{}!\\", if pattern.is_empty() { "*" } else { pattern });
+            let path = if *is_file { path } else { format!("{}/{names}", path.trim_end_matches('/')) };
+            if !paths.contains(&path) {
+                paths.push(path);
+            }
         }
+        if paths.is_empty() {
+            return None;
+        }
+        let defaults = SourceConfig::with_defaults();
+        let poll_interval = self.check_interval.unwrap_or(defaults.poll_interval);
+        Some(SourceConfig { paths, start_at: StartAt::End, poll_interval, ..defaults })
     }
-    (!paths.is_empty()).then(|| SourceConfig {
-        paths,
-        start_at: StartAt::End,
-        ..SourceConfig::with_defaults()
-    })
 }
 
 /// A key behind what it is a member of: places in lists in brackets.
@@ -98,12 +130,13 @@ fn dotted(key: &str) -> String {
         Ok(at) => format!("[{at}]"),
         Err(_) => format!(".{part}"),
     };
-    key.split('.').map(part).collect()
+    key.split('.').map(part).collect::<String>().trim_start_matches('.').to_owned()
 }
 
 /// Reads one table.
 struct Reader<'a> {
-    index: usize,
+    /// Where it stands: `streams.0`, `monitor`.
+    of: String,
     env: &'a dyn Fn(&str) -> Option<String>,
     place: &'a str,
     stream: String,
@@ -113,13 +146,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     fn wrong(&mut self, key: &str, message: &str) {
         let of = if self.stream.is_empty() { String::new() } else { format!("stream '{}': ", self.stream) };
-        let message = format!("`streams[{}]{}`: {of}{message}", self.index, dotted(key));
+        let message = format!("`{}`: {of}{message}", dotted(&format!("{}.{key}", self.of)));
         self.problems.push(Problem::new(self.place, message));
     }
 
     /// The value of a key: that of its variable, else that of the file.
     fn value(&self, table: &Table, key: &str) -> Option<Value> {
-        let variable = format!("{VARIABLE}_{}_{}", self.index, key.replace('.', "_").to_ascii_uppercase());
+        let variable = format!("{VARIABLE}_{}_{key}", self.of).replace('.', "_").to_ascii_uppercase();
         if let Some(text) = (self.env)(&variable).filter(|text| !text.is_empty()) {
             return Some(Value::String(text));
         }
@@ -194,19 +227,13 @@ impl Reader<'_> {
     }
 
     /// All that can be read of it.
-    fn stream(&mut self, table: &Table) -> StreamConfig {
+    fn stream(&mut self, table: &Table, index: usize) -> StreamConfig {
         let name = self.text(table, "name");
         if name.is_empty() {
-            let missing = format!("stream {}: missing name", self.index);
+            let missing = format!("stream {index}: missing name");
             self.wrong("name", &missing);
         }
         self.stream.clone_from(&name);
-        if self.value(table, "monitor.check_interval_ms").is_some() {
-            let interval = self.number(table, "monitor.check_interval_ms");
-            if interval < 10 {
-                self.wrong("monitor.check_interval_ms", &format!("check interval too small: {interval} ms"));
-            }
-        }
         let targets = self.targets(table);
         let http = self.switch(table, "httpserver.enabled").then(|| self.http(table));
         let tcp = self.switch(table, "tcpserver.enabled").then(|| self.tcp(table));
@@ -219,6 +246,15 @@ impl Reader<'_> {
         let access = self.access(table, &servers.map(|tls| tls.map(Option::as_ref)));
         let selection = self.selection(table);
         StreamConfig { name, targets, http, tcp, allowed, denied, access, selection }
+    }
+
+    fn check_interval(&mut self, table: &Table, key: &str) -> Option<Duration> {
+        self.value(table, key)?;
+        let interval = self.number(table, key);
+        if interval < CHECK_INTERVAL_MIN {
+            self.wrong(key, &format!("check interval too small: {interval} ms"));
+        }
+        u64::try_from(interval).ok().map(Duration::from_millis)
     }
 
     fn targets(&mut self, table: &Table) -> Vec<Target> {
@@ -405,12 +441,13 @@ mod tests {
 
     use super::*;
 
-    fn read_text(text: &str, env: &[(&str, &str)]) -> (Vec<StreamConfig>, Vec<String>) {
+    fn read_text(text: &str, env: &[(&str, &str)]) -> (Streams, Vec<String>) {
         let document: Table = toml::from_str(text).unwrap();
+        let monitor = document.get("monitor");
         let list = document["streams"].as_array().unwrap().iter();
         let table =
             |value: &Value| StreamTable { place: "f:1".to_owned(), table: value.as_table().unwrap().clone() };
-        let tables: Vec<StreamTable> = list.map(table).collect();
+        let tables = StreamTables { monitor: monitor.map(table), streams: list.map(table).collect() };
         let mut problems = Vec::new();
         let env =
             |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
@@ -492,12 +529,10 @@ mod tests {
             access: AccessConfig::Anybody,
             selection: SelectionConfig::default(),
         };
-        assert_eq!(streams, [want]);
-        let source = source(&streams).unwrap();
-        assert_eq!(
-            (source.paths, source.start_at),
-            (vec!["/var/log/app/*.log".into(), "/a/b.log".into()], StartAt::End)
-        );
+        assert_eq!(streams.configs, [want]);
+        let source = streams.source().unwrap();
+        assert_eq!(source.paths, ["/var/log/app/*.log", "/a/b.log"]);
+        assert_eq!((source.start_at, source.poll_interval), (StartAt::End, Duration::from_millis(100)));
     }
 
     #[test]
@@ -522,14 +557,48 @@ mod tests {
             pattern: pattern.to_owned(),
             is_file,
         };
-        assert_eq!(streams[0].targets, [target("/a", "", true), target("/srv/app[1]*", "5", false)]);
-        let users = match &streams[0].access {
+        assert_eq!(streams.configs[0].targets, [target("/a", "", true), target("/srv/app[1]*", "5", false)]);
+        let users = match &streams.configs[0].access {
             AccessConfig::Basic(basic) => basic.users.clone(),
             _ => Vec::new(),
         };
         assert_eq!(users, [("me".to_owned(), "$2y$05$x".to_owned())]);
         // A path is no glob.
-        assert_eq!(source(&streams).unwrap().paths, ["/a", "/srv/app?1??/5"]);
+        assert_eq!(streams.source().unwrap().paths, ["/a", "/srv/app?1??/5"]);
+    }
+
+    #[test]
+    fn files_are_looked_at_as_often_as_the_most_impatient_stream_wants() {
+        let stream = |name: &str, own: &str| {
+            let targets = "targets = [{ path = \"/a\" }]";
+            let server = format!("tcpserver = {{ enabled = true, port = {} }}", 9000 + name.len());
+            format!("[[streams]]\nname = \"{name}\"\nmonitor = {{ {targets}{own} }}\n{server}\n")
+        };
+        let interval = |text: &str, env: &[(&str, &str)]| {
+            let (streams, problems) = read_text(text, env);
+            (streams.source().map(|source| source.poll_interval.as_millis()), problems)
+        };
+        let default = stream("a", "");
+        let (slow, fast) =
+            (stream("bb", ", check_interval_ms = 900"), stream("ccc", ", check_interval_ms = 20"));
+        let monitor = "[monitor]\ncheck_interval_ms = 70\n";
+        let variable = ("LOGWISP_MONITOR_CHECK_INTERVAL_MS", "50");
+        for (text, env, want) in [
+            (default.clone(), &[][..], 250),
+            (slow.clone(), &[], 900),
+            (default.clone() + &slow, &[], 900),
+            (format!("{monitor}{slow}"), &[], 900),
+            (format!("{monitor}{default}{slow}"), &[], 70),
+            (format!("{monitor}{default}{slow}"), &[variable], 50),
+            (format!("{default}{slow}{fast}"), &[variable], 20),
+        ] {
+            assert_eq!(interval(&text, env), (Some(want), Vec::new()), "{text}");
+        }
+        let (_, problems) = interval(&default, &[("LOGWISP_MONITOR_CHECK_INTERVAL_MS", "9")]);
+        assert_eq!(
+            problems,
+            ["LOGWISP_MONITOR: `monitor.check_interval_ms`: check interval too small: 9 ms"]
+        );
     }
 
     #[test]
@@ -591,7 +660,7 @@ mod tests {
             max_version = "TLS1.1"
         "#;
         let (streams, problems) = read_text(text, &[]);
-        assert_eq!(streams.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(), ["c"]);
+        assert_eq!(streams.configs.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(), ["c"]);
         let wanted = [
             "`streams[0].monitor.check_interval_ms`: stream 'a': check interval too small: 5 ms",
             "`streams[0].monitor.targets[0].path`: stream 'a': target 0: empty path",
