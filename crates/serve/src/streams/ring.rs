@@ -21,6 +21,7 @@ const KEPT_BYTES: usize = 64 << 20;
 #[derive(Debug)]
 pub(super) struct Ring {
     capacity: usize,
+    bytes_max: usize,
     kept: RwLock<Kept>,
     head: watch::Sender<Head>,
 }
@@ -45,8 +46,12 @@ struct Kept {
 impl Ring {
     /// For readers that lag by `capacity` entries at most; all entries will come after `floor`.
     pub(super) fn new(capacity: usize, floor: Place) -> Arc<Self> {
+        Self::bounded(capacity, KEPT_BYTES, floor)
+    }
+
+    fn bounded(capacity: usize, bytes_max: usize, floor: Place) -> Arc<Self> {
         let kept = RwLock::new(Kept { entries: VecDeque::new(), bytes: 0, floor });
-        Arc::new(Self { capacity: capacity.max(1), kept, head: watch::Sender::default() })
+        Arc::new(Self { capacity: capacity.max(1), bytes_max, kept, head: watch::Sender::default() })
     }
 
     /// Hands entries to all readers; those with a place in the order of their places.
@@ -55,7 +60,7 @@ impl Ring {
         let mut count = 0;
         for entry in new {
             while kept.entries.len() >= self.capacity
-                || kept.bytes + entry.bytes() > KEPT_BYTES && kept.bytes > 0
+                || kept.bytes + entry.bytes() > self.bytes_max && kept.bytes > 0
             {
                 kept.forget_oldest();
             }
@@ -277,17 +282,18 @@ mod tests {
 
     #[tokio::test]
     async fn bytes_are_bounded_too() {
-        let ring = Ring::new(1_000, FLOOR);
+        const MAX: usize = 3 * CHUNK_BYTES;
+        let ring = Ring::bounded(1_000, MAX, FLOOR);
         let mut reader = ring.reader(1_000);
-        let large = || [Entry::notice("INFO", &"x".repeat(KEPT_BYTES / 3), "a", Timestamp(0))].into_iter();
+        let notice = |bytes| [Entry::notice("INFO", &"x".repeat(bytes), "a", Timestamp(0))].into_iter();
         for _ in 0..4 {
-            ring.publish(large());
+            ring.publish(notice(MAX / 3));
         }
         let first = reader.next().await.unwrap();
         assert_eq!((first.missed, first.entries.len()), (2, 1), "one at a time, and two are kept");
         assert_eq!(reader.next().await.unwrap().entries.len(), 1);
         // What is larger than all that may be kept is kept alone.
-        ring.publish([Entry::notice("INFO", &"x".repeat(KEPT_BYTES + 1), "a", Timestamp(0))].into_iter());
+        ring.publish(notice(MAX + 1));
         let last = reader.next().await.unwrap();
         assert_eq!((last.missed, last.entries.len(), ring.read().entries.len()), (0, 1, 1));
     }
