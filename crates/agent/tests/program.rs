@@ -4,24 +4,17 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
+use taffrail_testkit::Program;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const VARIABLES: [&str; 4] = ["CONTROL_PORT", "LIVE_WS_PORT", "TELEMETRY_WS_PORT", "TELEMETRY_INTERVAL"];
 
 /// The program, killed when dropped.
-struct Agent(Child);
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+struct Agent(Program);
 
 impl Agent {
     fn start(variables: &[(&str, String)], flags: &[&str]) -> Self {
@@ -31,7 +24,7 @@ impl Agent {
         }
         command.envs(variables.iter().cloned()).args(["-a", "", "--control-address", "127.0.0.1"]);
         let command = command.args(flags).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        Self(command.spawn().unwrap())
+        Self(Program::start(command).unwrap())
     }
 
     /// Its exit code, once it has ended.

@@ -1,7 +1,7 @@
 //! The way of a line: source, parse, store, live hub. The one place where these meet.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use taffrail_agent::Stopping;
@@ -183,8 +183,6 @@ pub(crate) struct Pipeline {
     pub seen: SeenFormats,
     /// Ends the waiting for a disk that is full or fails.
     pub stopping: Arc<Stopping>,
-    /// Held from the storing of a batch until whoever watches was handed it: all see the order of arrivals.
-    pub order: Arc<Mutex<()>>,
 }
 
 impl Pipeline {
@@ -230,11 +228,18 @@ impl Pipeline {
         let lines = self.feed.lines(&raw);
         let mut frames = self.control.as_ref().map(|live| live.frames(&raw)).unwrap_or_default();
         let batch = parsers.parse(raw, origin);
-        let is_watched = lines.as_ref().is_some_and(Lines::needs_parsed) || self.live.has_subscribers();
-        let seen = is_watched.then(|| taffrail_store::from_batch(batch.clone()));
+        let needs_parsed = lines.as_ref().is_some_and(Lines::needs_parsed);
+        let is_seen = |batch: &LogBatch| {
+            let is_watched = needs_parsed || self.live.has_subscribers();
+            is_watched.then(|| taffrail_store::from_batch(batch.clone()))
+        };
+        // Made before others have to wait.
+        let mut seen = is_seen(&batch);
         let mut append = Append { frame, batch, source: &source, checkpoint, gaps };
         loop {
-            let order = self.order.lock().unwrap_or_else(PoisonError::into_inner);
+            let order = self.live.order();
+            // Somebody may have come meanwhile.
+            seen = seen.or_else(|| is_seen(&append.batch));
             match self.store.append(append) {
                 Ok(receipt) => {
                     let observe = |seen| taffrail_store::observe(seen, receipt.arrived()).map(Arc::new);

@@ -105,13 +105,22 @@ pub(crate) struct Access {
     turns: Semaphore,
 }
 
-/// Of words that were right: whose they are, and since when that is known.
-type Remembered = HashMap<[u8; 32], (Arc<str>, Instant)>;
+/// By the tags of words that were right.
+type Remembered = HashMap<[u8; 32], Owner>;
+
+/// Whose some words are.
+#[derive(Debug)]
+struct Owner {
+    user: Arc<str>,
+    /// Since when that is known, and of which edition of the users.
+    since: Instant,
+    edition: u64,
+}
 
 #[derive(Debug)]
 enum Kind {
     Anybody,
-    Passwords { realm: String, passwords: Arc<Passwords> },
+    Passwords { realm: String, passwords: Passwords },
     Tokens(Box<Tokens>),
 }
 
@@ -128,10 +137,10 @@ impl Access {
             AccessConfig::Anybody | AccessConfig::Certificate => Kind::Anybody,
             AccessConfig::Basic(basic) => {
                 let passwords = Passwords::open(basic).map_err(Mistake::all_within("basic_auth"))?;
-                Kind::Passwords { realm: basic.realm.clone(), passwords: Arc::new(passwords) }
+                Kind::Passwords { realm: basic.realm.clone(), passwords }
             }
             AccessConfig::Bearer(bearer) => {
-                Kind::Tokens(Box::new(Tokens::open(bearer).map_err(Mistake::all_within("bearer_auth.jwt"))?))
+                Kind::Tokens(Box::new(Tokens::open(bearer).map_err(Mistake::all_within("bearer_auth"))?))
             }
         };
         Ok(Self { kind, key, remembered: Mutex::default(), turns: Semaphore::new(COMPARISONS) })
@@ -169,30 +178,29 @@ impl Access {
             Kind::Passwords { passwords, .. } if scheme.eq_ignore_ascii_case("basic") => {
                 self.check_password(passwords, rest.trim()).await
             }
-            Kind::Tokens(tokens) if scheme.eq_ignore_ascii_case("bearer") => tokens.owner(rest.trim()),
+            Kind::Tokens(tokens) if scheme.eq_ignore_ascii_case("bearer") => tokens.owner(rest.trim()).await,
             _ => None,
         };
         user.map(Some).ok_or(Denied::Wrong)
     }
 
-    async fn check_password(&self, passwords: &Arc<Passwords>, words: &str) -> Option<Arc<str>> {
-        if passwords.refresh() {
-            self.remembered().clear();
-        }
+    async fn check_password(&self, passwords: &Passwords, words: &str) -> Option<Arc<str>> {
+        let known = passwords.known().await;
+        let edition = known.edition();
         let tag: [u8; 32] = hmac::sign(&self.key, words.as_bytes()).as_ref().try_into().ok()?;
-        if let Some((user, since)) = self.remembered().get(&tag)
-            && since.elapsed() < REMEMBER
+        if let Some(owner) = self.remembered().get(&tag)
+            && (owner.edition, owner.since.elapsed() < REMEMBER) == (edition, true)
         {
-            return Some(Arc::clone(user));
+            return Some(Arc::clone(&owner.user));
         }
         let _turn = self.turns.acquire().await.ok()?;
-        let (known, words) = (Arc::clone(passwords), words.to_owned());
+        let words = words.to_owned();
         let user = tokio::task::spawn_blocking(move || known.owner(&words)).await.ok()??;
         let mut remembered = self.remembered();
         if remembered.len() >= REMEMBERED {
             remembered.clear();
         }
-        remembered.insert(tag, (Arc::clone(&user), Instant::now()));
+        remembered.insert(tag, Owner { user: Arc::clone(&user), since: Instant::now(), edition });
         Some(user)
     }
 

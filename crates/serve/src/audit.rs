@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use taffrail_record::Timestamp;
@@ -21,6 +22,8 @@ use crate::api::rfc3339;
 pub const AUDIT_FILE: &str = "audit.log";
 /// Bytes after which a new file is begun.
 const FILE_BYTES: u64 = 10 << 20;
+/// How often it is said that nothing can be written.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 /// Lines that wait to be written.
 const QUEUE: usize = 1024;
 
@@ -103,9 +106,12 @@ impl Output {
 
     /// Writes until nobody can note anything any more.
     fn write_all(mut self, waiting: &Receiver<Line>) {
+        let mut told: Option<Instant> = None;
         while let Ok(line) = waiting.recv() {
-            if let Err(error) = self.write(&line) {
-                tracing::error!("{}: a refusal could not be noted: {error}", self.path.display());
+            let Err(error) = self.write(&line) else { continue };
+            if told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+                told = Some(Instant::now());
+                tracing::error!("{}: refusals cannot be noted: {error}", self.path.display());
             }
         }
     }
@@ -116,8 +122,11 @@ impl Output {
         if self.len + text.len() as u64 > FILE_BYTES {
             let mut before = self.path.clone().into_os_string();
             before.push(".1");
-            fs_err::rename(&self.path, PathBuf::from(before))?;
-            *self = Self::open(std::mem::take(&mut self.path))?;
+            // Gone, or moved already by an attempt that failed afterwards.
+            let moved = fs_err::rename(&self.path, PathBuf::from(before));
+            moved
+                .or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+            *self = Self::open(self.path.clone())?;
         }
         self.file.write_all(text.as_bytes())?;
         self.len += text.len() as u64;
@@ -153,6 +162,18 @@ mod tests {
         output.len = FILE_BYTES;
         output.write(&line).unwrap();
         assert_eq!(fs_err::read_to_string(dir.path().join("audit.log.1")).unwrap(), text);
+        assert_eq!(fs_err::read_to_string(&path).unwrap(), text);
+        let mode = std::os::unix::fs::PermissionsExt::mode(&fs_err::metadata(&path).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600, "its owner's only");
+        // Moved, but no new one could be opened: the next refusal tries again.
+        fs_err::rename(&path, dir.path().join("audit.log.1")).unwrap();
+        fs_err::create_dir(&path).unwrap();
+        output.len = FILE_BYTES;
+        fs_err::remove_file(dir.path().join("audit.log.1")).unwrap();
+        fs_err::create_dir_all(dir.path().join("audit.log.1/x")).unwrap();
+        assert!(output.write(&line).is_err());
+        fs_err::remove_dir(&path).unwrap();
+        output.write(&line).unwrap();
         assert_eq!(fs_err::read_to_string(&path).unwrap(), text);
     }
 

@@ -44,14 +44,22 @@ impl Hosts {
     /// Whether a request to `host` that changes something may come from a page of `origin`
     /// (`scheme://authority`): its own pages, and those of the listed names.
     pub(crate) fn allow_origin(&self, origin: &str, host: &str) -> bool {
-        let authority = origin.split_once("://").map_or("", |(_, authority)| authority);
-        authority.eq_ignore_ascii_case(host) || self.lists(authority)
+        is_of_host(origin, host) || self.lists(authority(origin))
     }
 
     fn lists(&self, authority: &str) -> bool {
         let name = without_port(authority).trim_end_matches('.').to_ascii_lowercase();
         self.names.contains(&name)
     }
+}
+
+/// Whether an origin is that of the host that was asked.
+pub(crate) fn is_of_host(origin: &str, host: &str) -> bool {
+    authority(origin).eq_ignore_ascii_case(host)
+}
+
+fn authority(origin: &str) -> &str {
+    origin.split_once("://").map_or("", |(_, authority)| authority)
 }
 
 fn without_port(authority: &str) -> &str {

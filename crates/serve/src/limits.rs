@@ -17,7 +17,7 @@ pub struct Limits {
     pub query_time: Duration,
     /// Time that an export may take (default 1 h).
     pub export_time: Duration,
-    /// Time that the reader of an export may let it stand still (default 60 s).
+    /// Time that the reader of an export or a live stream may let it stand still (default 60 s).
     pub stall_time: Duration,
     /// Queries that run at a time (default 4).
     pub queries: usize,

@@ -1,6 +1,6 @@
 //! New records, as they come, for any number of subscribers.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
 use taffrail_http::window::{Piece, Reader, Window};
@@ -10,7 +10,10 @@ const BYTES: usize = 64 << 20;
 
 /// Hands new records to whoever watches.
 #[derive(Clone)]
-pub struct LiveHub(Window<Arc<RecordBatch>>);
+pub struct LiveHub {
+    window: Window<Arc<RecordBatch>>,
+    order: Arc<Mutex<()>>,
+}
 
 /// A seat at the hub; it is given up by dropping it. Missed are records, matching or not.
 pub(crate) type Subscription = Reader<Arc<RecordBatch>>;
@@ -18,7 +21,13 @@ pub(crate) type Subscription = Reader<Arc<RecordBatch>>;
 impl LiveHub {
     /// A hub whose subscribers may lag by `capacity` batches (at least 1), and by 64 MiB of them.
     pub fn new(capacity: usize) -> Self {
-        Self(Window::new(capacity, BYTES))
+        Self { window: Window::new(capacity, BYTES), order: Arc::default() }
+    }
+
+    /// To be held from the storing of a batch until all who watch were handed it: all see one order, and whoever takes a seat
+    /// meanwhile takes it before that or after.
+    pub fn order(&self) -> MutexGuard<'_, ()> {
+        self.order.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether anyone watches: without, there is no need to make batches.
@@ -28,19 +37,20 @@ impl LiveHub {
 
     /// How many watch.
     pub fn subscribers(&self) -> usize {
-        self.0.readers()
+        self.window.readers()
     }
 
     /// Hands `batch` to every subscriber; never blocks.
     pub fn publish(&self, batch: Arc<RecordBatch>) {
         let (count, bytes) = (batch.num_rows() as u64, batch.get_array_memory_size());
         if count > 0 {
-            self.0.tell([Piece { value: batch, count, bytes }]);
+            self.window.tell([Piece { value: batch, count, bytes }]);
         }
     }
 
-    /// Takes a seat; `None` if `seats` are taken.
+    /// Takes a seat, once nothing is being stored; `None` if `seats` are taken.
     pub(crate) fn subscribe(&self, seats: usize) -> Option<Subscription> {
-        self.0.reader(seats)
+        let _order = self.order();
+        self.window.reader(seats)
     }
 }

@@ -90,7 +90,7 @@ impl Tls {
 
     /// What people should know of the certificate.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        self.0.said().warnings.clone()
+        self.0.last().value.warnings.clone()
     }
 
     /// Speaks TLS with a client.
@@ -98,7 +98,7 @@ impl Tls {
     /// # Errors
     /// A client that does not, has no certificate though it must, or takes too long.
     pub(crate) async fn accept(&self, socket: TcpStream) -> io::Result<TlsStream<TcpStream>> {
-        let acceptor = self.0.said().acceptor.clone();
+        let acceptor = self.0.said().await.value.acceptor.clone();
         let slow = |_| io::Error::new(io::ErrorKind::TimedOut, "the handshake takes too long");
         timeout(HANDSHAKE_TIME, acceptor.accept(socket)).await.map_err(slow)?
     }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use fs_err as fs;
+use tokio::sync::Mutex as Turn;
 
 /// How often it is looked whether they have changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -20,18 +21,39 @@ type Read<T> = dyn Fn() -> Result<T, String> + Send + Sync;
 
 /// What some files say.
 pub(crate) struct Watched<T> {
+    files: Arc<Files<T>>,
+    /// Of those who would look whether they have changed: one does, the others wait for that.
+    turn: Turn<()>,
+}
+
+struct Files<T> {
     paths: Vec<PathBuf>,
     read: Box<Read<T>>,
     state: Mutex<State<T>>,
 }
 
 struct State<T> {
-    said: Arc<T>,
+    said: Said<T>,
     stamps: Stamps,
     looked: Instant,
 }
 
-impl<T> Watched<T> {
+/// What the files said when they were read.
+#[derive(Debug)]
+pub(crate) struct Said<T> {
+    /// What they said.
+    pub(crate) value: Arc<T>,
+    /// How often they had been read with success before.
+    pub(crate) edition: u64,
+}
+
+impl<T> Clone for Said<T> {
+    fn clone(&self) -> Self {
+        Self { value: Arc::clone(&self.value), edition: self.edition }
+    }
+}
+
+impl<T: Send + Sync + 'static> Watched<T> {
     /// Reads them with `read`; `told` says its errors for people, where they come up later.
     ///
     /// # Errors
@@ -42,8 +64,10 @@ impl<T> Watched<T> {
         told: fn(E) -> String,
     ) -> Result<Self, E> {
         let stamps = stamps(&paths);
-        let state = Mutex::new(State { said: Arc::new(read()?), stamps, looked: Instant::now() });
-        Ok(Self { paths, read: Box::new(move || read().map_err(told)), state })
+        let said = Said { value: Arc::new(read()?), edition: 0 };
+        let state = Mutex::new(State { said, stamps, looked: Instant::now() });
+        let files = Files { paths, read: Box::new(move || read().map_err(told)), state };
+        Ok(Self { files: Arc::new(files), turn: Turn::new(()) })
     }
 
     /// Reads the text of one file with `read`, whose errors are told with its path.
@@ -59,33 +83,53 @@ impl<T> Watched<T> {
         Self::open(vec![path.to_path_buf()], read, |error| error)
     }
 
-    /// What they say now; as long as they cannot be read, what they said.
-    pub(crate) fn said(&self) -> Arc<T> {
-        self.refresh();
-        Arc::clone(&self.state().said)
+    /// What they said when they were read last.
+    pub(crate) fn last(&self) -> Said<T> {
+        self.files.state().said.clone()
     }
 
-    /// Reads them again if they have changed; returns whether they say something else.
-    pub(crate) fn refresh(&self) -> bool {
-        let mut state = self.state();
-        if state.looked.elapsed() < LOOK_EVERY {
-            return false;
-        }
-        state.looked = Instant::now();
-        let stamps = stamps(&self.paths);
-        if stamps == state.stamps {
-            return false;
-        }
-        state.stamps = stamps;
-        match (self.read)() {
-            Ok(said) => state.said = Arc::new(said),
-            Err(error) => {
-                tracing::error!("{error}; what was read before holds");
-                return false;
+    /// What they say now; as long as they cannot be read, what they said. Files are read by threads that may wait for a disk.
+    pub(crate) async fn said(&self) -> Said<T> {
+        if self.files.are_due() {
+            let _turn = self.turn.lock().await;
+            if self.files.are_due() {
+                let files = Arc::clone(&self.files);
+                // It fails only where the program ends.
+                let _ = tokio::task::spawn_blocking(move || files.look()).await;
             }
         }
-        tracing::info!("{} has changed and was read again", self.paths[0].display());
-        true
+        self.last()
+    }
+}
+
+impl<T> Files<T> {
+    fn are_due(&self) -> bool {
+        self.state().looked.elapsed() >= LOOK_EVERY
+    }
+
+    /// Reads them again if they have changed.
+    fn look(&self) {
+        let stamps = stamps(&self.paths);
+        if self.is_known(&stamps) {
+            return;
+        }
+        let read = (self.read)();
+        let mut state = self.state();
+        state.stamps = stamps;
+        match read {
+            Ok(value) => {
+                state.said = Said { value: Arc::new(value), edition: state.said.edition + 1 };
+                tracing::info!("{} has changed and was read again", self.paths[0].display());
+            }
+            Err(error) => tracing::error!("{error}; what was read before holds"),
+        }
+    }
+
+    /// Whether these are the stamps of what was read.
+    fn is_known(&self, stamps: &Stamps) -> bool {
+        let mut state = self.state();
+        state.looked = Instant::now();
+        state.stamps == *stamps
     }
 
     fn state(&self) -> MutexGuard<'_, State<T>> {
@@ -95,7 +139,7 @@ impl<T> Watched<T> {
 
 impl<T> std::fmt::Debug for Watched<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watched").field("paths", &self.paths).finish_non_exhaustive()
+        f.debug_struct("Watched").field("paths", &self.files.paths).finish_non_exhaustive()
     }
 }
 

@@ -4,14 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::process::{ChildStdin, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use fs_err as fs;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::{Client, Response, Scratch, wait_until};
+use crate::{Client, Program, Response, Scratch, wait_until};
 
 /// How long a daemon may take until it answers, and until it has ended.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -73,11 +73,9 @@ impl DaemonBuilder {
         command.stdin(if self.stdin { Stdio::piped() } else { Stdio::null() });
         command.stdout(fs::File::create(output.join("stdout"))?.into_parts().0);
         command.stderr(fs::File::create(output.join("stderr"))?.into_parts().0);
-        let child = command.spawn().map_err(|err| {
-            io::Error::new(err.kind(), format!("cannot start {}: {err}", self.binary.display()))
-        })?;
+        let program = Program::start(&mut command)?;
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut daemon = Daemon { child, address, data: self.data, output };
+        let mut daemon = Daemon { program, address, data: self.data, output };
         daemon.wait_for_answer()?;
         Ok(daemon)
     }
@@ -91,7 +89,7 @@ fn is_ours(variable: &OsStr) -> bool {
 /// A running daemon; killed when dropped.
 #[derive(Debug)]
 pub struct Daemon {
-    child: Child,
+    program: Program,
     address: SocketAddr,
     data: PathBuf,
     output: Scratch,
@@ -122,12 +120,12 @@ impl Daemon {
 
     /// The other end of its standard input; it ends when that is dropped.
     pub fn take_stdin(&mut self) -> Option<ChildStdin> {
-        self.child.stdin.take()
+        self.program.stdin.take()
     }
 
     /// Its process id.
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.program.id()
     }
 
     /// What it wrote to its standard output so far.
@@ -181,7 +179,7 @@ impl Daemon {
 
     /// Whether it still runs.
     pub fn is_running(&mut self) -> bool {
-        matches!(self.child.try_wait(), Ok(None))
+        matches!(self.program.try_wait(), Ok(None))
     }
 
     /// `kill -9`: it gets no chance to write anything more. Returns when it is gone.
@@ -189,8 +187,8 @@ impl Daemon {
     /// # Errors
     /// If the system refuses.
     pub fn kill9(mut self) -> io::Result<ExitStatus> {
-        self.child.kill()?;
-        self.child.wait()
+        self.program.kill()?;
+        self.program.wait()
     }
 
     /// Sends SIGTERM.
@@ -198,7 +196,7 @@ impl Daemon {
     /// # Errors
     /// If the system refuses.
     pub fn terminate(&self) -> io::Result<()> {
-        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        let pid = i32::try_from(self.program.id()).ok().and_then(Pid::from_raw);
         kill_process(pid.expect("a child's id is a positive i32"), Signal::TERM).map_err(io::Error::from)
     }
 
@@ -210,7 +208,7 @@ impl Daemon {
         self.terminate()?;
         let mut ended = None;
         let in_time = wait_until(DEADLINE, || {
-            ended = self.child.try_wait().transpose();
+            ended = self.program.try_wait().transpose();
             ended.is_some()
         });
         match ended {
@@ -225,7 +223,7 @@ impl Daemon {
     fn wait_for_answer(&mut self) -> io::Result<()> {
         let mut ended = None;
         let answers = wait_until(DEADLINE, || {
-            ended = self.child.try_wait().ok().flatten();
+            ended = self.program.try_wait().ok().flatten();
             ended.is_some() || self.answers()
         });
         match ended {
@@ -247,7 +245,7 @@ impl Daemon {
         let announced = fs::read(self.data.join("daemon.json")).ok();
         let announced: Value =
             announced.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
-        if announced["pid"].as_u64() != Some(u64::from(self.child.id())) {
+        if announced["pid"].as_u64() != Some(u64::from(self.program.id())) {
             return false;
         }
         let Some(address) = announced["address"].as_str().and_then(|text| text.parse().ok()) else {
@@ -259,13 +257,5 @@ impl Daemon {
 
     fn written(&self, stream: &str) -> String {
         self.output.read(stream).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // Both fail only where it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

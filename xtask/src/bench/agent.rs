@@ -2,12 +2,12 @@
 //! while nobody looked.
 
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use fs_err as fs;
-use taffrail_testkit::{Daemon, wait_until};
+use taffrail_testkit::{Daemon, Program, wait_until};
 
 use super::calm::Rounds;
 use super::figure::{Figure, Report, Unit, mib, time};
@@ -39,15 +39,7 @@ pub(super) fn measure(following: &Following, report: &mut Report) -> Result<()> 
 }
 
 /// An agent, ended when dropped.
-struct Agent(Child);
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+struct Agent(Program);
 
 impl Agent {
     fn start(
@@ -70,8 +62,8 @@ impl Agent {
         )?;
         let mut command = Command::new(program);
         command.arg("--config").arg(config).arg("--data").arg(folder.join(name));
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        Ok(Self(child.context("start the agent")?))
+        let command = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self(Program::start(command).context("start the agent")?))
     }
 
     fn cpu(&self) -> Result<Duration> {
@@ -109,7 +101,7 @@ fn sample(program: &Path, folder: &Path, hub: &Daemon, report: &mut Report) -> R
     let is_process = |entry: &fs::DirEntry| entry.file_name().to_string_lossy().parse::<u32>().is_ok();
     let there = fs::read_dir("/proc")?.flatten().filter(is_process).count();
     let more = PROCESSES.saturating_sub(there);
-    let spawn = || Command::new("sleep").arg("600").spawn().map(Agent);
+    let spawn = || Program::start(Command::new("sleep").arg("600"));
     let _others = std::iter::repeat_with(spawn).take(more).collect::<std::io::Result<Vec<_>>>()?;
     let agent = Agent::start(program, folder, "sampler", hub, &folder.join("none.log"), 1)?;
     std::thread::sleep(Duration::from_secs(8));

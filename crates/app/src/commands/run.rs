@@ -1,5 +1,6 @@
 //! `taffrail run`: the daemon, in the foreground.
 
+use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,7 +86,6 @@ pub(crate) fn run(args: &RunArgs, mut config: Config, face: Face) -> anyhow::Res
         redactor,
         seen: seen.clone(),
         stopping,
-        order: Arc::default(),
     };
     let followers = Arc::new(Followers::spawn(&config, &pipeline, now)?);
     match face {
@@ -296,7 +296,6 @@ fn announce_end(face: Face) {
 }
 
 /// Says every half minute how the streams stand, as LogWisp does.
-#[expect(clippy::print_stdout, reason = "as `announce`")]
 async fn report_streams(overview: Overview) {
     let mut ticks = tokio::time::interval(REPORT_EVERY);
     // The first comes at once.
@@ -307,7 +306,13 @@ async fn report_streams(overview: Overview) {
         if lines.is_empty() {
             return;
         }
-        println!("[{}] {}", jiff::Zoned::now().strftime("%H:%M:%S"), escape_lines(&lines.join("\n")));
+        let now = jiff::Zoned::now();
+        let said = format!("[{}] {}\n", now.strftime("%H:%M:%S"), escape_lines(&lines.join("\n")));
+        // A pipe that nobody reads must hold up nobody else, and one that is closed has nobody to tell.
+        let written = tokio::task::spawn_blocking(move || std::io::stdout().write_all(said.as_bytes()));
+        if !matches!(written.await, Ok(Ok(()))) {
+            return;
+        }
     }
 }
 

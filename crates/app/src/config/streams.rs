@@ -19,7 +19,8 @@ mod selection;
 
 /// What variables begin with.
 const VARIABLE: &str = "LOGWISP";
-/// Shortest `check_interval_ms`.
+/// `check_interval_ms` where it is not said, and the shortest.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 const CHECK_INTERVAL_MIN: i64 = 10;
 
 /// LogWisp's tables of a file.
@@ -41,12 +42,11 @@ pub(crate) struct StreamTable {
 }
 
 /// What some tables mean.
-#[derive(Default)]
 pub(crate) struct Streams {
     /// What is served.
     pub configs: Vec<StreamConfig>,
-    /// How often the files are to be looked at, if that is said: one reader reads them for all streams, so the shortest counts.
-    check_interval: Option<Duration>,
+    /// How often the files are to be looked at: one reader reads them for all streams, so the shortest counts.
+    check_interval: Duration,
 }
 
 /// The streams of some tables; what is wrong goes to `problems`. `shared`: streams may have a port for HTTP together.
@@ -56,7 +56,7 @@ pub(crate) fn read(
     env: &dyn Fn(&str) -> Option<String>,
     problems: &mut Vec<Problem>,
 ) -> Streams {
-    let mut streams = Streams::default();
+    let mut streams = Streams { configs: Vec::new(), check_interval: Duration::MAX };
     let nothing = StreamTable { place: "LOGWISP_MONITOR".to_owned(), table: Table::new() };
     let StreamTable { place, table } = tables.monitor.as_ref().unwrap_or(&nothing);
     let of = "monitor".to_owned();
@@ -92,8 +92,8 @@ pub(crate) fn read(
         }
         if reader.problems.len() == before {
             streams.configs.push(stream);
-            let interval = own_interval.or(check_interval);
-            streams.check_interval = streams.check_interval.into_iter().chain(interval).min();
+            let interval = own_interval.or(check_interval).unwrap_or(CHECK_INTERVAL);
+            streams.check_interval = streams.check_interval.min(interval);
         }
     }
     streams
@@ -118,9 +118,8 @@ impl Streams {
         if paths.is_empty() {
             return None;
         }
-        let defaults = SourceConfig::with_defaults();
-        let poll_interval = self.check_interval.unwrap_or(defaults.poll_interval);
-        Some(SourceConfig { paths, start_at: StartAt::End, poll_interval, ..defaults })
+        let (start_at, poll_interval) = (StartAt::End, self.check_interval);
+        Some(SourceConfig { paths, start_at, poll_interval, ..SourceConfig::with_defaults() })
     }
 }
 
@@ -211,11 +210,15 @@ impl Reader<'_> {
     fn texts(&mut self, table: &Table, key: &str) -> Vec<String> {
         match self.value(table, key) {
             None => Vec::new(),
-            Some(Value::String(text)) => text.split(',').map(|one| one.trim().to_owned()).collect(),
+            Some(Value::String(text)) => {
+                let texts = text.split(',').map(|one| one.trim().to_owned());
+                texts.filter(|one| !one.is_empty()).collect()
+            }
             Some(Value::Array(list)) => {
-                let texts: Vec<String> = list.iter().filter_map(Value::as_str).map(str::to_owned).collect();
+                let texts = list.iter().filter_map(Value::as_str).filter(|one| !one.is_empty());
+                let texts: Vec<String> = texts.map(str::to_owned).collect();
                 if texts.len() < list.len() {
-                    self.wrong(key, "a list of texts is wanted");
+                    self.wrong(key, "a list of texts is wanted, none of them empty");
                 }
                 texts
             }
@@ -437,7 +440,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use taffrail_serve::access::AccessConfig;
-    use taffrail_serve::streams::SelectionConfig;
+    use taffrail_serve::streams::{Rule, SelectionConfig};
 
     use super::*;
 
@@ -568,6 +571,83 @@ mod tests {
     }
 
     #[test]
+    fn nothing_in_a_list_is_no_word_of_it() {
+        let text = r#"
+            [[streams]]
+            name = "a"
+            monitor = { targets = [{ path = "/a" }] }
+            tcpserver = { enabled = true, port = 9000 }
+            auth = { type = "bearer", bearer_auth = { tokens = ["x"] } }
+        "#;
+        let variable = |value| [("LOGWISP_STREAMS_0_AUTH_BEARER_AUTH_TOKENS", value)];
+        let (streams, problems) = read_text(text, &variable("one,, two,"));
+        assert_eq!(problems, [""; 0]);
+        let tokens = match &streams.configs[0].access {
+            AccessConfig::Bearer(bearer) => bearer.tokens.clone(),
+            _ => Vec::new(),
+        };
+        assert_eq!(tokens, ["one", "two"]);
+        let wanted = "bearer auth type specified but config missing: tokens or jwt is wanted";
+        let (_, problems) = read_text(text, &variable(" , "));
+        assert!(problems[0].ends_with(wanted), "{problems:?}");
+        let (_, problems) = read_text(&text.replace("[\"x\"]", "[\"x\", \"\"]"), &[]);
+        assert!(problems[0].ends_with("a list of texts is wanted, none of them empty"), "{problems:?}");
+    }
+
+    #[test]
+    fn a_filter_that_would_let_all_through_is_a_mistake() {
+        let told = |filters: &str| {
+            let text = format!(
+                "[[streams]]\nname = \"a\"\nmonitor = {{ targets = [{{ path = \"/a\" }}] }}\n\
+                 tcpserver = {{ enabled = true, port = 9000 }}\nfilters = {filters}\n"
+            );
+            let (streams, problems) = read_text(&text, &[]);
+            (streams.configs.into_iter().next().map(|stream| stream.selection.rules), problems)
+        };
+        for (filters, want) in [
+            (
+                r#"{ patterns = ["a"] }"#,
+                "filters`: stream 'a': a list of tables is wanted; write [[streams.filters]]",
+            ),
+            (
+                r#"[{ type = "exclude" }]"#,
+                "filters[0].patterns`: stream 'a': a list of regular expressions is wanted",
+            ),
+            (
+                r#"[{ patterns = [] }]"#,
+                "filters[0].patterns`: stream 'a': a list of regular expressions is wanted",
+            ),
+            (
+                r#"[{ patterns = ["a", 5] }]"#,
+                "filters[0].patterns`: stream 'a': a list of texts is wanted, none of them empty",
+            ),
+            (
+                r#"[{ patterns = [""] }]"#,
+                "filters[0].patterns`: stream 'a': a list of texts is wanted, none of them empty",
+            ),
+            (r#"[{ pattern = ["a"], patterns = ["b"] }]"#, "filters[0].pattern`: stream 'a': is unknown; "),
+            (r#"[{ type = 5, patterns = ["a"] }]"#, "filters[0].type`: stream 'a': `5` is unknown; "),
+            (r#"[{ logic = "xor", patterns = ["a"] }]"#, "filters[0].logic`: stream 'a': `xor` is unknown; "),
+            (
+                r#"[{ patterns = ["("] }]"#,
+                "filters[0].patterns`: stream 'a': a pattern of a filter cannot be used: ",
+            ),
+        ] {
+            let (rules, problems) = told(filters);
+            assert_eq!((rules.is_none(), problems.len()), (true, 1), "{filters}: {problems:?}");
+            assert!(problems[0].contains(want), "{filters}: {problems:?}");
+        }
+        let rule = |excludes, all, patterns: &[&str]| Rule {
+            excludes,
+            all,
+            patterns: patterns.iter().map(|pattern| (*pattern).to_owned()).collect(),
+        };
+        let good = r#"[{ type = "exclude", logic = "and", patterns = ["a", "b"] }, { patterns = "c,d" }]"#;
+        let wanted = vec![rule(true, true, &["a", "b"]), rule(false, false, &["c", "d"])];
+        assert_eq!(told(good), (Some(wanted), Vec::new()));
+    }
+
+    #[test]
     fn files_are_looked_at_as_often_as_the_most_impatient_stream_wants() {
         let stream = |name: &str, own: &str| {
             let targets = "targets = [{ path = \"/a\" }]";
@@ -584,9 +664,9 @@ mod tests {
         let monitor = "[monitor]\ncheck_interval_ms = 70\n";
         let variable = ("LOGWISP_MONITOR_CHECK_INTERVAL_MS", "50");
         for (text, env, want) in [
-            (default.clone(), &[][..], 250),
+            (default.clone(), &[][..], 100),
             (slow.clone(), &[], 900),
-            (default.clone() + &slow, &[], 900),
+            (default.clone() + &slow, &[], 100),
             (format!("{monitor}{slow}"), &[], 900),
             (format!("{monitor}{default}{slow}"), &[], 70),
             (format!("{monitor}{default}{slow}"), &[variable], 50),

@@ -10,12 +10,12 @@ mod nodes;
 mod targets;
 
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use serde_json::Value;
-use taffrail_testkit::{numbered_lines, skip, wait_until};
+use taffrail_testkit::{Program, numbered_lines, skip, wait_until};
 
 use self::central::Central;
 use self::link::{Link, Mode};
@@ -25,7 +25,7 @@ use crate::streams::port;
 
 /// An agent, killed when dropped.
 struct Agent {
-    child: Child,
+    program: Program,
     out: PathBuf,
 }
 
@@ -42,8 +42,8 @@ impl Agent {
         for name in ["CONTROL_PORT", "LIVE_WS_PORT", "TELEMETRY_WS_PORT", "TELEMETRY_INTERVAL"] {
             command.env_remove(name);
         }
-        let child = command.stdin(Stdio::null()).stdout(file()).stderr(file()).spawn().unwrap();
-        Self { child, out }
+        let command = command.stdin(Stdio::null()).stdout(file()).stderr(file());
+        Self { program: Program::start(command).unwrap(), out }
     }
 
     fn said(&self) -> String {
@@ -52,17 +52,9 @@ impl Agent {
 
     /// Ends it as a service manager does; its exit code.
     fn stop(mut self) -> i32 {
-        let pid = self.child.id().to_string();
+        let pid = self.program.id().to_string();
         Command::new("kill").args(["-TERM", &pid]).status().unwrap();
-        self.child.wait().unwrap().code().unwrap()
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.program.wait().unwrap().code().unwrap()
     }
 }
 
@@ -226,10 +218,10 @@ fn it_starts_and_ends_as_the_original_does() {
     site.append("logs/a.log", "well\nan error\n");
     eventually("the payload", || agent.said().contains("\"log_line\":\"an error\""));
     assert!(!agent.said().contains("well\""), "{}", agent.said());
-    let pid = agent.child.id().to_string();
+    let pid = agent.program.id().to_string();
     Command::new("kill").args(["-INT", &pid]).status().unwrap();
     let mut agent = agent;
-    assert_eq!(agent.child.wait().unwrap().code(), Some(0));
+    assert_eq!(agent.program.wait().unwrap().code(), Some(0));
     assert!(!site.path("agent/spool").exists());
 }
 
@@ -322,7 +314,7 @@ fn a_server_with_tls_is_checked_and_lets_in_who_has_a_certificate() {
         let mut command = Command::new(&python);
         command.args(["-c", TLS_SERVER, &at.to_string()]).current_dir(site.path("."));
         command.stdout(fs_err::File::create(&out).unwrap().into_parts().0).stderr(Stdio::null());
-        let _server = Agent { child: command.spawn().unwrap(), out: out.clone() };
+        let _server = Agent { program: Program::start(&mut command).unwrap(), out: out.clone() };
         eventually("the server", || std::net::TcpStream::connect(("127.0.0.1", at)).is_ok());
         let (logs, tls) = (site.path("logs").display().to_string(), site.path("tls").display().to_string());
         let control = port();
@@ -369,7 +361,7 @@ fn a_server_with_tls_is_checked_and_lets_in_who_has_a_certificate() {
     );
     let config = site.write("agent.toml", text).display().to_string();
     let mut agent = Agent::start(&site, &["--config", &config]);
-    assert_eq!(agent.child.wait().unwrap().code(), Some(1));
+    assert_eq!(agent.program.wait().unwrap().code(), Some(1));
     assert!(agent.said().contains("there is no certificate in it"), "{}", agent.said());
 }
 

@@ -3,6 +3,8 @@
 //!
 //! The disks are small ones in memory; mounting them takes root.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::time::Duration;
 
@@ -10,7 +12,7 @@ use fs_err as fs;
 use serde_json::Value;
 use taffrail_testkit::{Daemon, wait_until};
 
-use crate::program::{BINARY, Random, Site, count, eventually, found};
+use crate::program::{BINARY, PATIENCE, Random, Site, count, eventually, found};
 use crate::small_disk::SmallDisk;
 
 /// Longest wait for a whole disk to be written by an unoptimised daemon.
@@ -56,8 +58,13 @@ fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     let told = daemon.get("/api/v1/health").unwrap().text();
     assert!(told.contains("disk full since 20") && told.contains("bytes needed"), "{told}");
     assert!(disk_of(&daemon)["needed_bytes"].as_u64().unwrap() > 0);
+    // Whoever comes while lines wait for the disk sees all of them.
+    let shown = shown(&daemon);
     fs::remove_file(ballast).unwrap();
     eventually("storing what waited", || stored(&daemon) == 5_000);
+    let numbers: Vec<String> = shown.take(4_000).collect();
+    let wanted = (1_000..5_000).map(|number| format!("number {number} here"));
+    assert!(wanted.eq(numbers.iter().cloned()), "{:?} to {:?}", numbers.first(), numbers.last());
     eventually("the end of the trouble", || disk_of(&daemon)["state"] == "ok");
     assert_eq!(daemon.post("/api/v1/logs?source=x", "text/plain", "pushed\n").unwrap().status, 200);
     starts_and_stops_on_a_full_disk(&site, &disk, &config, daemon);
@@ -68,6 +75,20 @@ fn a_full_disk_is_waited_for_and_nothing_is_lost() {
     let raw = daemon.get(&format!("/api/v1/export/raw?source={}", site.source(LOG))).unwrap();
     assert!(raw.body == fs::read(site.path(LOG)).unwrap(), "every line once, byte for byte");
     assert!(daemon.stop().unwrap().success());
+}
+
+/// What a live stream shows from now on.
+fn shown(daemon: &Daemon) -> impl Iterator<Item = String> {
+    let mut stream = TcpStream::connect(daemon.address()).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    write!(stream, "GET /api/v1/tail HTTP/1.0\r\nhost: {}\r\n\r\n", daemon.address()).unwrap();
+    let mut lines = BufReader::new(stream).lines().map(|line| line.expect("an event in time"));
+    // Where it stands, which is said once it is watched.
+    assert!(lines.any(|line| line.starts_with("id:")));
+    lines.filter_map(|line| {
+        let record: Value = serde_json::from_str(line.strip_prefix("data:")?.trim()).unwrap();
+        Some(record["body"].as_str().unwrap().to_owned())
+    })
 }
 
 fn refuses_pushes(daemon: &Daemon) {

@@ -2,27 +2,17 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use taffrail_testkit::{Daemon, wait_until};
+use taffrail_testkit::{Daemon, Program, wait_until};
 
 use crate::program::{PATIENCE, Site, count, eventually, found};
 
 /// The promise: from append to sight.
 const PROMISE: Duration = Duration::from_secs(1);
-
-/// Ends a command when the test does.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 /// Lines as they come.
 fn lines(from: impl std::io::Read + Send + 'static) -> Receiver<String> {
@@ -48,8 +38,8 @@ fn tail_shows_a_matching_line_within_a_second() {
     let daemon = site.daemon();
     eventually("the first line", || count(&daemon, "SELECT count(*) FROM logs") == 1);
     let mut command = site.command(&["tail", "--json", "error -healthz"]);
-    let mut tail = Running(command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap());
-    let shown = lines(tail.0.stdout.take().unwrap());
+    let mut tail = Program::start(command.stdout(Stdio::piped()).stderr(Stdio::inherit())).unwrap();
+    let shown = lines(tail.stdout.take().unwrap());
     subscribed(&daemon);
     for number in 0..3 {
         site.append(
@@ -69,9 +59,9 @@ fn a_tail_waits_for_a_daemon_that_is_restarted_and_shows_what_it_missed() {
     site.write("logs/a.log", "");
     let daemon = site.daemon();
     let mut command = site.command(&["tail", "--json", "wanted"]);
-    let mut tail = Running(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap());
-    let shown = lines(tail.0.stdout.take().unwrap());
-    let notes = lines(tail.0.stderr.take().unwrap());
+    let mut tail = Program::start(command.stdout(Stdio::piped()).stderr(Stdio::piped())).unwrap();
+    let shown = lines(tail.stdout.take().unwrap());
+    let notes = lines(tail.stderr.take().unwrap());
     let next = || {
         let line = shown.recv_timeout(PATIENCE).expect("a record");
         serde_json::from_str::<Value>(&line).unwrap()["body"].as_str().unwrap().to_owned()

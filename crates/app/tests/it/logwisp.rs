@@ -3,11 +3,11 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use taffrail_testkit::skip;
+use taffrail_testkit::{Program, skip};
 
 use crate::program::{BINARY, Site};
 use crate::streams::{events_after, port};
@@ -32,23 +32,23 @@ fn ends(mut command: Command) -> (i32, String, String) {
 }
 
 /// What it says up to the line that begins so.
-fn says_until(child: &mut Child, end: &str) -> Vec<String> {
+fn says_until(program: &mut Program, end: &str) -> Vec<String> {
     let mut said = Vec::new();
-    for line in BufReader::new(child.stdout.as_mut().unwrap()).lines() {
+    for line in BufReader::new(program.stdout.as_mut().unwrap()).lines() {
         said.push(line.unwrap());
         if said.last().unwrap().contains(end) {
             return said;
         }
     }
     let mut why = String::new();
-    child.stderr.as_mut().unwrap().read_to_string(&mut why).unwrap();
+    program.stderr.as_mut().unwrap().read_to_string(&mut why).unwrap();
     panic!("{said:?} {why}");
 }
 
-fn interrupt(mut child: Child) -> i32 {
-    let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status();
+fn interrupt(mut program: Program) -> i32 {
+    let sent = Command::new("kill").args(["-TERM", &program.id().to_string()]).status();
     assert!(sent.unwrap().success());
-    child.wait().unwrap().code().unwrap()
+    program.wait().unwrap().code().unwrap()
 }
 
 fn stream(name: &str, http: u16, more: &str) -> String {
@@ -74,8 +74,8 @@ fn it_streams_says_what_the_original_says_and_ends_with_zero() {
     site.write("etc/own.toml", config);
     let mut command = logwisp(&site, &["--config", "own.toml"]);
     command.env("LOGWISP_CONFIG_DIR", site.path("etc"));
-    let mut child = command.spawn().unwrap();
-    let said = says_until(&mut child, "Press Ctrl+C");
+    let mut program = Program::start(&mut command).unwrap();
+    let said = says_until(&mut program, "Press Ctrl+C");
     let http_line =
         format!("  HTTP: http://localhost:{http}/stream (stream), http://localhost:{http}/status (status)");
     let tcp_line = format!("  TCP: port {tcp}");
@@ -100,19 +100,19 @@ fn it_streams_says_what_the_original_says_and_ends_with_zero() {
         event.unwrap()
     });
     assert_eq!(message, "one");
-    assert_eq!(interrupt(child), 0);
+    assert_eq!(interrupt(program), 0);
     // The one that comes next knows what was streamed.
     drop(holder);
     let mut command = logwisp(&site, &["-router"]);
     command.env("LOGWISP_CONFIG_FILE", site.path("etc/own.toml"));
-    let mut child = command.spawn().unwrap();
-    let said = says_until(&mut child, "Press Ctrl+C");
+    let mut program = Program::start(&mut command).unwrap();
+    let said = says_until(&mut program, "Press Ctrl+C");
     assert!(said.contains(&"  HTTP: /other/stream (stream), /other/status (status)".to_owned()), "{said:?}");
     site.append("logs/a.log", "two\n");
     let mut later =
         events_after(http, &id).map(|(_, message)| message).skip_while(|message| message == "one");
     assert_eq!(later.next().unwrap(), "two");
-    assert_eq!(interrupt(child), 0);
+    assert_eq!(interrupt(program), 0);
 }
 
 #[test]
@@ -121,8 +121,8 @@ fn without_a_config_it_streams_the_logs_of_its_folder() {
     let http = port();
     let mut command = logwisp(&site, &[]);
     command.env("LOGWISP_STREAMS_0_HTTPSERVER_PORT", http.to_string());
-    let mut child = command.spawn().unwrap();
-    let said = says_until(&mut child, "Press Ctrl+C");
+    let mut program = Program::start(&mut command).unwrap();
+    let said = says_until(&mut program, "Press Ctrl+C");
     assert_eq!(said[0], "Initializing stream 'default'...");
     let mut events = events_after(http, "");
     let is_seen = AtomicBool::new(false);
@@ -137,7 +137,7 @@ fn without_a_config_it_streams_the_logs_of_its_folder() {
         is_seen.store(true, Ordering::Relaxed);
         assert_eq!(event.unwrap().1, "one");
     });
-    assert_eq!(interrupt(child), 0);
+    assert_eq!(interrupt(program), 0);
 }
 
 #[test]
@@ -180,17 +180,17 @@ fn the_console_tells_every_half_minute_how_the_streams_stand() {
     let http = port();
     site.write("logs/a.log", "");
     site.write("own.toml", stream("app", http, ""));
-    let mut child = logwisp(&site, &["--config", "own.toml"]).spawn().unwrap();
-    says_until(&mut child, "Press Ctrl+C");
+    let mut program = Program::start(&mut logwisp(&site, &["--config", "own.toml"])).unwrap();
+    says_until(&mut program, "Press Ctrl+C");
     let _events = events_after(http, "");
-    let said = says_until(&mut child, "http_conns=");
+    let said = says_until(&mut program, "http_conns=");
     let head = said[said.len() - 2].strip_prefix('[').unwrap();
     let (time, rest) = head.split_once("] ").unwrap();
     assert_eq!(rest, "Active streams: 1");
     let parts: Vec<&str> = time.split(':').collect();
     assert!(parts.len() == 3 && parts.iter().all(|part| part.parse::<u8>().is_ok()), "{head}");
     assert_eq!(said.last().unwrap(), "  app: watchers=1 entries=0 tcp_conns=0 http_conns=1");
-    assert_eq!(interrupt(child), 0);
+    assert_eq!(interrupt(program), 0);
 }
 
 /// The configs of LogWisp's own page, where it lies beside the checkout.
@@ -222,8 +222,8 @@ fn the_samples_of_its_page_load_unchanged() {
                 .into_iter()
                 .zip(ports.map(|port| port.to_string())),
         );
-        let mut child = command.spawn().unwrap();
-        let said = says_until(&mut child, "Press Ctrl+C");
+        let mut program = Program::start(&mut command).unwrap();
+        let said = says_until(&mut program, "Press Ctrl+C");
         let [app, tcp, system] = ports;
         assert_eq!(
             said,
@@ -249,6 +249,6 @@ fn the_samples_of_its_page_load_unchanged() {
         assert_eq!(status["server"]["buffer_size"], 1000, "the page leaves it out");
         let interval = if beats { 30 } else { 0 };
         assert_eq!(status["features"]["heartbeat"]["interval"], interval);
-        assert_eq!(interrupt(child), 0);
+        assert_eq!(interrupt(program), 0);
     }
 }

@@ -324,7 +324,8 @@ fn a_router_answers_for_all_streams_on_each_port() {
     let site = Site::new();
     let (shared, own, tcp) = (port(), port(), port());
     let http = |port: u16| format!("httpserver = {{ enabled = true, port = {port}, stream_path = '/logs' }}");
-    let tables = [("app", http(shared)), ("app2", http(shared)), ("system", http(own))];
+    let tables =
+        [("app", http(shared)), ("app2", http(shared)), ("my app/größe", http(own)), ("system", http(own))];
     let tables = tables.map(|(name, server)| table(&site, name, &server)).concat();
     let only_tcp = table(&site, "raw", &format!("tcpserver = {{ enabled = true, port = {tcp} }}"));
     let config = site.config(&(tables + &only_tcp));
@@ -346,7 +347,7 @@ fn a_router_answers_for_all_streams_on_each_port() {
             watching.push(BufReader::new(stream));
         }
         let (_, status) = ask(port, "/status");
-        assert_eq!((&status["service"], &status["total_streams"]), (&"LogWisp Router".into(), &4.into()));
+        assert_eq!((&status["service"], &status["total_streams"]), (&"LogWisp Router".into(), &5.into()));
         eventually("three watching", || {
             let streams = &ask(port, "/status").1["streams"];
             ["app", "app2", "system"].iter().all(|name| streams[name]["stats"]["http"]["connections"] == 1)
@@ -357,6 +358,8 @@ fn a_router_answers_for_all_streams_on_each_port() {
         }
         let (_, one) = ask(port, "/app2/status");
         assert_eq!(one["server"]["mode"], serde_json::json!({"standalone": false, "router": true}));
+        let (_, one) = ask(port, "/my%20app/gr%C3%B6%c3%9fe/status");
+        assert_eq!(one["endpoints"]["stream"], "/logs", "{one}");
         let (code, missing) = ask(port, "/app3/logs");
         assert!(
             code.contains("404") && missing["available_routes"][1] == "/app/logs (stream: app)",
@@ -415,8 +418,12 @@ fn limits_and_lists_are_kept() {
         ask(limited).contains("Connection limit exceeded")
     });
     eventually("room again", || ask(limited).contains("slowly"));
-    let forbidden = ask(closed);
-    assert!(forbidden.starts_with("HTTP/1.0 403"), "{forbidden}");
+    // Who may not come keeps no connection either.
+    let mut stream = connect(closed);
+    stream.write_all(b"GET /status HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    let mut forbidden = String::new();
+    stream.read_to_string(&mut forbidden).unwrap();
+    assert!(forbidden.starts_with("HTTP/1.1 403") && forbidden.contains("connection: close"), "{forbidden}");
     // Over TCP nobody is told anything: the third connection is closed.
     let _seated: Vec<TcpStream> = (0..2).map(|_| connect(tcp)).collect();
     eventually("a connection without a word", || {

@@ -1,27 +1,16 @@
 //! The machine: what is measured is kept, told everywhere, and what other programs measure on the same machine.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use taffrail_testkit::{Client, Daemon, skip};
+use taffrail_testkit::{Client, Daemon, Program, skip};
 
 use crate::program::{BINARY, Site, eventually, python_or_skip};
 use crate::streams::port;
 
 const CONFIG: &str = "node = 'web-1'\n[telemetry]\ninterval = '1s'\n[[source]]\npath = '{logs}'\n";
-
-/// A program that is ended with the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn output(program: &str, arguments: &[&str]) -> String {
     let output = Command::new(program).args(arguments).output();
@@ -202,7 +191,7 @@ print(json.dumps([rows, more, sorted(names), version]))
 }
 
 /// Something to do for processors and disk.
-fn load(site: &Site, seconds: u64) -> Ended {
+fn load(site: &Site, seconds: u64) -> Program {
     let folder = site.path("load");
     fs_err::create_dir_all(&folder).unwrap();
     let mut command = Command::new("stress-ng");
@@ -217,8 +206,8 @@ fn load(site: &Site, seconds: u64) -> Ended {
         &seconds.to_string(),
         "--temp-path",
     ]);
-    let child = command.arg(folder).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-    Ended(child.unwrap_or_else(|error| panic!("stress-ng: {error}; scripts/setup test installs it")))
+    let program = Program::start(command.arg(folder).stdout(Stdio::null()).stderr(Stdio::null()));
+    program.unwrap_or_else(|error| panic!("{error}; scripts/setup test installs it"))
 }
 
 #[test]
@@ -232,7 +221,7 @@ fn prometheus_gets_what_node_exporter_tells() {
     let address = format!("127.0.0.1:{theirs_at}");
     let mut command = Command::new(exporter);
     command.args(["--web.listen-address", &address]).stdout(Stdio::null()).stderr(Stdio::null());
-    let _exporter = Ended(command.spawn().unwrap());
+    let _exporter = Program::start(&mut command).unwrap();
     let mut client = Client::new(address.parse().unwrap());
     let mut text = String::new();
     eventually("node_exporter", || {

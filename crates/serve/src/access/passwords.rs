@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 
 use super::{BasicConfig, apr1};
 use crate::mistake::Mistake;
-use crate::watched::Watched;
+use crate::watched::{Said, Watched};
 
 /// How argon2's and bcrypt's hashes begin.
 const ARGON2: &str = "$argon2";
@@ -21,8 +21,14 @@ type Users = HashMap<String, String>;
 /// Users, from the config and from a file.
 #[derive(Debug)]
 pub(super) struct Passwords {
-    own: Users,
+    own: Arc<Users>,
     file: Option<Watched<Users>>,
+}
+
+/// The users that there are at a time.
+pub(super) struct Known {
+    own: Arc<Users>,
+    file: Option<Said<Users>>,
 }
 
 impl Passwords {
@@ -39,7 +45,7 @@ impl Passwords {
         let open = |path: &PathBuf| Watched::of_file(path, users);
         match config.users_file.as_ref().map(open).transpose() {
             Ok(file) if mistakes.is_empty() => {
-                return Ok(Self { own: config.users.iter().cloned().collect(), file });
+                return Ok(Self { own: Arc::new(config.users.iter().cloned().collect()), file });
             }
             Ok(_) => {}
             Err(error) => mistakes.push(Mistake::new("users_file", error)),
@@ -47,19 +53,30 @@ impl Passwords {
         Err(mistakes)
     }
 
-    /// Reads the file again if it has changed; returns whether it says something else.
-    pub(super) fn refresh(&self) -> bool {
-        self.file.as_ref().is_some_and(Watched::refresh)
+    /// Those that there are now.
+    pub(super) async fn known(&self) -> Known {
+        let file = match &self.file {
+            Some(file) => Some(file.said().await),
+            None => None,
+        };
+        Known { own: Arc::clone(&self.own), file }
+    }
+}
+
+impl Known {
+    /// How often the file was read again: who is known of another time may have been struck out.
+    pub(super) fn edition(&self) -> u64 {
+        self.file.as_ref().map_or(0, |file| file.edition)
     }
 
     /// The user whose name and password these words are, in base64. Slow, on purpose.
     pub(super) fn owner(&self, words: &str) -> Option<Arc<str>> {
         let words = String::from_utf8(BASE64_STANDARD.decode(words).ok()?).ok()?;
         let (user, password) = words.split_once(':')?;
-        let file = self.file.as_ref().map(Watched::said);
-        let hash = self.own.get(user).or_else(|| file.as_deref()?.get(user));
+        let file = self.file.as_ref().map(|file| &*file.value);
+        let hash = self.own.get(user).or_else(|| file?.get(user));
         // A name that nobody has takes as long as a wrong password, so that nobody can try names out.
-        let any = || self.own.values().next().or_else(|| file.as_deref()?.values().next());
+        let any = || self.own.values().next().or_else(|| file?.values().next());
         let fits = fits(password, hash.or_else(any)?);
         (hash.is_some() && fits).then(|| user.into())
     }

@@ -139,11 +139,15 @@ async fn signed_tokens_must_be_ours_valid_and_for_us() {
         assert_eq!(says(&access, &words).await, Err(Denied::Wrong), "{words}");
     }
     let short = JwtConfig { key: Some("short".to_owned()), ..JwtConfig::default() };
-    let short = BearerConfig { tokens: Vec::new(), jwt: Some(short) };
-    let mistakes = Access::open(&AccessConfig::Bearer(short)).unwrap_err();
-    assert!(
-        mistakes[0].to_string().starts_with("bearer_auth.jwt.signing_key: is shorter than 32 bytes"),
-        "{mistakes:?}"
+    let wrong = BearerConfig { tokens: vec!["good".to_owned(), " ".to_owned()], jwt: Some(short) };
+    let mistakes = Access::open(&AccessConfig::Bearer(wrong)).unwrap_err();
+    let mistakes: Vec<String> = mistakes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        mistakes,
+        [
+            "bearer_auth.tokens.1: is empty: anybody has it",
+            "bearer_auth.jwt.signing_key: is shorter than 32 bytes and could be guessed"
+        ]
     );
 }
 

@@ -55,20 +55,28 @@ impl Tokens {
     /// Reads the keys.
     ///
     /// # Errors
-    /// All files that cannot be read, and keys that are none; by the keys of LogWisp's `jwt` table.
+    /// All files that cannot be read, keys that are none, and words that everybody has; by the keys of LogWisp's
+    /// `bearer_auth` table.
     pub(super) fn open(config: &BearerConfig) -> Result<Self, Vec<Mistake>> {
-        let jwt = config.jwt.as_ref().map(Jwt::open).transpose()?;
-        Ok(Self { words: config.tokens.clone(), jwt })
+        // Who says nothing has said that.
+        let empty = config.tokens.iter().position(|word| word.trim().is_empty());
+        let words = match empty {
+            Some(at) => Err(vec![Mistake::new(&format!("tokens.{at}"), "is empty: anybody has it")]),
+            None => Ok(config.tokens.clone()),
+        };
+        let jwt = config.jwt.as_ref().map(Jwt::open).transpose().map_err(Mistake::all_within("jwt"));
+        let (words, jwt) = Mistake::both(words, jwt)?;
+        Ok(Self { words, jwt })
     }
 
     /// Who has this token.
-    pub(super) fn owner(&self, token: &str) -> Option<Arc<str>> {
+    pub(super) async fn owner(&self, token: &str) -> Option<Arc<str>> {
         let same =
             |word: &String| constant_time::verify_slices_are_equal(word.as_bytes(), token.as_bytes()).is_ok();
         if self.words.iter().any(same) {
             return Some(HOLDER.into());
         }
-        self.jwt.as_ref()?.owner(token)
+        self.jwt.as_ref()?.owner(token).await
     }
 }
 
@@ -81,9 +89,12 @@ impl Jwt {
         Ok(Self { key, set, issuer: config.issuer.clone(), audience: config.audience.clone() })
     }
 
-    fn owner(&self, token: &str) -> Option<Arc<str>> {
+    async fn owner(&self, token: &str) -> Option<Arc<str>> {
         let id = decode_header(token).ok()?.kid;
-        let set = self.set.as_ref().map(Watched::said);
+        let set = match &self.set {
+            Some(set) => Some(set.said().await.value),
+            None => None,
+        };
         let all = self.key.iter().chain(set.iter().flat_map(|set| set.iter()));
         let named = |key: &&Key| id.is_none() || key.id.is_none() || key.id == id;
         all.filter(named).find_map(|key| self.subject(token, &key.key))

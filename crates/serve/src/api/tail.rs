@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
@@ -20,11 +20,14 @@ use taffrail_http::window::Next;
 use taffrail_store::engine::{Arrival, ArrivalsRequest, Matcher, NoArrival, QueryError};
 use taffrail_store::filter::Filter;
 use taffrail_store::hit::Hit;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
 
 use crate::api::Record;
 use crate::api::parameters::Parameters;
 use crate::api::sampling::{SampledNotice, Sampler};
 use crate::error::ApiError;
+use crate::limits::Limits;
 use crate::live::Subscription;
 use crate::run::App;
 
@@ -49,14 +52,28 @@ pub(crate) async fn tail(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Message, Infallible>>>, ApiError> {
-    let heartbeat = app.services.limits.heartbeat;
+    let Limits { heartbeat, stall_time, .. } = app.services.limits;
     let tail = Tail::open(app, query.as_deref(), &headers).await?;
     let keep_alive = KeepAlive::new().interval(heartbeat).text("heartbeat");
-    let messages = stream::unfold(tail, |mut tail| async {
-        let told = tail.next().await?;
-        Some((Ok(message(&told, tail.with_raw)), tail))
-    });
-    Ok(Sse::new(messages).keep_alive(keep_alive))
+    let (messages, taken) = mpsc::channel(1);
+    tokio::spawn(tell(tail, messages, stall_time));
+    let taken = stream::unfold(taken, |mut taken| async { Some((Ok(taken.recv().await?), taken)) });
+    Ok(Sse::new(taken).keep_alive(keep_alive))
+}
+
+/// Tells a client what comes, until it has gone; or takes nothing any more, whose seat somebody else may want: it can come
+/// again and go on where it was.
+async fn tell(mut tail: Tail, messages: mpsc::Sender<Message>, stall_time: Duration) {
+    loop {
+        let told = tokio::select! {
+            told = tail.next() => told,
+            () = messages.closed() => None,
+        };
+        let Some(told) = told else { return };
+        if !matches!(timeout(stall_time, messages.send(message(&told, tail.with_raw))).await, Ok(Ok(()))) {
+            return;
+        }
+    }
 }
 
 impl Tail {
@@ -73,8 +90,11 @@ impl Tail {
         let rate = parameters.number("rate", 0, 1..=RATE_MAX)? as u64;
         let seats = app.services.limits.subscribers;
         let full = || ApiError::busy(format!("{seats} live streams are open already; close one"));
-        // The seat is taken first: whoever sees an answer sees every record after it.
-        let subscription = app.services.live.subscribe(seats).ok_or_else(full)?;
+        // The seat is taken first: whoever sees an answer sees every record after it. It is waited for as long as something is
+        // being stored.
+        let live = app.services.live.clone();
+        let seat = tokio::task::spawn_blocking(move || live.subscribe(seats)).await;
+        let subscription = seat.ok().flatten().ok_or_else(full)?;
         let parsed = app.query(move |engine, control| {
             let filter = engine.parse(&expression)?;
             let end = engine.arrivals(&ArrivalsRequest::end(), control)?.until;

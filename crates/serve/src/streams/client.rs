@@ -163,13 +163,14 @@ impl Client {
         let place = after.unwrap_or_else(|| stream.ring.end());
         let client = now.0;
         let greeting = config.http.as_ref().map(|http| form.greeting(http, client, place));
+        let seat = Arc::new(Seat::take(stream, transport));
         Self {
             greeting: greeting.unwrap_or_default(),
             form,
-            follow: Follow::new(stream, buffer, after, stopping),
+            follow: Follow::new(stream, &seat, buffer, after, stopping),
             heartbeat,
             beats: heartbeat.map(|heartbeat| beats(heartbeat.interval)),
-            seat: Arc::new(Seat::take(stream, transport)),
+            seat,
             stream: Arc::clone(stream),
             stopping: stopping.clone(),
             answers: None,
@@ -250,10 +251,10 @@ impl Client {
                         let gap = self.stream.gap(chunk.missed);
                         writer.write_all(&self.form.entries([&gap].into_iter())).await?;
                     }
-                    let before = chunk.next.saturating_sub(chunk.entries.len() as u64);
+                    let before = chunk.next.unwrap_or_default().saturating_sub(chunk.entries.len() as u64);
                     for piece in cut(before, &chunk.entries, self.form) {
                         writer.write_all(&piece.bytes).await?;
-                        self.seat.sends(piece.entries, piece.bytes.len(), piece.next);
+                        self.seat.sends(piece.entries, piece.bytes.len(), chunk.next.map(|_| piece.next));
                     }
                 }
                 Event::Step(Step::Stopping) => return writer.write_all(&self.form.good_bye()).await,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::selection;
 use crate::access::{Access, AccessConfig};
@@ -75,7 +75,15 @@ impl FromStr for AddressRange {
 
     fn from_str(text: &str) -> Result<Self, AddrParseError> {
         let network: Result<IpNet, _> = text.parse();
-        network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map(Self)
+        let network = network.or_else(|_| text.parse::<IpAddr>().map(IpNet::from))?;
+        // Addresses of IPv4 in the clothes of IPv6 are compared as what they are.
+        let plain = match (network.addr().to_canonical(), network.prefix_len().checked_sub(96)) {
+            (IpAddr::V4(address), Some(length)) if matches!(network, IpNet::V6(_)) => {
+                Ipv4Net::new(address, length).ok().map(IpNet::V4)
+            }
+            _ => None,
+        };
+        Ok(Self(plain.unwrap_or(network)))
     }
 }
 

@@ -355,19 +355,44 @@ fn base_name(source: &str) -> Cow<'_, str> {
     Path::new(source).file_name().map_or(Cow::Borrowed(source), |name| name.to_string_lossy())
 }
 
-/// JSON as Go writes it, which is safe inside of HTML.
+/// JSON as Go writes it, which is safe inside of HTML, in scripts, and in lines.
 struct HtmlSafe;
 
 impl Formatter for HtmlSafe {
     fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
         let mut rest = fragment;
-        while let Some(at) = memchr::memchr3(b'<', b'>', b'&', rest.as_bytes()) {
+        while let Some(at) = unsafe_at(rest) {
             writer.write_all(&rest.as_bytes()[..at])?;
-            write!(writer, "\\u{:04x}", rest.as_bytes()[at])?;
-            rest = &rest[at + 1..];
+            let letter = rest[at..].chars().next().unwrap_or_default();
+            write!(writer, "\\u{:04x}", u32::from(letter))?;
+            rest = &rest[at + letter.len_utf8()..];
         }
         writer.write_all(rest.as_bytes())
     }
+
+    /// JSON that was read; without the space between its parts, which may be ends of lines.
+    fn write_raw_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let (mut is_text, mut is_escaped, mut start) = (false, false, 0);
+        for (at, byte) in fragment.bytes().enumerate() {
+            let is_space = !is_text && byte.is_ascii_whitespace();
+            if is_space {
+                self.write_string_fragment(writer, &fragment[start..at])?;
+                start = at + 1;
+            }
+            is_text ^= byte == b'"' && !is_escaped;
+            is_escaped = is_text && byte == b'\\' && !is_escaped;
+        }
+        self.write_string_fragment(writer, &fragment[start..])
+    }
+}
+
+/// Where the first letter stands that means something to HTML, or ends a line to JavaScript.
+fn unsafe_at(text: &str) -> Option<usize> {
+    let marks = memchr::memchr3(b'<', b'>', b'&', text.as_bytes());
+    // Both separators begin with this byte, which is rare.
+    let before = &text.as_bytes()[..marks.unwrap_or(text.len())];
+    let is_separator = |at: &usize| matches!(before.get(at + 1..at + 3), Some([0x80, 0xa8 | 0xa9]));
+    memchr::memchr_iter(0xe2, before).find(is_separator).or(marks)
 }
 
 #[cfg(test)]
@@ -416,6 +441,12 @@ mod tests {
             ("myerr: x", with(r#""level":"ERROR","message":"myerr: x""#)),
             ("warning: [Dbg]", with(r#""level":"WARN","message":"warning: [Dbg]""#)),
             ("<b> & \"c\"", with(r#""message":"\u003cb\u003e \u0026 \"c\"""#)),
+            ("â€ \u{2028}a\u{2029}<", with(r#""message":"â€ \u2028a\u2029\u003c""#)),
+            // What was read is as safe, and one line.
+            (
+                "{\"msg\":\"x\",\"fields\":{ \"<a b>\" : [1,\r\t2] , \"c\\\\\" :\"d\\\" e\u{2028}\"}}",
+                with(r#""message":"x","fields":{"\u003ca b\u003e":[1,2],"c\\":"d\" e\u2028"}"#),
+            ),
             (
                 r#"{"msg":"hi","level":"warn","fields":{"b":1,"a":2},"x":1}"#,
                 with(r#""level":"warn","message":"hi","fields":{"b":1,"a":2}"#),

@@ -5,13 +5,13 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use taffrail_record::{RawBatch, RawLine, Timestamp};
-use taffrail_store::engine::Arrival;
+use taffrail_store::engine::{Arrival, QueryError};
 use tokio::sync::mpsc;
 
 use super::Stream;
@@ -158,7 +158,7 @@ impl Shared {
     fn push(&self, item: Item) -> bool {
         let bytes = item.bytes();
         let has_room = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= QUEUE_BYTES;
-        let is_taken = has_room && !matches!(self.queue.try_send(item), Err(TrySendError::Full(_)));
+        let is_taken = has_room && self.queue.try_send(item).is_ok();
         if !is_taken {
             self.waiting.fetch_sub(bytes, Ordering::Relaxed);
         }
@@ -265,12 +265,18 @@ impl Lines {
         for index in self.streams.iter() {
             let stream = &streams[*index];
             let shown = match self.shown_by(stream) {
-                None => entries.to_vec(),
-                Some(shown) => {
+                Ok(None) => entries.to_vec(),
+                Ok(Some(shown)) => {
                     let is_shown = |entry: &&Entry| {
                         entry.place().is_some_and(|place| shown.contains(&place.arrival.offset))
                     };
                     entries.iter().filter(is_shown).cloned().collect()
+                }
+                // What is to be left out is shown to nobody: who comes back gets the rest from the store.
+                Err(error) => {
+                    tracing::error!("the stream `{}` shows nothing of a batch: {error}", stream.config.name);
+                    stream.lose(entries.len() as u64, Place::before(Arrival::end_of(self.observed)));
+                    continue;
                 }
             };
             if !shown.is_empty() {
@@ -292,18 +298,15 @@ impl Lines {
     }
 
     /// Where the records stand that a stream shows; `None`: it shows all.
-    fn shown_by(&self, stream: &Stream) -> Option<HashSet<u64>> {
+    fn shown_by(&self, stream: &Stream) -> Result<Option<HashSet<u64>>, QueryError> {
         let selection = &stream.selection;
         if selection.is_all() {
-            return None;
+            return Ok(None);
         }
-        let matching = selection.matching(self.parsed.as_deref()).unwrap_or_else(|error| {
-            tracing::error!("the stream `{}` shows all of a batch: {error}", stream.config.name);
-            None
-        });
+        let matching = selection.matching(self.parsed.as_deref())?;
         let is_matching = |offset: &u64| matching.as_ref().is_none_or(|matching| matching.contains(offset));
         let shown = self.records().filter(|(offset, record)| is_matching(offset) && selection.allows(record));
-        Some(shown.map(|(offset, _)| offset).collect())
+        Ok(Some(shown.map(|(offset, _)| offset).collect()))
     }
 }
 

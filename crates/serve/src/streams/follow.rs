@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::past::Page;
 use super::place::Place;
 use super::ring::{Chunk, Reader};
-use super::{Stream, stopped};
+use super::{Seat, Stream, stopped};
 
 /// How long nothing is asked of a store that has nothing more.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -31,6 +31,7 @@ pub(super) enum Step {
 /// A client's place in a stream.
 pub(super) struct Follow {
     stream: Arc<Stream>,
+    seat: Arc<Seat>,
     buffer: usize,
     reader: Reader,
     /// What comes after this is to be read from the store.
@@ -46,13 +47,15 @@ impl Follow {
     /// For a client that may lag by `buffer` entries, and saw the last one at `after`.
     pub(super) fn new(
         stream: &Arc<Stream>,
+        seat: &Arc<Seat>,
         buffer: usize,
         after: Option<Place>,
         stopping: &watch::Receiver<bool>,
     ) -> Self {
         let (reader, stopping) = (stream.ring.reader(buffer), stopping.clone());
-        let (stream, page, is_told) = (Arc::clone(stream), None, false);
-        Self { stream, buffer, reader, behind: after, page, is_told, stopping }
+        let (stream, seat, page, is_told) = (Arc::clone(stream), Arc::clone(seat), None, false);
+        seat.catches_up(after.is_some());
+        Self { stream, seat, buffer, reader, behind: after, page, is_told, stopping }
     }
 
     /// How many entries were published, if the client was given all of them.
@@ -69,6 +72,7 @@ impl Follow {
     pub(super) async fn next(&mut self) -> Step {
         while let Some(after) = self.behind {
             if let Some(reader) = self.stream.ring.reader_after(after, self.buffer) {
+                self.seat.reaches(reader.place());
                 (self.reader, self.behind) = (reader, None);
                 break;
             }

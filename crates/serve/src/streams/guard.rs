@@ -1,7 +1,7 @@
 //! Who may connect to a stream, and how often: lists of addresses, limits of rates and of connections.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +18,10 @@ const FORGET_AFTER: Duration = Duration::from_secs(300);
 const ADDRESSES_MAX: usize = 65_536;
 /// An address that is refused again and again is named once in so much time.
 const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// Refusals that are named at once in the program's log, of all addresses together, and so many more in a second.
+const TELLS: u32 = 60;
+const TELLS_PER_SECOND: f64 = 1.0;
 
 /// Wrong passwords or tokens that an address may try at once, and so many more in a second: a tenth of one.
 const FAILURES: u32 = 10;
@@ -43,9 +47,12 @@ pub(super) struct Guard {
 
 #[derive(Debug, Default)]
 struct State {
+    /// By [`line`].
     addresses: HashMap<IpAddr, Address>,
     /// Of all addresses together.
     all: Option<Bucket>,
+    /// What may be said of those who are turned away.
+    words: Option<Bucket>,
     connections: usize,
 }
 
@@ -92,6 +99,8 @@ pub(super) enum Refusal {
     Slow,
     /// The stream is to be asked at its own port: only there are certificates checked, or is TLS spoken.
     Elsewhere,
+    /// A page of another site asks in the name of its reader.
+    Site,
 }
 
 impl Refusal {
@@ -108,6 +117,7 @@ impl Refusal {
             Self::NoRequest => "what it says is no request, or too much",
             Self::Slow => "it does not say what it wants, or too slowly",
             Self::Elsewhere => "the stream's own port is to be asked, which is better protected",
+            Self::Site => "a page of another site asks in the name of its reader",
         }
     }
 }
@@ -123,7 +133,7 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let mut state = self.guard.state();
         state.connections -= 1;
-        if let Some(known) = state.addresses.get_mut(&self.address) {
+        if let Some(known) = state.addresses.get_mut(&line(self.address)) {
             known.connections -= 1;
         }
     }
@@ -137,7 +147,7 @@ struct Trying<'a> {
 
 impl Drop for Trying<'_> {
     fn drop(&mut self) {
-        if let Some(known) = self.guard.state().addresses.get_mut(&self.address) {
+        if let Some(known) = self.guard.state().addresses.get_mut(&line(self.address)) {
             known.tries = known.tries.saturating_sub(1);
         }
     }
@@ -304,17 +314,28 @@ impl Guard {
         let (stream, server, reason) = (self.stream.clone(), self.server, refusal.reason());
         self.audit.refused(Refused { stream, server, address, reason, detail });
         let mut state = self.state();
-        let told = &mut state.known(address, now).told;
-        if told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY) {
-            *told = Some(now);
+        let told = state.known(address, now).told;
+        if told.is_none_or(|told| now.saturating_duration_since(told) >= TELL_EVERY)
+            && Bucket::take(&mut state.words, TELLS, TELLS_PER_SECOND, now)
+        {
+            state.known(address, now).told = Some(now);
             tracing::warn!("the stream `{}` turns {address} away: {reason}", self.stream);
         }
         refusal
     }
 }
 
+/// What counts as one address: of IPv6 all that one line has, the first half of its bits (RFC 6177).
+fn line(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        address => address,
+    }
+}
+
 impl State {
     fn known(&mut self, address: IpAddr, now: Instant) -> &mut Address {
+        let address = line(address);
         if self.addresses.len() >= ADDRESSES_MAX && !self.addresses.contains_key(&address) {
             self.forget(now);
         }
@@ -350,6 +371,29 @@ mod tests {
         let (allowed, denied) = (ranges(allowed), ranges(denied));
         let config = StreamConfig { allowed, denied, ..StreamConfig::default() };
         Guard::new(&config, "http", limit, &Audit::default())
+    }
+
+    #[test]
+    fn a_line_of_ipv6_counts_as_one_address_and_ipv4_in_its_clothes_as_itself() {
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        for (one, other, is_same) in [
+            ("2001:db8:0:1::7", "2001:db8:0:1:ffff::", true),
+            ("2001:db8:0:1::7", "2001:db8:0:2::7", false),
+            ("::ffff:192.0.2.7", "192.0.2.7", true),
+            ("192.0.2.7", "192.0.2.8", false),
+        ] {
+            assert_eq!(line(address(one)) == line(address(other)), is_same, "{one} {other}");
+        }
+        let guard = protecting(&[], &["::ffff:192.0.2.7", "::ffff:198.51.100.0/120"], None);
+        for (text, may) in [("192.0.2.7", false), ("198.51.100.9", false), ("192.0.2.8", true)] {
+            assert_eq!(guard.permits(address(text), Instant::now()).is_ok(), may, "{text}");
+        }
+        let few = RateLimit { connections_per_address: Some(1), ..limit(LimitBy::Address) };
+        let guard = protecting(&[], &[], Some(&few));
+        let first = guard.admit(address("2001:db8::1"), Instant::now()).unwrap();
+        assert!(guard.admit(address("2001:db8::2"), Instant::now()).is_err());
+        drop(first);
+        assert!(guard.admit(address("2001:db8::2"), Instant::now()).is_ok());
     }
 
     fn limit(by: LimitBy) -> RateLimit {

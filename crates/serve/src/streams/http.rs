@@ -5,7 +5,7 @@ use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -13,6 +13,7 @@ use axum::http::{HeaderValue, Method, Request, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body;
 use hyper::service::service_fn;
+use percent_encoding::percent_decode_str;
 use taffrail_http::connection::{self, Broken};
 use taffrail_http::listener;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -27,6 +28,7 @@ use super::guard::{Admitted, Guard, Refusal};
 use super::place::Place;
 use super::routed::{GLOBAL_STATUS, Routed};
 use super::{CLIENTS_MAX, Stream, socket, status, stopped};
+use crate::hosts::is_of_host;
 use crate::limits::Limits;
 use crate::tls::Tls;
 
@@ -37,6 +39,21 @@ struct Port {
     /// All streams, where each port answers for all.
     routed: Option<Arc<Routed>>,
     stopping: watch::Receiver<bool>,
+}
+
+impl Port {
+    /// The streams that whoever was let in here is told of: those that ask for no more than this one.
+    fn told(&self) -> Vec<Arc<Stream>> {
+        let all = self.routed.iter().flat_map(|routed| routed.streams());
+        let asks_no_more = |stream: &&Arc<Stream>| {
+            let (own, other) = (&self.stream.config, &stream.config);
+            let same_users = stream.access.is_open() || other.access == own.access;
+            let same_addresses = (&other.allowed, &other.denied) == (&own.allowed, &own.denied)
+                || other.allowed.is_empty() && other.denied.is_empty();
+            same_users && same_addresses && is_as_safe(&self.stream, stream)
+        };
+        all.filter(asks_no_more).cloned().collect()
+    }
 }
 
 /// Answers until the program ends.
@@ -55,6 +72,9 @@ pub(super) async fn serve(
     };
     listener::accept_all(listener, CLIENTS_MAX, stopped(&mut until), connection, limits.drain_time).await;
 }
+
+/// Time that somebody gets for a request who is turned away in any case.
+const UNWELCOME_TIME: Duration = Duration::from_secs(2);
 
 /// Answers on one connection.
 async fn connect(port: Arc<Port>, socket: TcpStream, limits: &Limits) {
@@ -101,14 +121,17 @@ where
         async move { Ok::<_, Infallible>(answer(&port, &peer, request, &takeover).await) }
     });
     let mut stopping = port.stopping.clone();
+    let mut bounds = limits.head();
+    if peer.admitted.is_err() {
+        bounds.head_time = bounds.head_time.min(UNWELCOME_TIME);
+    }
     let taken = async {
         match taken.recv().await {
             Some(client) => client,
             None => pending().await,
         }
     };
-    let served =
-        connection::serve_until_taken(socket, service, limits.head(), stopped(&mut stopping), taken).await;
+    let served = connection::serve_until_taken(socket, service, bounds, stopped(&mut stopping), taken).await;
     let refusal = match served {
         Ok(taken) => {
             let (socket, client) = taken?;
@@ -154,18 +177,28 @@ async fn answer(
     takeover: &mpsc::Sender<Client>,
 ) -> Response {
     let (parts, _) = request.into_parts();
-    let target = target(port, parts.uri.path());
+    let path = percent_decode_str(parts.uri.path()).decode_utf8_lossy();
+    let target = target(port, &path);
     let admitted = match authorise(port, target.stream(port), peer, &parts).await {
         Ok(admitted) => admitted,
+        Err(refusal) if peer.admitted.is_err() => {
+            // Nor does it keep the connection, in which it has no place.
+            let answer = refused(target.stream(port), refusal);
+            return ([(header::CONNECTION, "close")], answer).into_response();
+        }
         Err(refusal) => return refused(target.stream(port), refusal),
     };
-    match ask(port, target, &parts) {
+    match ask(port, target, &path, &parts) {
         Asked::Answer(answer) => answer,
         Asked::Events(..) if parts.method == Method::HEAD => head_of_events(),
         Asked::Events(stream, after) => {
             let form = if parts.version == Version::HTTP_10 { Form::Events } else { Form::Chunks };
             let client = Client::new(&stream, form, after, &port.stopping);
             give(client.admitted(admitted), takeover).await
+        }
+        Asked::Socket(stream, _) if is_for_another_site(&stream, &parts) => {
+            stream.http_guard.refuse(peer.address, Refusal::Site, None, Instant::now());
+            refused(&stream, Refusal::Site)
         }
         Asked::Socket(stream, after) => match socket::accept(&parts) {
             Ok(head) => {
@@ -255,9 +288,12 @@ fn refused(stream: &Stream, refusal: Refusal) -> Response {
     let code = code.unwrap_or(StatusCode::TOO_MANY_REQUESTS);
     let message = limit.map(|limit| limit.message.as_str()).filter(|message| !message.is_empty());
     match refusal {
-        Refusal::Address | Refusal::Elsewhere | Refusal::Handshake | Refusal::NoRequest | Refusal::Slow => {
-            json(StatusCode::FORBIDDEN, status::refused("Forbidden"))
-        }
+        Refusal::Address
+        | Refusal::Elsewhere
+        | Refusal::Site
+        | Refusal::Handshake
+        | Refusal::NoRequest
+        | Refusal::Slow => json(StatusCode::FORBIDDEN, status::refused("Forbidden")),
         Refusal::Rate => json(code, status::refused(message.unwrap_or("Rate limit exceeded"))),
         Refusal::Connections => json(code, status::refused("Connection limit exceeded")),
         Refusal::Failures => json(StatusCode::TOO_MANY_REQUESTS, status::refused("Too many failed attempts")),
@@ -272,6 +308,17 @@ fn refused(stream: &Stream, refusal: Refusal) -> Response {
     }
 }
 
+/// Whether a page of another site asks with what a browser knows of its user: browsers ask for sockets without asking first,
+/// and the page would read what only the user may. Whoever has a token in the address has it from the user.
+fn is_for_another_site(stream: &Stream, parts: &Parts) -> bool {
+    let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok());
+    let tls = stream.config.http.as_ref().and_then(|http| http.tls.as_ref());
+    let knows_user = parts.headers.contains_key(header::AUTHORIZATION)
+        || tls.is_some_and(|tls| tls.needs_client) && parameter(parts, "access_token").is_none();
+    let is_own = |origin| is_of_host(origin, text(header::HOST).unwrap_or_default());
+    knows_user && !text(header::ORIGIN).is_none_or(is_own)
+}
+
 /// What is asked for.
 enum Asked {
     /// Something that is answered at once.
@@ -280,12 +327,11 @@ enum Asked {
     Socket(Arc<Stream>, Option<Place>),
 }
 
-fn ask(port: &Port, target: Target, parts: &Parts) -> Asked {
-    let path = parts.uri.path();
+fn ask(port: &Port, target: Target, path: &str, parts: &Parts) -> Asked {
     let found = match (&target, &port.routed) {
         (Target::All, Some(routed)) => {
             let own = port.stream.config.http.as_ref().map_or(0, |http| http.port);
-            Some(Asked::Answer(json(StatusCode::OK, routed.status(own))))
+            Some(Asked::Answer(json(StatusCode::OK, routed.status(own, &port.told()))))
         }
         (Target::Named(stream, rest), Some(routed)) => match &stream.config.http {
             None => Some(Asked::Answer(json(StatusCode::SERVICE_UNAVAILABLE, routed.not_available(stream)))),
@@ -305,7 +351,7 @@ fn ask(port: &Port, target: Target, parts: &Parts) -> Asked {
         _ => of_stream(&port.stream, config, path, false, parts),
     };
     found.or_else(own).unwrap_or_else(|| {
-        let told = port.routed.as_ref().map(|routed| routed.not_found(path));
+        let told = port.routed.as_ref().map(|routed| routed.not_found(path, &port.told()));
         Asked::Answer(json(StatusCode::NOT_FOUND, told.unwrap_or_else(|| status::not_found(config))))
     })
 }

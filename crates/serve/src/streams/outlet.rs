@@ -105,7 +105,7 @@ impl Outlet {
         for piece in pieces {
             match *state {
                 State::Fed { next } if next == piece.next - piece.entries => {
-                    self.seat.sends(piece.entries, piece.bytes.len(), piece.next);
+                    self.seat.sends(piece.entries, piece.bytes.len(), Some(piece.next));
                     self.write(&mut state, &piece.bytes, piece.next);
                 }
                 _ => return,

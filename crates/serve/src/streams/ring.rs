@@ -155,14 +155,19 @@ pub(super) struct Chunk {
     pub(super) missed: u64,
     /// The entries.
     pub(super) entries: Vec<Entry>,
-    /// How far the reader is in all that was published.
-    pub(super) next: u64,
+    /// How far the reader is with them in all that was published; `None` for what comes from the store.
+    pub(super) next: Option<u64>,
 }
 
 impl Reader {
     /// How many entries were published, if it was given all of them.
     pub(super) fn caught_up(&self) -> Option<u64> {
         (self.after.is_none() && self.ring.published() == self.next).then_some(self.next)
+    }
+
+    /// How many entries were published before those that come next.
+    pub(super) fn place(&self) -> u64 {
+        self.next
     }
 
     /// It goes on after the first `next` entries.
@@ -202,7 +207,7 @@ impl Reader {
         let entries: Vec<Entry> = some.cloned().collect();
         drop(kept);
         self.next = from + entries.len() as u64;
-        Chunk { missed, entries: self.news(entries), next: self.next }
+        Chunk { missed, entries: self.news(entries), next: Some(self.next) }
     }
 
     /// Without what is known.

@@ -26,6 +26,11 @@ impl Routed {
         Arc::new(Self { streams, requests, failed, started: Instant::now() })
     }
 
+    /// All of them.
+    pub(super) fn streams(&self) -> &[Arc<Stream>] {
+        &self.streams
+    }
+
     /// A request came.
     pub(super) fn count(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
@@ -43,25 +48,12 @@ impl Routed {
         found.min_by_key(|(_, rest)| rest.len())
     }
 
-    /// What is there, as a client's mistake is answered.
-    fn routes(&self) -> Vec<String> {
-        let mut routes = vec![format!("{GLOBAL_STATUS} (global status)")];
-        for stream in &self.streams {
-            let name = &stream.config.name;
-            if let Some(http) = &stream.config.http {
-                routes.push(format!("/{name}{} (stream: {name})", http.stream_path));
-                routes.push(format!("/{name}{} (status: {name})", http.status_path));
-            }
-        }
-        routes
-    }
-
-    pub(super) fn not_found(&self, path: &str) -> String {
+    pub(super) fn not_found(&self, path: &str, told: &[Arc<Stream>]) -> String {
         self.failed.fetch_add(1, Ordering::Relaxed);
         json!({
             "error": "Not Found",
             "requested_path": path,
-            "available_routes": self.routes(),
+            "available_routes": routes(told),
             "hint": "Use /status for global router status",
         })
         .to_string()
@@ -72,9 +64,9 @@ impl Routed {
         json!({"error": "Stream HTTP server not available", "stream": stream.config.name}).to_string()
     }
 
-    /// How all streams stand, asked at a port.
-    pub(super) fn status(&self, port: u16) -> String {
-        let streams = self.streams.iter().map(|stream| (stream.config.name.clone(), of_stream(stream)));
+    /// How all streams stand, asked at a port: there are so many, and these are `told` of.
+    pub(super) fn status(&self, port: u16, told: &[Arc<Stream>]) -> String {
+        let streams = told.iter().map(|stream| (stream.config.name.clone(), of_stream(stream)));
         let requests = self.requests.load(Ordering::Relaxed);
         let failed = self.failed.load(Ordering::Relaxed);
         json!({
@@ -89,11 +81,24 @@ impl Routed {
                 "total_requests": requests,
                 "routed_requests": requests.saturating_sub(failed),
                 "failed_requests": failed,
-                "total_routes": self.routes().len(),
+                "total_routes": routes(told).len(),
             },
         })
         .to_string()
     }
+}
+
+/// What is there, as a client's mistake is answered.
+fn routes(told: &[Arc<Stream>]) -> Vec<String> {
+    let mut routes = vec![format!("{GLOBAL_STATUS} (global status)")];
+    for stream in told {
+        let name = &stream.config.name;
+        if let Some(http) = &stream.config.http {
+            routes.push(format!("/{name}{} (stream: {name})", http.stream_path));
+            routes.push(format!("/{name}{} (status: {name})", http.status_path));
+        }
+    }
+    routes
 }
 
 fn of_stream(stream: &Stream) -> Value {

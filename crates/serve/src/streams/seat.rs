@@ -1,6 +1,6 @@
 //! Who watches a stream, and how each of them stands.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
@@ -49,6 +49,8 @@ struct Figures {
     missed: AtomicU64,
     /// How far it is in all that was published.
     next: AtomicU64,
+    /// Whether it is given what it missed while it was away.
+    is_catching_up: AtomicBool,
 }
 
 /// The seats of a stream that are taken.
@@ -72,6 +74,7 @@ impl Seat {
             bytes: number(0),
             missed: number(0),
             next: number(stream.ring.published()),
+            is_catching_up: AtomicBool::new(false),
         });
         let mut seats = stream.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Now and then, so that who has gone costs nothing.
@@ -82,14 +85,25 @@ impl Seat {
         Self { stream: Arc::clone(stream), figures }
     }
 
-    /// Notes what is sent: so many entries, with which it is so far in all that was published.
-    pub(super) fn sends(&self, count: u64, bytes: usize, until: u64) {
+    /// Notes what is sent: so many entries, with which it is so far in all that was published; `None`: they are older.
+    pub(super) fn sends(&self, count: u64, bytes: usize, until: Option<u64>) {
         let Figures { entries, bytes: all, next, .. } = &*self.figures;
         entries.fetch_add(count, Ordering::Relaxed);
         all.fetch_add(bytes as u64, Ordering::Relaxed);
-        next.fetch_max(until, Ordering::Relaxed);
+        until.map(|until| next.fetch_max(until, Ordering::Relaxed));
         self.stream.sent_entries.fetch_add(count, Ordering::Relaxed);
         self.stream.sent_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Notes whether what comes next for it comes from the store.
+    pub(super) fn catches_up(&self, does: bool) {
+        self.figures.is_catching_up.store(does, Ordering::Relaxed);
+    }
+
+    /// Notes that it has what it missed, and is so far in all that was published.
+    pub(super) fn reaches(&self, next: u64) {
+        self.figures.next.fetch_max(next, Ordering::Relaxed);
+        self.catches_up(false);
     }
 
     /// Notes entries that it was too slow for.
@@ -112,8 +126,10 @@ pub(super) struct Sitting {
     entries: u64,
     bytes: u64,
     dropped_entries: u64,
-    /// Entries that it was not sent yet.
+    /// Entries of those that came while it was there that it was not sent yet.
     lag_entries: u64,
+    /// Whether it is given what it missed before that.
+    catching_up: bool,
 }
 
 impl Seats {
@@ -123,6 +139,8 @@ impl Seats {
         let mut lags = seats
             .iter()
             .filter_map(Weak::upgrade)
+            // Who gets it from the store anyway is not waited for.
+            .filter(|figures| !figures.is_catching_up.load(Ordering::Relaxed))
             .map(|figures| next.saturating_sub(figures.next.load(Ordering::Relaxed)));
         lags.any(|lag| lag > 0 && lag <= lag_max)
     }
@@ -145,6 +163,7 @@ impl Seats {
             bytes: load(&figures.bytes),
             dropped_entries: load(&figures.missed),
             lag_entries: published.saturating_sub(load(&figures.next)),
+            catching_up: figures.is_catching_up.load(Ordering::Relaxed),
         };
         let mut all: Vec<Sitting> = seats.iter().filter_map(Weak::upgrade).map(sitting).collect();
         drop(seats);

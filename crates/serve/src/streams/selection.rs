@@ -68,8 +68,13 @@ impl Selection {
     }
 
     /// The offsets of the records that match the expression; `None`: all do.
+    ///
+    /// # Errors
+    /// Those of the matcher, and records that are missing where it needs them.
     pub(super) fn matching(&self, records: Option<&RecordBatch>) -> Result<Option<HashSet<u64>>, QueryError> {
-        let (Some(matcher), Some(records)) = (&self.matcher, records) else { return Ok(None) };
+        let Some(matcher) = &self.matcher else { return Ok(None) };
+        let records =
+            records.ok_or_else(|| QueryError::Store("the records could not be parsed".to_owned()))?;
         Ok(Some(matcher.matches(records)?.iter().map(|hit| hit.offset).collect()))
     }
 }

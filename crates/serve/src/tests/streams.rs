@@ -54,7 +54,7 @@ async fn a_live_stream_gets_what_matches_and_a_gap_where_it_was_too_slow() {
     services.live.publish(batch(&["error 5"]));
     assert!(event(&mut stream).await.1.contains("error 5"));
     drop(stream);
-    assert!(!services.live.has_subscribers());
+    until(|| !services.live.has_subscribers()).await;
 }
 
 #[tokio::test]
@@ -92,6 +92,18 @@ async fn live_streams_are_bounded_in_number_and_show_signs_of_life() {
     assert_eq!(event(&mut stream).await.1, "", "where it stands");
     let beat = stream.next().await.unwrap().unwrap();
     assert!(beat.starts_with(b":"), "{beat:?}");
+}
+
+#[tokio::test]
+async fn who_takes_nothing_gives_up_the_seat() {
+    let fake = Arc::new(Fake::default());
+    let mut services = fake.services();
+    services.limits.stall_time = Duration::from_millis(20);
+    let mut stream = open(&services, "/api/v1/tail").await;
+    services.live.publish(batch(&["1", "2", "3"]));
+    until(|| !services.live.has_subscribers()).await;
+    assert_eq!(event(&mut stream).await.1, "", "where it stands");
+    assert!(stream.next().await.is_none(), "it is to come again");
 }
 
 #[tokio::test]

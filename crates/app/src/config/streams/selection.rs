@@ -6,12 +6,21 @@ use toml::{Table, Value};
 
 use super::Reader;
 
+/// The keys of a filter.
+const MEMBERS: [&str; 3] = ["type", "logic", "patterns"];
+
 impl Reader<'_> {
     /// What is shown.
     pub(super) fn selection(&mut self, table: &Table) -> SelectionConfig {
-        let listed = self.value(table, "filters");
-        let listed = listed.as_ref().and_then(Value::as_array).cloned().unwrap_or_default();
-        let rules = listed.iter().enumerate().filter_map(|(number, rule)| self.rule(number, rule)).collect();
+        let count = match self.value(table, "filters") {
+            None => 0,
+            Some(Value::Array(list)) => list.len(),
+            Some(_) => {
+                self.wrong("filters", "a list of tables is wanted; write [[streams.filters]]");
+                0
+            }
+        };
+        let rules = (0..count).map(|number| self.rule(table, number)).collect();
         let query = self.text(table, "query");
         let least = match self.text(table, "min_severity").as_str() {
             "" => None,
@@ -35,38 +44,33 @@ impl Reader<'_> {
         SelectionConfig { rules, query }
     }
 
-    fn rule(&mut self, number: usize, rule: &Value) -> Option<Rule> {
-        let key = |member: &str| format!("filters[{number}].{member}");
-        let Some(rule) = rule.as_table() else {
-            self.wrong(&format!("filters[{number}]"), "a table is wanted");
-            return None;
-        };
-        let text = |member: &str| rule.get(member).and_then(Value::as_str).unwrap_or_default();
-        let excludes = match text("type") {
-            "" | "include" => false,
-            "exclude" => true,
-            other => {
-                self.wrong(
-                    &key("type"),
-                    &format!("`{other}` is unknown; \"include\" or \"exclude\" is possible"),
-                );
-                false
-            }
-        };
-        let all = match text("logic") {
-            "" | "or" => false,
-            "and" => true,
-            other => {
-                self.wrong(&key("logic"), &format!("`{other}` is unknown; \"or\" or \"and\" is possible"));
-                false
-            }
-        };
-        let patterns = rule.get("patterns").and_then(Value::as_array).cloned().unwrap_or_default();
-        let patterns: Vec<String> = patterns.iter().filter_map(Value::as_str).map(str::to_owned).collect();
-        let rule = Rule { patterns, excludes, all };
+    fn rule(&mut self, table: &Table, number: usize) -> Rule {
+        let key = |member: &str| format!("filters.{number}.{member}");
+        let members = self.value(table, &format!("filters.{number}"));
+        // What is misspelt would let through what is to be left out.
+        let names = members.as_ref().and_then(Value::as_table).into_iter().flat_map(Table::keys);
+        for name in names.filter(|name| !MEMBERS.contains(&name.as_str())) {
+            self.wrong(&key(name), "is unknown; \"type\", \"logic\" and \"patterns\" are possible");
+        }
+        let excludes = self.choice(table, &key("type"), ["include", "exclude"]);
+        let all = self.choice(table, &key("logic"), ["or", "and"]);
+        let problems = self.problems.len();
+        let rule = Rule { patterns: self.texts(table, &key("patterns")), excludes, all };
+        if rule.patterns.is_empty() && self.problems.len() == problems {
+            self.wrong(&key("patterns"), "a list of regular expressions is wanted");
+        }
         if let Err(error) = rule.check() {
             self.wrong(&key("patterns"), &error);
         }
-        Some(rule)
+        rule
+    }
+
+    /// Whether the second of two words stands there; the first where none does.
+    fn choice(&mut self, table: &Table, key: &str, [first, second]: [&str; 2]) -> bool {
+        let said = self.text(table, key);
+        if !said.is_empty() && said != first && said != second {
+            self.wrong(key, &format!("`{said}` is unknown; \"{first}\" or \"{second}\" is possible"));
+        }
+        said == second
     }
 }

@@ -1,10 +1,10 @@
 //! A central server as users of Resolvix write it, with Flask. It checks every key, type and unit of what it gets, and misbehaves
 //! when told to.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
-use taffrail_testkit::Client;
+use taffrail_testkit::{Client, Program};
 
 use crate::program::{eventually, python_or_skip};
 use crate::streams::port;
@@ -100,15 +100,8 @@ app.run(port=int(sys.argv[1]), threaded=True)
 
 /// The server, ended when dropped.
 pub(super) struct Central {
-    child: Child,
+    _program: Program,
     port: u16,
-}
-
-impl Drop for Central {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 impl Central {
@@ -118,8 +111,8 @@ impl Central {
         let port = port();
         let mut command = Command::new(python);
         command.args(["-c", SERVER, &port.to_string()]);
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let central = Self { child, port };
+        let program = Program::start(command.stdout(Stdio::null()).stderr(Stdio::null())).unwrap();
+        let central = Self { _program: program, port };
         eventually("the central server", || central.client().get("/test/seen").is_ok());
         Some(central)
     }

@@ -2,9 +2,10 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
+use taffrail_testkit::Program;
 
 use super::{port, table};
 use crate::program::{PATIENCE, Site, eventually, python_or_skip};
@@ -38,11 +39,12 @@ impl Watched {
 }
 
 /// A process that is ended with the test.
-struct Guest(Child);
+struct Guest(Program);
 
 impl Guest {
     fn start(command: &mut Command) -> Self {
-        Self(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap())
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self(Program::start(command).unwrap())
     }
 
     /// The first line that it prints, as JSON.
@@ -55,13 +57,6 @@ impl Guest {
             let _ = self.0.stderr.as_mut().unwrap().read_to_string(&mut why);
             panic!("{error}: {line} {why}")
         })
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

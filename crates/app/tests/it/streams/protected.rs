@@ -1,11 +1,11 @@
 //! Streams that not everybody may see: TLS, certificates, passwords and tokens, with curl, openssl and nc as clients.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use fs_err as fs;
 use serde_json::Value;
-use taffrail_testkit::Daemon;
+use taffrail_testkit::{Daemon, Program};
 
 use super::{port, stored, table};
 use crate::program::{Site, eventually};
@@ -29,13 +29,13 @@ fn curl(args: &[&str]) -> (String, Option<i32>) {
 }
 
 /// A client that goes on reading.
-pub(super) struct Client(Child);
+pub(super) struct Client(Program);
 
 impl Client {
     pub(super) fn start(program: &str, args: &[&str]) -> Self {
         let mut command = Command::new(program);
         let command = command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        Self(command.spawn().unwrap_or_else(|error| panic!("{program}: {error}")))
+        Self(Program::start(command).unwrap())
     }
 
     fn say(&mut self, text: &str) {
@@ -64,14 +64,6 @@ impl Client {
             let _client = &self;
             lines.next()?.ok()
         })
-    }
-}
-
-impl Drop for Client {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 
@@ -191,6 +183,75 @@ fn whoever_speaks_tls_and_has_the_right_certificate_is_served() {
 }
 
 #[test]
+fn renewed_certificates_are_read_again() {
+    let site = Site::new();
+    let authorities = ["first", "second"].map(|name| certificate(&site, name, None));
+    let http = port();
+    let server = certificate(&site, "server", Some(&authorities[0]));
+    let ssl = format!("enabled = true, cert_file = '{server}.pem', key_file = '{server}.key'");
+    let server = format!("httpserver = {{ enabled = true, port = {http}, ssl = {{ {ssl} }} }}");
+    let daemon = site.daemon_with(&table(&site, "app", &server));
+    let trusting = |authority: &str| {
+        let arguments =
+            ["--cacert", &format!("{authority}.pem"), &format!("https://localhost:{http}/status")];
+        curl(&arguments).0
+    };
+    assert_eq!(trusting(&authorities[0]), "200");
+    // Half of it is new: the other half does not belong to it, and what was there before holds.
+    let key = fs::read(site.path("server.key")).unwrap();
+    certificate(&site, "server", Some(&authorities[1]));
+    let renewed = fs::read(site.path("server.key")).unwrap();
+    fs::write(site.path("server.key"), key).unwrap();
+    eventually("a look at the files", || {
+        trusting(&authorities[0]) == "200" && daemon.stderr().contains("what was read before holds")
+    });
+    fs::write(site.path("server.key"), renewed).unwrap();
+    eventually("the new certificate", || trusting(&authorities[1]) == "200");
+    assert_eq!(trusting(&authorities[0]), "000");
+}
+
+#[test]
+fn pages_of_other_sites_do_not_watch_in_the_name_of_their_readers() {
+    let site = Site::new();
+    let (basic, bearer, open) = (port(), port(), port());
+    let http = |port: u16, auth: &str| format!("httpserver = {{ enabled = true, port = {port} }}\n{auth}");
+    let users = format!("users = [{{ username = 'ann', password_hash = '{HASH}' }}]");
+    let auth = format!("auth = {{ type = 'basic', basic_auth = {{ {users} }} }}");
+    let _daemon = site.daemon_with(
+        &[
+            table(&site, "basic", &http(basic, &auth)),
+            table(
+                &site,
+                "bearer",
+                &http(bearer, "auth = { type = 'bearer', bearer_auth = { tokens = ['t0ken'] } }"),
+            ),
+            table(&site, "open", &http(open, "")),
+        ]
+        .concat(),
+    );
+    let socket = |port: u16, rest: &str, origin: &str, more: &[&str]| {
+        let (origin, url) = (format!("Origin: {origin}"), format!("http://127.0.0.1:{port}/stream/ws{rest}"));
+        let asks =
+            ["-H", "Connection: Upgrade", "-H", "Upgrade: websocket", "-H", "Sec-WebSocket-Version: 13"];
+        let asks =
+            [&asks[..], &["-H", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "--max-time", "2"]].concat();
+        curl(&[&asks[..], &["-H", &origin], more, &[&url]].concat()).0
+    };
+    let (own, foreign, ann) =
+        (format!("http://127.0.0.1:{basic}"), "https://evil.example", ["-u", "ann:secret"]);
+    assert_eq!(socket(basic, "", &own, &ann), "101");
+    assert_eq!(socket(basic, "", foreign, &ann), "403");
+    // What everybody may see, and who was given a token, harms nobody.
+    assert_eq!(socket(open, "", foreign, &[]), "101");
+    assert_eq!(socket(bearer, "?access_token=t0ken", foreign, &[]), "101");
+    eventually("a word of it", || {
+        refusals(&site)
+            .iter()
+            .any(|line| line["reason"] == "a page of another site asks in the name of its reader")
+    });
+}
+
+#[test]
 fn tokens_are_asked_for() {
     let site = Site::new();
     let (http, tcp) = (port(), port());
@@ -238,9 +299,21 @@ fn a_router_protects_each_stream_as_its_own_port_does() {
     assert_eq!(at_open("/open/status"), "200");
     // Nobody has looked at a certificate here.
     assert_eq!([at_open("/secret/status"), at_open("/mutual/status")], ["403", "403"]);
+    // Nor is anybody told of what is behind it.
+    let body = |path: &str, more: &[&str]| {
+        let output = run("curl", &[&["-sS", "--max-time", "10"], more, &[path]].concat());
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    let names = |status: &Value| status["streams"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    let status = body(&format!("http://localhost:{open}/status"), &[]);
+    assert_eq!((names(&status), &status["total_streams"]), (vec!["few".into(), "open".into()], &4.into()));
+    let missing = body(&format!("http://localhost:{open}/nothing"), &[])["available_routes"].to_string();
+    assert!(missing.contains("/few/stream") && !missing.contains("secret"), "{missing}");
     let trusts = ["--cacert", &format!("{authority}.pem")];
     let own = ["--cert", &format!("{ann}.pem"), "--key", &format!("{ann}.key")];
     let at_secret = |path: &str| format!("https://localhost:{secret}{path}");
+    let status = body(&at_secret("/status"), &[&trusts[..], &own[..]].concat());
+    assert_eq!(names(&status), ["few", "mutual", "open", "secret"]);
     for path in ["/secret/status", "/mutual/status", "/open/status"] {
         let url = at_secret(path);
         assert_eq!(curl(&[&trusts[..], &own[..], &[&url]].concat()).0, "200", "{path}");
