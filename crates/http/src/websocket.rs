@@ -1,12 +1,14 @@
 //! What all WebSockets of the server have in common: bounds, and whether the other side is still there.
 
+use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
 use futures::{SinkExt as _, Stream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, interval_at, timeout};
+use tungstenite::error::ProtocolError;
 
 /// How often a client is asked whether it is there.
 pub const PING_EVERY: Duration = Duration::from_secs(20);
@@ -49,6 +51,17 @@ impl Seats {
     /// A seat, to be held as long as the client is there; `None` if all are taken.
     pub fn take(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.0).try_acquire_owned().ok()
+    }
+}
+
+/// What a client is told that made a mistake (RFC 6455, section 7.4.1); `None` where nobody is there to be told.
+fn mistake(error: &axum::Error) -> Option<u16> {
+    match error.source()?.downcast_ref::<tungstenite::Error>()? {
+        tungstenite::Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => None,
+        tungstenite::Error::Protocol(_) => Some(close_code::PROTOCOL),
+        tungstenite::Error::Utf8(_) => Some(close_code::INVALID),
+        tungstenite::Error::Capacity(_) => Some(close_code::SIZE),
+        _ => None,
     }
 }
 
@@ -102,8 +115,16 @@ pub async fn converse(
                 in_time(outgoing.send(Message::Ping(bytes::Bytes::new()))).await?;
             }
             message = incoming.next() => match message {
-                None | Some(Ok(Message::Close(_))) => return Ok(()),
-                Some(Err(error)) => return Err(error),
+                None => return Ok(()),
+                // It is answered in kind: the answer waits to be written.
+                Some(Ok(Message::Close(_))) => return in_time(outgoing.close()).await,
+                Some(Err(error)) => {
+                    if let Some(code) = mistake(&error) {
+                        let close = CloseFrame { code, reason: Utf8Bytes::from_static("") };
+                        in_time(outgoing.send(Message::Close(Some(close)))).await?;
+                    }
+                    return Err(error);
+                }
                 Some(Ok(message)) => {
                     // Whatever it says, it is there.
                     is_asked = false;

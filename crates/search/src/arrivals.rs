@@ -5,8 +5,10 @@
 //! bounds.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use arrow::array::RecordBatch;
+use taffrail_record::Timestamp;
 use taffrail_store::Snapshot;
 use taffrail_store::engine::{Arrival, Arrivals, ArrivalsRequest, Control, QueryError, TimeRange, Work};
 use taffrail_store::schema;
@@ -23,7 +25,8 @@ pub fn arrivals(
 ) -> Result<Arrivals, QueryError> {
     let scan = Scan::new(request.filter, TimeRange::ALL)?;
     let parts = parts(&scan, snapshot, request)?;
-    let mut first = First { request, places: BTreeSet::new() };
+    let mut first = First { request, places: BTreeSet::new(), bound: None };
+    let begun = Instant::now();
     for (index, batch) in snapshot.memory.iter().enumerate() {
         control.check()?;
         first.take(&scan, batch, |row| Place::Memory { batch: index, row });
@@ -32,6 +35,9 @@ pub fn arrivals(
         control.check()?;
         if first.is_before(part) {
             continue;
+        }
+        if begun.elapsed() >= request.patience && first.stop_at(part) {
+            break;
         }
         let wanted = [schema::OBSERVED_TIMESTAMP, schema::SOURCE, schema::OFFSET];
         let columns = scan.columns(part.segment.schema(), &wanted);
@@ -62,6 +68,8 @@ struct First<'a> {
     request: &'a ArrivalsRequest<'a>,
     /// One more than is wanted, to know where the rest begins.
     places: BTreeSet<(Arrival, Place)>,
+    /// Where that begins that was not looked at.
+    bound: Option<Arrival>,
 }
 
 impl First<'_> {
@@ -75,6 +83,17 @@ impl First<'_> {
             return false;
         };
         part.segment.observed_bounds(part.row_group).is_some_and(|(min, _)| min > last.observed.0)
+    }
+
+    /// Leaves out `part` and those behind it, which hold nothing that arrived earlier. False where that would be no step.
+    fn stop_at(&mut self, part: &Part) -> bool {
+        let bounds = part.segment.observed_bounds(part.row_group);
+        let begin = bounds.map(|(min, _)| Arrival { observed: Timestamp(min), offset: 0 });
+        self.bound = begin.filter(|begin| *begin > self.request.from);
+        if let Some(bound) = self.bound {
+            self.places.retain(|(arrival, _)| *arrival < bound);
+        }
+        self.bound.is_some()
     }
 
     fn take(&mut self, scan: &Scan, batch: &RecordBatch, place: impl Fn(usize) -> Place) {
@@ -113,11 +132,12 @@ impl First<'_> {
         parts: &[Part],
         control: &Control,
     ) -> Result<Arrivals, QueryError> {
-        let until = self.cut().unwrap_or(Arrival::end_of(snapshot.arrived));
+        let rest = self.cut().or(self.bound);
+        let until = rest.unwrap_or(Arrival::end_of(snapshot.arrived));
         let places: Vec<Place> = self.places.iter().map(|(_, place)| *place).collect();
         let mut hits = place::hits(snapshot, parts, &places, control)?;
         let hits = places.iter().filter_map(|place| hits.remove(place)).collect();
         let has_deleted = snapshot.deleted.is_some_and(|deleted| self.request.from.observed <= deleted);
-        Ok(Arrivals { hits, until, has_deleted })
+        Ok(Arrivals { hits, until, is_end: rest.is_none(), has_deleted })
     }
 }

@@ -56,6 +56,13 @@ pub fn from_batch(batch: LogBatch) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(schema::with_attributes(&fields), arrays)
 }
 
+/// When the records of a batch that [`observe`] made were read; `None`: it has none.
+pub fn observed(batch: &RecordBatch) -> Option<Timestamp> {
+    let column = batch.column_by_name(schema::OBSERVED_TIMESTAMP)?;
+    let times = column.as_primitive_opt::<TimestampNanosecondType>()?;
+    times.values().first().copied().map(Timestamp)
+}
+
 /// As [`LogBatch::observe`], for records that are columns already.
 pub fn observe(batch: RecordBatch, moment: Timestamp) -> Result<RecordBatch, ArrowError> {
     let times = |index: usize| batch.column(index).as_primitive::<TimestampNanosecondType>().values();

@@ -80,6 +80,15 @@ impl Arrival {
     pub const fn end_of(observed: Timestamp) -> Self {
         Self { observed, offset: u64::MAX }
     }
+
+    /// The place before this one.
+    #[must_use]
+    pub fn before(self) -> Self {
+        match self.offset.checked_sub(1) {
+            Some(offset) => Self { offset, ..self },
+            None => Self::end_of(Timestamp(self.observed.0.saturating_sub(1))),
+        }
+    }
 }
 
 impl fmt::Display for Arrival {
@@ -113,13 +122,15 @@ pub struct ArrivalsRequest<'a> {
     pub wants: &'a (dyn Fn(&str) -> bool + Sync),
     /// Records in the answer; at least 1.
     pub limit: usize,
+    /// Time after which the answer is what was found so far, if that is a step.
+    pub patience: Duration,
 }
 
 impl ArrivalsRequest<'static> {
     /// Asks for nothing but where the store stands: all that arrives from now on comes after [`Arrivals::until`].
     pub fn end() -> Self {
         let from = Arrival::end_of(Timestamp(i64::MAX));
-        Self { from, filter: &Filter::All, wants: &|_| false, limit: 1 }
+        Self { from, filter: &Filter::All, wants: &|_| false, limit: 1, patience: Duration::MAX }
     }
 }
 
@@ -130,6 +141,8 @@ pub struct Arrivals {
     pub hits: Vec<Hit>,
     /// All that match and come before this place are among them, or come before the place that was asked for.
     pub until: Arrival,
+    /// Whether that is where the store stands: there is no more.
+    pub is_end: bool,
     /// Whether records have been deleted, for their age or for want of space, that may have been among them.
     pub has_deleted: bool,
 }

@@ -24,7 +24,7 @@ mod store;
 pub mod wal;
 
 pub use catalog::StoredGap;
-pub use columns::{from_batch, observe};
+pub use columns::{from_batch, observe, observed};
 pub use error::{Error, Result};
 pub use history::History;
 pub use store::append::{Append, Receipt, Refused};

@@ -26,6 +26,8 @@ pub(crate) enum Event {
     Sampled(SampledNotice),
     /// The connection ended with this reason and is made again.
     Lost(String),
+    /// The daemon is there, but refuses for now, for this reason; it is asked again.
+    Refused(String),
     /// The connection is there again.
     Back,
 }
@@ -51,14 +53,14 @@ impl Client {
         let mut last = None;
         let mut pause = None;
         loop {
-            let reason = match client.connect(&asked, &mut last, &mut pause, sink) {
+            let trouble = match client.connect(&asked, &mut last, &mut pause, sink) {
                 Ok(ControlFlow::Break(())) => return Ok(()),
-                Ok(ControlFlow::Continue(reason)) => reason,
-                Err(error) if error.is::<ureq::Error>() => error.root_cause().to_string(),
-                Err(error) if is_passing(&error) => error.to_string(),
+                Ok(ControlFlow::Continue(reason)) => Event::Lost(reason),
+                Err(error) if error.is::<ureq::Error>() => Event::Lost(error.root_cause().to_string()),
+                Err(error) if is_passing(&error) => Event::Refused(error.to_string()),
                 Err(error) => return Err(error),
             };
-            if pause.is_none() && sink(Event::Lost(reason))?.is_break() {
+            if pause.is_none() && sink(trouble)?.is_break() {
                 return Ok(());
             }
             let next = pause.map_or(BACKOFF_FIRST, |pause: Duration| (pause * 2).min(BACKOFF_MAX));
@@ -83,11 +85,17 @@ impl Client {
         let mut parameters = asked.to_vec();
         parameters.extend(last.as_deref().map(|last| ("after", last)));
         let response = self.call("/api/v1/tail", &parameters)?;
-        if pause.take().is_some() && sink(Event::Back)?.is_break() {
+        if pause.is_some() && sink(Event::Back)?.is_break() {
             return Ok(ControlFlow::Break(()));
         }
         let reader = response.into_body().into_with_config().limit(u64::MAX).reader();
-        read(BufReader::new(reader), last, sink)
+        let before = last.clone();
+        let ended = read(BufReader::new(reader), last, sink);
+        // A connection that brought nothing is no reason to hurry with the next one.
+        if *last != before {
+            *pause = None;
+        }
+        ended
     }
 }
 

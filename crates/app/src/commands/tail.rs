@@ -41,6 +41,7 @@ pub(crate) fn run(args: &TailArgs, config: &Config, terminal: Terminal) -> anyho
                 terminal.note(&format!("{shown} of {matched} records shown; `search` has all"));
             }
             Event::Lost(reason) => terminal.note(&format!("the daemon is gone ({reason}); waiting for it")),
+            Event::Refused(reason) => terminal.note(&format!("the daemon says: {reason}; asking again")),
             Event::Back => terminal.note("the daemon is back"),
         }
         Ok(ControlFlow::Continue(()))

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use taffrail_testkit::{Daemon, Program, wait_until};
+use tungstenite::protocol::CloseFrame;
+use tungstenite::protocol::frame::coding::CloseCode;
 
 use crate::program::{PATIENCE, Site, count, eventually, found};
 
@@ -171,6 +173,43 @@ fn a_tail_goes_on_where_it_was_also_after_a_restart() {
     foreign.headers_mut().insert("origin", "https://evil.example.com".parse().unwrap());
     let refused = tungstenite::client(foreign, connect()).unwrap_err().to_string();
     assert!(refused.contains("403"), "{refused}");
+}
+
+#[test]
+fn sockets_end_in_order() {
+    let site = Site::new();
+    let daemon = site.daemon();
+    let connect = || {
+        let stream = TcpStream::connect(daemon.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        tungstenite::client(format!("ws://{}/api/v1/tail/ws", daemon.address()), stream).unwrap().0
+    };
+    // The code that the daemon ends it with; 0: none.
+    let code = |mut socket: tungstenite::WebSocket<TcpStream>| loop {
+        match socket.read() {
+            Ok(tungstenite::Message::Close(close)) => break close.map_or(0, |close| close.code.into()),
+            Ok(_) => {}
+            Err(error) => panic!("no good-bye: {error}"),
+        }
+    };
+    let mut socket = connect();
+    socket.close(Some(CloseFrame { code: CloseCode::Normal, reason: "bye".into() })).unwrap();
+    assert_eq!(code(socket), 1000);
+    let mut socket = connect();
+    socket.close(None).unwrap();
+    assert_eq!(code(socket), 0);
+    let mut socket = connect();
+    socket.send(tungstenite::Message::text("x".repeat(65 << 10))).unwrap();
+    assert_eq!(code(socket), 1009, "too large");
+    for (bytes, want) in [
+        (&[0x81, 0x80 | 1, 0, 0, 0, 0, 0xff][..], 1007),
+        (&[0x83, 0x80, 0, 0, 0, 0], 1002),
+        (&[0x81, 1, b'x'], 1002),
+    ] {
+        let mut socket = connect();
+        socket.get_mut().write_all(bytes).unwrap();
+        assert_eq!(code(socket), want, "{bytes:x?}");
+    }
 }
 
 #[test]

@@ -392,18 +392,30 @@ fn a_query_ends_when_it_is_told_to() {
 
 /// All pages from a place on, and where the last one ends.
 fn arrived(world: &World, from: Arrival, filter: &Filter, source: &str, limit: usize) -> (Vec<Hit>, Arrival) {
+    let (all, end, _) = arrived_within(world, from, filter, source, limit, Duration::MAX);
+    (all, end)
+}
+
+/// The same, how many there were, and with pages of what is found within a time.
+fn arrived_within(
+    world: &World,
+    from: Arrival,
+    filter: &Filter,
+    source: &str,
+    limit: usize,
+    patience: Duration,
+) -> (Vec<Hit>, Arrival, usize) {
     let wants = |name: &str| source.is_empty() || name == source;
-    let (mut all, mut from) = (Vec::new(), from);
+    let (mut all, mut from, mut pages) = (Vec::new(), from, 0);
     loop {
-        let request = ArrivalsRequest { from, filter, wants: &wants, limit };
-        let Arrivals { hits, until, .. } = world.engine.arrivals(&request, &control()).unwrap();
-        assert!(hits.len() <= limit && until >= from, "{until:?}");
-        from = until;
-        if hits.len() < limit {
-            all.extend(hits);
-            return (all, from);
-        }
+        let request = ArrivalsRequest { from, filter, wants: &wants, limit, patience };
+        let Arrivals { hits, until, is_end, .. } = world.engine.arrivals(&request, &control()).unwrap();
+        assert!(hits.len() <= limit && (until > from || is_end && until == from), "{until:?}");
+        (from, pages) = (until, pages + 1);
         all.extend(hits);
+        if is_end {
+            return (all, from, pages);
+        }
     }
 }
 
@@ -416,6 +428,9 @@ fn arrivals_come_in_the_order_of_the_batches_and_go_on_anywhere() {
     assert_eq!(all.len(), 6_000);
     let place = |hit: &Hit| Arrival { observed: hit.observed, offset: hit.offset };
     assert!(all.is_sorted_by(|a, b| place(a) < place(b)));
+    // Who has no time gets it in steps.
+    let (in_steps, same_end, steps) = arrived_within(&world, start, &Filter::All, "", 7_000, Duration::ZERO);
+    assert!(in_steps == all && same_end == end && steps > 2, "{steps} steps");
     for batch in all.chunks(40) {
         assert!(batch.iter().all(|hit| hit.observed == batch[0].observed && hit.source == batch[0].source));
     }

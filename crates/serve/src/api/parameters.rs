@@ -18,18 +18,25 @@ impl Parameters {
     pub(crate) fn read(query: Option<&str>, known: &[&str]) -> Result<Self, ApiError> {
         let pairs: Vec<_> =
             form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned().collect();
-        match pairs.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-            Some((name, _)) => Err(ApiError::invalid(format!(
-                "there is no parameter {name:?} here; there are {}",
-                known.join(", ")
-            ))),
-            None => Ok(Self { pairs }),
+        for (at, (name, _)) in pairs.iter().enumerate() {
+            if !known.contains(&name.as_str()) {
+                let there = known.join(", ");
+                return Err(ApiError::invalid(format!(
+                    "there is no parameter {name:?} here; there are {there}"
+                )));
+            }
+            if pairs[..at].iter().any(|(before, _)| before == name) {
+                return Err(ApiError::invalid(format!(
+                    "the parameter {name:?} is given twice; give it once"
+                )));
+            }
         }
+        Ok(Self { pairs })
     }
 
-    /// A parameter's value; an empty one counts as not given, the last one counts.
+    /// A parameter's value; an empty one counts as not given.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        let found = self.pairs.iter().rev().find(|(known, _)| known == name);
+        let found = self.pairs.iter().find(|(known, _)| known == name);
         found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
     }
 

@@ -43,6 +43,12 @@ impl Sampler {
         (shown < matched).then_some(SampledNotice { matched, shown })
     }
 
+    /// How long it is until something is to be said of what was left out; `None`: nothing was.
+    pub(super) fn due(&self, now: Instant) -> Option<Duration> {
+        let has_left_out = self.shown < self.matched;
+        has_left_out.then(|| WINDOW.saturating_sub(now.saturating_duration_since(self.began)))
+    }
+
     /// Whether the next record is shown.
     pub(super) fn takes(&mut self) -> bool {
         let is_next = self.matched.is_multiple_of(self.each) && self.shown < self.per_second;

@@ -1,8 +1,8 @@
 //! `GET /api/v1/tail`: new matching records as server-sent events.
 //!
 //! Events: `record` (a record, its id the place to go on from), `gap` (records that this reader was too slow for), `sampled`
-//! (how many were left out of what came, where a rate was asked for), a comment every 15 s. Who comes back with an id gets what
-//! it missed from the store first.
+//! (how many were left out of what came, where a rate was asked for), an id alone at the start and now and then where nothing
+//! matches, a comment every 15 s. Who comes back with an id gets what it missed from the store first.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -43,6 +43,11 @@ pub struct GapNotice {
 
 /// Records that are read from the store at once.
 const PAGE: usize = 500;
+/// Time after which a page is what was found so far; a part of what a query may take, if that is less.
+const PAGE_TIME: Duration = Duration::from_secs(1);
+const PAGE_PART: u32 = 4;
+/// How often a reader learns how far it is, though nothing matches.
+const PLACE_EVERY: Duration = Duration::from_secs(1);
 /// Records a second that can be asked for, at most.
 const RATE_MAX: usize = 1_000_000;
 
@@ -111,7 +116,9 @@ impl Tail {
             filter,
             progress: after.map_or(Progress::Live { known: None }, behind),
             // Who loses the connection before the first record goes on from here.
-            start: Some(after.unwrap_or(end)),
+            start: Some(after.map_or(end, |after| after.min(end))),
+            passed: None,
+            told: Instant::now(),
             deleted: None,
             pending: VecDeque::new(),
             sampler: (rate > 0).then(|| Sampler::new(rate, Instant::now())),
@@ -154,6 +161,8 @@ enum Progress {
 pub(super) enum Told {
     /// All that comes comes after this.
     Start(Arrival),
+    /// The same, later: nothing that matched came up to here.
+    Place(Arrival),
     Record(Hit),
     Gap(GapNotice),
     /// Not all records were shown, as asked.
@@ -167,6 +176,9 @@ pub(super) struct Tail {
     filter: Filter,
     progress: Progress,
     start: Option<Arrival>,
+    /// What has gone by since it was told something, and when that was.
+    passed: Option<Arrival>,
+    told: Instant,
     /// Whether records were deleted that it may have missed; `None`: that is not known yet.
     deleted: Option<bool>,
     pending: VecDeque<Hit>,
@@ -182,6 +194,12 @@ impl Tail {
         if let Some(start) = self.start.take() {
             return Some(Told::Start(start));
         }
+        let told = self.step().await?;
+        self.told = Instant::now();
+        Some(told)
+    }
+
+    async fn step(&mut self) -> Option<Told> {
         loop {
             if self.deleted == Some(true) {
                 self.deleted = Some(false);
@@ -196,6 +214,10 @@ impl Tail {
                 }
                 continue;
             }
+            if let Some(passed) = self.passed.filter(|_| self.told.elapsed() >= PLACE_EVERY) {
+                self.passed = None;
+                return Some(Told::Place(passed));
+            }
             let known = match self.progress {
                 Progress::Live { known } => known,
                 Progress::Behind { from, is_waiting } => {
@@ -203,11 +225,14 @@ impl Tail {
                     continue;
                 }
             };
+            let due = self.due();
             let next = {
-                let next = std::pin::pin!(self.subscription.next());
+                let next = std::pin::pin!(timeout(due, self.subscription.next()));
                 match select(self.stopping.as_mut(), next).await {
                     Either::Left(_) => return None,
-                    Either::Right((next, _)) => next,
+                    Either::Right((Ok(next), _)) => next,
+                    // Something is to be said meanwhile.
+                    Either::Right((Err(_), _)) => continue,
                 }
             };
             match next {
@@ -215,9 +240,12 @@ impl Tail {
                 Next::Missed(missed) => return Some(Told::Gap(GapNotice { missed, deleted: false })),
                 Next::Piece(batch) => {
                     let (rows, matcher) = (batch.num_rows() as u64, Arc::clone(&self.matcher));
+                    let observed = taffrail_store::observed(&batch);
                     let job = tokio::task::spawn_blocking(move || matcher.matches(&batch));
                     match job.await.unwrap_or_else(|error| Err(QueryError::Store(error.to_string()))) {
                         Ok(hits) => {
+                            let passed = observed.map(Arrival::end_of);
+                            self.passed = self.passed.max(passed.filter(|passed| known <= Some(*passed)));
                             let is_new = |hit: &Hit| known.is_none_or(|known| place(hit) >= known);
                             self.pending.extend(hits.into_iter().filter(is_new));
                         }
@@ -231,12 +259,20 @@ impl Tail {
         }
     }
 
+    /// How long nothing is to be said unless something comes.
+    fn due(&self) -> Duration {
+        let place = self.passed.map(|_| PLACE_EVERY.saturating_sub(self.told.elapsed()));
+        let notice = self.sampler.as_ref().and_then(|sampler| sampler.due(Instant::now()));
+        place.into_iter().chain(notice).min().unwrap_or(Duration::MAX)
+    }
+
     /// The next records from the store. `None` once the server stops, or if the store cannot be read: the client comes
     /// again and asks for the same.
     async fn catch_up(&mut self, from: Arrival, is_waiting: bool) -> Option<()> {
         let filter = self.filter.clone();
         let page = self.app.query(move |engine, control| {
-            let request = ArrivalsRequest { from, filter: &filter, wants: &|_| true, limit: PAGE };
+            let patience = PAGE_TIME.min(control.remaining() / PAGE_PART);
+            let request = ArrivalsRequest { from, filter: &filter, wants: &|_| true, limit: PAGE, patience };
             engine.arrivals(&request, control)
         });
         let page = match select(self.stopping.as_mut(), std::pin::pin!(page)).await {
@@ -245,14 +281,15 @@ impl Tail {
         };
         let page =
             page.inspect_err(|error| tracing::warn!("a live stream cannot be resumed: {error:?}")).ok()?;
-        self.progress = match page.hits.len() == PAGE {
-            true => Progress::Behind { from: page.until, is_waiting },
+        self.passed = Some(page.until.before());
+        self.progress = match page.is_end {
+            false => Progress::Behind { from: page.until, is_waiting },
             // What is stored from now on waits here, and what was before is in the store.
-            false if !is_waiting => {
+            true if !is_waiting => {
                 self.subscription.skip();
                 Progress::Behind { from: page.until, is_waiting: true }
             }
-            false => Progress::Live { known: Some(page.until) },
+            true => Progress::Live { known: Some(page.until) },
         };
         // The first page says it: those that follow are of later.
         self.deleted.get_or_insert(page.has_deleted);
@@ -269,7 +306,7 @@ pub(super) fn place(hit: &Hit) -> Arrival {
 fn message(told: &Told, with_raw: bool) -> Message {
     let named = |kind: &str, data: String| Message::default().event(kind).data(data);
     match told {
-        Told::Start(start) => Message::default().id(start.to_string()),
+        Told::Start(place) | Told::Place(place) => Message::default().id(place.to_string()),
         Told::Record(hit) => {
             named("record", json(&Record::from_hit(hit, with_raw))).id(place(hit).to_string())
         }

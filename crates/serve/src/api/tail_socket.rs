@@ -1,7 +1,8 @@
 //! `GET /api/v1/tail/ws`: the same as [`super::tail`] over WebSocket, for pages and tools that prefer it.
 //!
-//! Frames are JSON: `{"type":"start","id":...}` first, then `{"type":"record","id":...,"record":{...}}` and
-//! `{"type":"gap","missed":...}`. What clients send is not looked at.
+//! Frames are JSON: `{"type":"start","id":...}` first, then `{"type":"record","id":...,"record":{...}}`,
+//! `{"type":"gap","missed":...}`, `{"type":"sampled","matched":...,"shown":...}`, and `{"type":"place","id":...}` now and then
+//! where nothing matches. What clients send is not looked at.
 
 use std::sync::Arc;
 
@@ -25,6 +26,9 @@ use taffrail_http::websocket;
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Frame<'a> {
     Start {
+        id: String,
+    },
+    Place {
         id: String,
     },
     Record {
@@ -72,7 +76,8 @@ pub(crate) async fn tail_socket(
 
 fn frame(told: &Told, with_raw: bool) -> String {
     match told {
-        Told::Start(start) => json(&Frame::Start { id: start.to_string() }),
+        Told::Start(place) => json(&Frame::Start { id: place.to_string() }),
+        Told::Place(place) => json(&Frame::Place { id: place.to_string() }),
         Told::Record(hit) => {
             let record = Record::from_hit(hit, with_raw);
             json(&Frame::Record { id: place(hit).to_string(), record: &record })

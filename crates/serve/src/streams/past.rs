@@ -14,6 +14,8 @@ use super::selection::Selection;
 
 /// Records that are read at once.
 const PAGE: usize = 1_000;
+/// Time after which a page is what was found so far.
+const PAGE_TIME: Duration = Duration::from_secs(1);
 /// Pages that are kept for others, for all streams together, and bytes of them.
 const PAGES: usize = 16;
 const PAGES_BYTES: usize = 32 << 20;
@@ -119,9 +121,15 @@ fn read(
 ) -> Result<Page, QueryError> {
     let wants = |source: &str| config.shows(source);
     // The record itself again: some of its lines may be missing.
-    let request =
-        ArrivalsRequest { from: after.arrival, filter: selection.filter(), wants: &wants, limit: PAGE };
-    let Arrivals { hits, until, has_deleted } = engine.arrivals(&request, &Control::with_limit(PATIENCE))?;
+    let request = ArrivalsRequest {
+        from: after.arrival,
+        filter: selection.filter(),
+        wants: &wants,
+        limit: PAGE,
+        patience: PAGE_TIME,
+    };
+    let Arrivals { hits, until, has_deleted, .. } =
+        engine.arrivals(&request, &Control::with_limit(PATIENCE))?;
     let mut encoder = Encoder::new(hits.len(), hits.iter().map(|hit| hit.body.len()).sum());
     for hit in &hits {
         let record = hit.raw_line().map_err(QueryError::Store)?;

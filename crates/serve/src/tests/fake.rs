@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use arrow::array::{Array as _, ArrayRef, Int64Array, RecordBatch, StringArray};
+use arrow::array::{Array as _, ArrayRef, Int64Array, RecordBatch, StringArray, TimestampNanosecondArray};
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
@@ -193,9 +193,10 @@ impl Engine for Fake {
         let mut hits = self.matching(request.filter, TimeRange::ALL);
         hits.retain(|hit| place(hit) >= request.from && (request.wants)(&hit.source));
         hits.sort_by_key(place);
-        let until = hits.get(request.limit).map_or(Arrival::end_of(NOW), place);
+        let rest = hits.get(request.limit).map(place);
+        let until = rest.unwrap_or(Arrival::end_of(NOW));
         hits.truncate(request.limit);
-        Ok(Arrivals { hits, until, has_deleted: false })
+        Ok(Arrivals { hits, until, is_end: rest.is_none(), has_deleted: false })
     }
 
     fn histogram(&self, request: &HistogramRequest, _: &Control) -> Result<Histogram, QueryError> {
@@ -318,7 +319,9 @@ impl Matcher for FakeMatcher {
 pub(super) fn batch(bodies: &[&str]) -> Arc<RecordBatch> {
     let column: ArrayRef = Arc::new(StringArray::from(bodies.to_vec()));
     assert_eq!(column.len(), bodies.len());
-    Arc::new(RecordBatch::try_from_iter([("body", column)]).unwrap())
+    let times: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![NOW.0; bodies.len()]));
+    let columns = [("body", column), (taffrail_store::schema::OBSERVED_TIMESTAMP, times)];
+    Arc::new(RecordBatch::try_from_iter(columns).unwrap())
 }
 
 impl Ingest for Fake {

@@ -11,6 +11,7 @@ use axum::http::Request;
 use futures::StreamExt as _;
 use serde_json::Value;
 use taffrail_record::Severity;
+use taffrail_store::engine::Arrival;
 use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
@@ -92,6 +93,23 @@ async fn live_streams_are_bounded_in_number_and_show_signs_of_life() {
     assert_eq!(event(&mut stream).await.1, "", "where it stands");
     let beat = stream.next().await.unwrap().unwrap();
     assert!(beat.starts_with(b":"), "{beat:?}");
+}
+
+#[tokio::test]
+async fn a_live_stream_says_how_far_it_is_and_what_it_left_out_though_nothing_comes() {
+    let fake = Arc::new(Fake::default());
+    let services = fake.services();
+    let mut stream = open(&services, "/api/v1/tail?q=error&rate=1").await;
+    assert_eq!(event(&mut stream).await.1, "", "where it stands");
+    let other = batch(&["fine", "well"]);
+    let place = Arrival::end_of(taffrail_store::observed(&other).unwrap());
+    services.live.publish(other);
+    let told = stream.next().await.unwrap().unwrap();
+    assert_eq!(told, format!("id: {place}\n\n"));
+    services.live.publish(batch(&["error 1", "error 2", "error 3"]));
+    assert!(event(&mut stream).await.1.contains("error 1"));
+    let (kind, data) = event(&mut stream).await;
+    assert_eq!((kind.as_str(), data.as_str()), ("sampled", r#"{"matched":3,"shown":1}"#));
 }
 
 #[tokio::test]
