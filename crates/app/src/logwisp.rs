@@ -4,14 +4,17 @@
 //! that of `taffrail`, so that both may run on one machine.
 
 mod arguments;
+mod place;
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 
 use taffrail_serve::streams::{HttpConfig, Refused, StreamConfig};
 
 use self::arguments::{Arguments, Asked, USAGE};
+use self::place::{Place, TEMPORARY_BYTES};
 use crate::cli::RunArgs;
 use crate::commands::run::{self, Face};
 use crate::config::{Config, Overrides, Problem};
@@ -24,7 +27,9 @@ const WRONG_FLAGS: u8 = 2;
 /// Where UI and API of this daemon answer: the usual port may be taken by `taffrail`.
 const LISTEN: &str = "127.0.0.1:0";
 
-/// What a config is where there is none.
+/// What a config is where there is none, in a few words.
+const DEFAULT_SAYS: &str = "*.log of this folder is streamed to everybody, at port 8080";
+/// The same.
 pub(crate) const DEFAULT_CONFIG: &str = r#"[[streams]]
 name = "default"
 monitor = { targets = [{ path = "./", pattern = "*.log", is_file = false }] }
@@ -50,7 +55,7 @@ pub(crate) fn run(arguments: &[OsString]) -> ExitCode {
     let arguments = match Arguments::read(arguments) {
         Ok(Asked::Run(arguments)) => arguments,
         Ok(Asked::Version) => {
-            println!("{NAME} of taffrail {}", env!("CARGO_PKG_VERSION"));
+            println!("{NAME} of taffrail {} (commit: unknown, built: unknown)", env!("CARGO_PKG_VERSION"));
             return ExitCode::SUCCESS;
         }
         Ok(Asked::Help) => {
@@ -83,11 +88,32 @@ fn start(arguments: &Arguments) -> Result<(), Vec<String>> {
     };
     let variable = |name: &str| std::env::var(name).ok().filter(|text| !text.is_empty());
     let path = arguments.config_path(&variable);
-    let config =
-        Config::of_logwisp(path.as_deref(), arguments.config.is_some(), &overrides).map_err(failed)?;
+    let is_named = arguments.config.is_some() || variable("LOGWISP_CONFIG_FILE").is_some();
+    let mut config = Config::of_logwisp(path.as_deref(), is_named, &overrides).map_err(failed)?;
     terminal::init_log(config.log_level);
+    if !path.as_ref().is_some_and(|path| path.exists()) {
+        tracing::warn!("there is no config file: {DEFAULT_SAYS}; `-config FILE` names one");
+    }
+    if variable("TAFFRAIL_DATA").is_none() {
+        settle(&mut config, path.as_deref(), &variable);
+    }
     let args = RunArgs { listen: None, router: arguments.router, demo: false, paths: Vec::new() };
     run::run(&args, config, Face::LogWisp).map(drop).map_err(|error| vec![format!("{error:#}")])
+}
+
+/// Stores where that can be done.
+fn settle(config: &mut Config, path: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) {
+    let Place { path, is_temporary } = Place::choose(&config.data_dir, path, variable);
+    if is_temporary {
+        config.retention.max_size_bytes = config.retention.max_size_bytes.min(TEMPORARY_BYTES);
+        let (usual, kept) = (config.data_dir.display(), TEMPORARY_BYTES >> 20);
+        tracing::warn!(
+            "{usual} cannot be written to: the last {kept} MiB are kept in {}, for clients that come back; \
+             TAFFRAIL_DATA names a directory that lasts",
+            path.display()
+        );
+    }
+    config.data_dir = path;
 }
 
 /// Says where the streams are, and which are not.
@@ -95,7 +121,7 @@ fn start(arguments: &Arguments) -> Result<(), Vec<String>> {
 /// # Errors
 /// If none is.
 #[expect(clippy::print_stdout, reason = "as the original")]
-pub(crate) fn announce(config: &Config, refused: &[Refused]) -> anyhow::Result<()> {
+pub(crate) fn announce(config: &Config, refused: &[Refused], address: SocketAddr) -> anyhow::Result<()> {
     let mut running = 0;
     for stream in &config.streams {
         let name = escape(&stream.name);
@@ -108,7 +134,9 @@ pub(crate) fn announce(config: &Config, refused: &[Refused]) -> anyhow::Result<(
         for place in places(stream, config.is_router) {
             println!("  {}", escape(&place));
         }
+        run::warn_of(stream);
     }
+    tracing::info!("metrics for Prometheus are at http://{address}/metrics");
     anyhow::ensure!(running > 0, "No streams successfully started");
     println!("\n{running} stream(s) running. Press Ctrl+C to stop.");
     Ok(())

@@ -162,14 +162,19 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 }
 
 fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(watched::text(path)?.as_bytes())
+    let text = watched::text(path)?;
+    if text.contains("ENCRYPTED") {
+        let way = format!("openssl pkey -in {} -out NEW", path.display());
+        return Err(wrong(path, &format!("is encrypted; `{way}` writes it as it is needed here")));
+    }
+    PrivateKeyDer::from_pem_slice(text.as_bytes())
         .map_err(|error| wrong(path, &format!("holds no private key in PEM ({error})")))
 }
 
 /// What is to be known of a certificate.
 fn warnings(path: &Path, certificate: &CertificateDer<'_>) -> Result<Vec<String>, String> {
     let parsed = X509Certificate::from_der(certificate);
-    let (_, parsed) = parsed.map_err(|error| wrong(path, &format!("is no certificate: {error}")))?;
+    let (_, parsed) = parsed.map_err(|_| wrong(path, "holds something that is no certificate (X.509)"))?;
     let validity = parsed.validity();
     let ends = validity.not_after;
     Ok(match validity.time_to_expiration() {
@@ -218,7 +223,8 @@ fn provider(ciphers: &[String]) -> Result<CryptoProvider, String> {
 fn authorities(path: &Path) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| wrong(path, &error.to_string()))?;
+        let damaged = |_| wrong(path, "holds something that is no authority's certificate (X.509)");
+        roots.add(certificate).map_err(damaged)?;
     }
     Ok(roots)
 }

@@ -1,6 +1,6 @@
 //! What files say that are read again when they change.
 
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -156,7 +156,14 @@ fn stamps(paths: &[PathBuf]) -> Stamps {
 /// # Errors
 /// A file that cannot be read, is no text, or larger than 4 MiB; for people, with its path.
 pub(crate) fn text(path: &Path) -> Result<String, String> {
-    let told = |error: std::io::Error| error.to_string();
+    let told = |error: std::io::Error| match error.kind() {
+        io::ErrorKind::InvalidData => format!(
+            "{}: is no text; of binary certificates and keys (DER), \
+            `openssl x509 -inform DER` and `openssl pkey -inform DER` make PEM",
+            path.display()
+        ),
+        _ => error.to_string(),
+    };
     let mut file = fs::File::open(path).map_err(told)?;
     if file.metadata().map_err(told)?.len() > FILE_BYTES {
         return Err(format!("{}: is larger than 4 MiB", path.display()));

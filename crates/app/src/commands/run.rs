@@ -14,7 +14,7 @@ use taffrail_agent::own_address;
 use taffrail_agent::telemetry::{Telemetry, TelemetryConfig};
 use taffrail_query::StoreEngine;
 use taffrail_serve::audit::Audit;
-use taffrail_serve::streams::{Overview, Refused, Streams};
+use taffrail_serve::streams::{Overview, Refused, StreamConfig, Streams};
 use taffrail_serve::{Hosts, Info, Limits, LiveHub, Machines, Server, Services};
 use taffrail_store::{History, Store};
 use taffrail_telemetry::{Machine, Roots};
@@ -93,7 +93,7 @@ pub(crate) fn run(args: &RunArgs, mut config: Config, face: Face) -> anyhow::Res
             announce(&config, &store, &server, &recovered)?;
             announce_streams(&config, &refused);
         }
-        Face::LogWisp => logwisp::announce(&config, &refused)?,
+        Face::LogWisp => logwisp::announce(&config, &refused, server.address())?,
     }
     let machines = machines(&config, &store);
     let control = runtime.block_on(async { start_control(&config, shown, machines.machine.as_ref()) });
@@ -231,9 +231,14 @@ fn announce_streams(config: &Config, refused: &[Refused]) {
         for place in stream.places() {
             println!("  streams  {}", escape(&place));
         }
-        for warning in stream.check().unwrap_or_default() {
-            tracing::warn!("{}", escape(&warning));
-        }
+        warn_of(stream);
+    }
+}
+
+/// Says what people should know of a stream.
+pub(crate) fn warn_of(stream: &StreamConfig) {
+    for warning in stream.check().unwrap_or_default() {
+        tracing::warn!("{}", escape(&warning));
     }
 }
 

@@ -109,7 +109,11 @@ impl Streams {
                 text.chars().map(|letter| if globs.contains(letter) { '?' } else { letter }).collect()
             };
             let path = without("[]{}!*\\", &path.display().to_string());
-            let names = without("[]{}!\\", if pattern.is_empty() { "*" } else { pattern });
+            // Any run of letters, twice, is any run: nothing goes through folders.
+            let mut names = without("[]{}!\\", if pattern.is_empty() { "*" } else { pattern });
+            while names.contains("**") {
+                names = names.replace("**", "*");
+            }
             let path = if *is_file { path } else { format!("{}/{names}", path.trim_end_matches('/')) };
             if !paths.contains(&path) {
                 paths.push(path);
@@ -543,7 +547,7 @@ mod tests {
         let text = r#"
             [[streams]]
             name = "a"
-            monitor = { targets = [{ path = "/a", is_file = "true" }, { path = 7, pattern = 5, is_file = 0 }] }
+            monitor = { targets = [{ path = "/a", is_file = "true" }, { path = 7, pattern = "5**", is_file = 0 }] }
             httpserver = { enabled = true, port = 9000 }
             auth = { type = "basic", basic_auth = { users = [{ username = "me", password_hash = "x" }] } }
         "#;
@@ -560,14 +564,17 @@ mod tests {
             pattern: pattern.to_owned(),
             is_file,
         };
-        assert_eq!(streams.configs[0].targets, [target("/a", "", true), target("/srv/app[1]*", "5", false)]);
+        assert_eq!(
+            streams.configs[0].targets,
+            [target("/a", "", true), target("/srv/app[1]*", "5**", false)]
+        );
         let users = match &streams.configs[0].access {
             AccessConfig::Basic(basic) => basic.users.clone(),
             _ => Vec::new(),
         };
         assert_eq!(users, [("me".to_owned(), "$2y$05$x".to_owned())]);
-        // A path is no glob.
-        assert_eq!(streams.source().unwrap().paths, ["/a", "/srv/app?1??/5"]);
+        // A path is no glob, and no pattern goes through folders.
+        assert_eq!(streams.source().unwrap().paths, ["/a", "/srv/app?1??/5*"]);
     }
 
     #[test]

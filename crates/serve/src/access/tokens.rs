@@ -1,6 +1,6 @@
 //! Tokens: words that are enough by themselves, and JSON Web Tokens.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aws_lc_rs::constant_time;
@@ -125,6 +125,11 @@ impl Jwt {
 
 /// A secret, or a public key in PEM.
 fn signing_key(text: &str) -> Result<Key, String> {
+    if Path::new(text).is_absolute() && Path::new(text).exists() {
+        return Err(format!(
+            "is the path of a file, which is no secret: write what {text} holds, as \"\"\"...\"\"\""
+        ));
+    }
     let key = if text.trim_start().starts_with("-----BEGIN") {
         DecodingKey::from_rsa_pem(text.trim().as_bytes())
             .map_err(|error| format!("is no RSA public key in PEM: {error}"))?

@@ -163,7 +163,7 @@ impl Client {
         let place = after.unwrap_or_else(|| stream.ring.end());
         let client = now.0;
         let greeting = config.http.as_ref().map(|http| form.greeting(http, client, place));
-        let seat = Arc::new(Seat::take(stream, transport));
+        let seat = Arc::new(Seat::take(stream, transport, buffer));
         Self {
             greeting: greeting.unwrap_or_default(),
             form,

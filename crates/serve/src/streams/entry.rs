@@ -287,22 +287,52 @@ impl<'a> Members<'a> {
 
 /// `None` where the line is a text, also one that looks like an object. A type clash makes the whole line a text.
 fn said(line: &str) -> Option<Said<'_>> {
-    if !line.starts_with('{') {
+    if !line.trim_ascii_start().starts_with('{') {
         return None;
     }
     let members: Members<'_> = serde_json::from_str(line).ok()?;
-    let time = members.text("time")?.filter(|time| time.parse::<jiff::Timestamp>().is_ok());
-    let message = match members.text("msg")? {
-        Some(message) => Some(message),
-        // The original's page shows it, and the original loses it.
-        None => members.text("message")?,
-    };
+    // The original's page shows `message`, and the original loses it.
+    let messages = [members.text("msg")?, members.text("message")?];
+    let has_one = messages.iter().any(Option::is_some);
+    let message = messages.into_iter().flatten().find(|message| !message.is_empty());
     Some(Said {
-        time,
+        time: members.text("time")?.and_then(exact),
         level: Some(members.text("level")?.unwrap_or_default()),
-        message: Some(message.unwrap_or_default()),
+        // What has neither is shown as it is: nothing would be left of it.
+        message: message.or_else(|| has_one.then_some(Cow::Borrowed(""))),
         fields: members.raw("fields"),
     })
+}
+
+/// A time of RFC 3339, without zeros at the end of its seconds; `None` for what is none.
+fn exact(time: Cow<'_, str>) -> Option<Cow<'_, str>> {
+    let (date, zone) = match time.strip_suffix('Z') {
+        Some(date) => (date, "Z"),
+        None => time.split_at_checked(time.len().checked_sub(6)?)?,
+    };
+    let (seconds, fraction) = date.split_once('.').unwrap_or((date, "0"));
+    let has_form = |text: &str, form: &str| {
+        let fits =
+            |(letter, form): (u8, u8)| if form == b'0' { letter.is_ascii_digit() } else { letter == form };
+        text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)
+    };
+    let is_zone = zone == "Z" || has_form(&zone.replacen('-', "+", 1), "+00:00");
+    let is_exact = has_form(seconds, "0000-00-00T00:00:00")
+        && !fraction.is_empty()
+        && fraction.bytes().all(|byte| byte.is_ascii_digit())
+        && is_zone
+        && time.parse::<jiff::Timestamp>().is_ok();
+    let is_short = !date.contains('.') || !fraction.ends_with('0');
+    match (is_exact, is_short && zone != "+00:00") {
+        (false, _) => None,
+        (true, true) => Some(time),
+        (true, false) => {
+            let short =
+                if date.contains('.') { date.trim_end_matches('0').trim_end_matches('.') } else { date };
+            let zone = if zone == "+00:00" { "Z" } else { zone };
+            Some(Cow::Owned(format!("{short}{zone}")))
+        }
+    }
 }
 
 /// The group of a text, and the text.
@@ -453,14 +483,39 @@ mod tests {
             ),
             (r#"{"Message":"hi"}"#, with(r#""message":"hi""#)),
             (r#"{"msg":7}"#, with(r#""message":"{\"msg\":7}""#)),
-            (r#"{"time":"soon","msg":"hi"}"#, with(r#""message":"hi""#)),
+            (r#"  {"msg":"","message":"hi","level":"warn"}"#, with(r#""level":"warn","message":"hi""#)),
+            (r#"{"msg":""}"#, with(r#""message":"""#)),
+            // Of what has no message nothing would be left.
+            (
+                r#"{"log":"a","level":"info"}"#,
+                with(r#""level":"info","message":"{\"log\":\"a\",\"level\":\"info\"}""#),
+            ),
+            ("{}", with(r#""message":"{}""#)),
             ("{broken", with(r#""message":"{broken""#)),
             ("", String::new()),
         ] {
             assert_eq!(entry(line), want, "{line}");
         }
-        let own = r#"{"time":"2024-01-01T12:00:00.5Z","msg":"hi"}"#;
-        assert!(entry(own).starts_with(r#"{"time":"2024-01-01T12:00:00.5Z","#), "{}", entry(own));
+        let observed = "2026-11-01T00:00:00.12Z";
+        for (time, want) in [
+            ("2024-01-01T12:00:00.5Z", "2024-01-01T12:00:00.5Z"),
+            ("2024-01-01T12:00:00.120000-05:30", "2024-01-01T12:00:00.12-05:30"),
+            ("2024-01-01T12:00:00.000+00:00", "2024-01-01T12:00:00Z"),
+            ("2024-01-01T12:00:00+00:00", "2024-01-01T12:00:00Z"),
+            ("soon", observed),
+            ("", observed),
+            ("2024-13-01T12:00:00Z", observed),
+            ("2024-01-01 12:00:00Z", observed),
+            ("2024-01-01t12:00:00z", observed),
+            ("2024-01-01T12Z", observed),
+            ("20240101T120000Z", observed),
+            ("2024-01-01T12:00:00.Z", observed),
+            ("2024-01-01T12:00:00+05", observed),
+            ("2024-01-01T12:00:00Z[UTC]", observed),
+        ] {
+            let shown = entry(&format!(r#"{{"time":"{time}","msg":"hi"}}"#));
+            assert!(shown.starts_with(&format!(r#"{{"time":"{want}","#)), "{time}: {shown}");
+        }
     }
 
     #[test]

@@ -51,6 +51,8 @@ struct Figures {
     next: AtomicU64,
     /// Whether it is given what it missed while it was away.
     is_catching_up: AtomicBool,
+    /// Entries that it may lag by.
+    buffer: u64,
 }
 
 /// The seats of a stream that are taken.
@@ -64,7 +66,8 @@ pub(super) struct Seat {
 }
 
 impl Seat {
-    pub(super) fn take(stream: &Arc<Stream>, transport: Transport) -> Self {
+    /// For a client that may lag by `buffer` entries.
+    pub(super) fn take(stream: &Arc<Stream>, transport: Transport, buffer: usize) -> Self {
         transport.count(stream).fetch_add(1, Ordering::Relaxed);
         let number = |number: u64| AtomicU64::new(number);
         let figures = Arc::new(Figures {
@@ -75,6 +78,7 @@ impl Seat {
             missed: number(0),
             next: number(stream.ring.published()),
             is_catching_up: AtomicBool::new(false),
+            buffer: buffer as u64,
         });
         let mut seats = stream.seats.0.lock().unwrap_or_else(PoisonError::into_inner);
         // Now and then, so that who has gone costs nothing.
@@ -112,8 +116,18 @@ impl Seat {
     }
 }
 
+impl Figures {
+    /// Entries that it has lost already, and will learn of when it reads on.
+    fn overflow(&self, published: u64) -> u64 {
+        let lag = published.saturating_sub(self.next.load(Ordering::Relaxed));
+        if self.is_catching_up.load(Ordering::Relaxed) { 0 } else { lag.saturating_sub(self.buffer) }
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
+        let overflow = self.figures.overflow(self.stream.ring.published());
+        self.stream.missed.fetch_add(overflow, Ordering::Relaxed);
         self.figures.transport.count(&self.stream).fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -161,7 +175,7 @@ impl Seats {
             connected_seconds: figures.since.elapsed().as_secs(),
             entries: load(&figures.entries),
             bytes: load(&figures.bytes),
-            dropped_entries: load(&figures.missed),
+            dropped_entries: load(&figures.missed) + figures.overflow(published),
             lag_entries: published.saturating_sub(load(&figures.next)),
             catching_up: figures.is_catching_up.load(Ordering::Relaxed),
         };
