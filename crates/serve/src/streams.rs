@@ -64,10 +64,10 @@ use crate::tls::Tls;
 /// Clients of one port at a time; more wait to be accepted.
 const CLIENTS_MAX: usize = 8192;
 /// Time that clients get at most to catch up between the parts of a burst, and how often is looked whether they have. Only
-/// while no more than so many bytes wait to be shown: who is slower than what comes must not hold up the others.
+/// while what waits to be shown costs no more than so many bytes: who is slower than what comes must not hold up the others.
 const BEHIND_TIME: Duration = Duration::from_millis(20);
 const BEHIND_PAUSE: Duration = Duration::from_millis(1);
-const BACKLOG_CALM: usize = 8 << 20;
+const BACKLOG_CALM: usize = 32 << 20;
 /// Time that clients get to take what was written to them when the program ends.
 const DRAIN_TIME: Duration = Duration::from_secs(3);
 
@@ -105,7 +105,7 @@ pub(crate) struct Stream {
     since: Timestamp,
     clock: fn() -> Timestamp,
     past: Arc<Past>,
-    /// Bytes that wait to be shown, of all streams.
+    /// What all costs that waits to be shown, of all streams, in bytes.
     backlog: Arc<AtomicUsize>,
 }
 
@@ -167,8 +167,9 @@ impl Stream {
         self.untold.fetch_add(entries, Ordering::Relaxed);
     }
 
-    /// Hands entries to all who watch; after them what was lost, where that was not said yet.
-    async fn publish(&self, mut entries: Vec<entry::Entry>) {
+    /// Hands entries to all who watch; after them what was lost, where that was not said yet. Waits for those who are slow as
+    /// long as `has_time`.
+    async fn publish(&self, mut entries: Vec<entry::Entry>, has_time: impl Fn() -> bool) {
         let lost = self.untold.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let message = format!("{lost} entries were dropped: they came faster than they can be shown");
@@ -184,7 +185,10 @@ impl Stream {
             let until = Instant::now() + BEHIND_TIME;
             let may_wait = || {
                 let is_calm = self.backlog.load(Ordering::Relaxed) < BACKLOG_CALM;
-                is_calm && Instant::now() < until && self.seats.are_behind(from, capacity as u64)
+                is_calm
+                    && has_time()
+                    && Instant::now() < until
+                    && self.seats.are_behind(from, capacity as u64)
             };
             while parts.peek().is_some() && may_wait() {
                 sleep(BEHIND_PAUSE).await;

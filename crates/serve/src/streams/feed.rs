@@ -18,9 +18,14 @@ use super::Stream;
 use super::entry::{Encoder, Entry, move_out};
 use super::place::Place;
 
-/// Batches that wait to be encoded, and bytes of them.
+/// Batches that wait to be encoded, and what they cost, in bytes of memory; also that is counted which waits to be handed out.
 const QUEUE: usize = 1024;
-const QUEUE_BYTES: usize = 64 << 20;
+const QUEUE_COST: usize = 96 << 20;
+/// What is encoded at once, and how much of that may wait to be handed out, of each stream.
+const TAKE_COST: usize = 4 << 20;
+const TAKES: usize = 4;
+/// What a record costs beside its bytes: an entry, its place in memory, and all that stands around the line.
+const RECORD_COST: usize = 320;
 /// How long entries wait for others after some were handed out: for each client, and at most.
 const PER_CLIENT: Duration = Duration::from_micros(41);
 const PAUSE_MAX: Duration = Duration::from_millis(58);
@@ -35,11 +40,44 @@ pub struct Feed {
 
 struct Shared {
     streams: Vec<Arc<Stream>>,
-    queue: SyncSender<Item>,
-    /// Bytes in the queue.
+    queue: SyncSender<Queued>,
+    /// What all costs that waits.
     waiting: Arc<AtomicUsize>,
     /// Which streams show a source.
     shown: Mutex<HashMap<Arc<str>, Arc<[usize]>>>,
+}
+
+/// What waits to be shown.
+struct Queued {
+    item: Item,
+    waiting: Waiting,
+}
+
+/// What it costs that something waits; it is given back by dropping it.
+struct Waiting {
+    all: Arc<AtomicUsize>,
+    cost: usize,
+}
+
+impl Waiting {
+    /// For something that costs so much; `None`: there is no room.
+    fn new(all: &Arc<AtomicUsize>, cost: usize) -> Option<Self> {
+        let waiting = Self { all: Arc::clone(all), cost };
+        let before = all.fetch_add(cost, Ordering::Relaxed);
+        (before + cost <= QUEUE_COST).then_some(waiting)
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.cost, Ordering::Relaxed);
+    }
+}
+
+/// Entries of one stream, on their way to those who watch it.
+struct Take {
+    entries: Vec<Entry>,
+    _held: Arc<Vec<Waiting>>,
 }
 
 /// What is shown.
@@ -83,22 +121,21 @@ impl Feed {
     }
 
     /// For these streams; the thread ends with the last feed. Must be called inside of the runtime of the clients.
-    /// `waiting` counts the bytes that wait to be shown.
+    /// `waiting` counts what that costs which waits to be shown.
     pub(super) fn spawn(streams: Vec<Arc<Stream>>, waiting: Arc<AtomicUsize>) -> std::io::Result<Self> {
         if streams.is_empty() {
             return Ok(Self::none());
         }
         let (queue, items) = sync_channel(QUEUE);
-        let shared = Shared {
-            streams: streams.clone(),
-            queue,
-            waiting: Arc::clone(&waiting),
-            shown: Mutex::default(),
+        let shared = Shared { streams: streams.clone(), queue, waiting, shown: Mutex::default() };
+        let publisher = |stream: &Arc<Stream>| {
+            let (publisher, takes) = mpsc::channel(TAKES);
+            tokio::spawn(publish(Arc::clone(stream), takes));
+            publisher
         };
+        let publishers: Vec<_> = streams.iter().map(publisher).collect();
         let thread = std::thread::Builder::new().name("streams".to_owned());
-        let (publisher, encoded) = mpsc::channel(1);
-        tokio::spawn(publish(streams.clone(), encoded));
-        thread.spawn(move || encode(&streams, &items, &waiting, &publisher))?;
+        thread.spawn(move || encode(&streams, &items, &publishers))?;
         Ok(Self { shared: Some(Arc::new(shared)) })
     }
 
@@ -156,13 +193,8 @@ impl Feed {
 impl Shared {
     /// Never waits; whether there was room.
     fn push(&self, item: Item) -> bool {
-        let bytes = item.bytes();
-        let has_room = self.waiting.fetch_add(bytes, Ordering::Relaxed) + bytes <= QUEUE_BYTES;
-        let is_taken = has_room && self.queue.try_send(item).is_ok();
-        if !is_taken {
-            self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-        }
-        is_taken
+        let waiting = Waiting::new(&self.waiting, item.cost());
+        waiting.is_some_and(|waiting| self.queue.try_send(Queued { item, waiting }).is_ok())
     }
 
     fn shown_by(&self, source: &Arc<str>) -> Arc<[usize]> {
@@ -183,27 +215,52 @@ impl Shared {
 
 /// Encodes each line once, for all streams that show it. What comes while entries are handed out waits, and is handed out
 /// together: writing to a thousand clients costs about the same for one entry and for ten.
-fn encode(
-    streams: &[Arc<Stream>],
-    queue: &Receiver<Item>,
-    waiting: &AtomicUsize,
-    publisher: &mpsc::Sender<Vec<Vec<Entry>>>,
-) {
+fn encode(streams: &[Arc<Stream>], queue: &Receiver<Queued>, publishers: &[mpsc::Sender<Take>]) {
     while let Ok(first) = queue.recv() {
-        let items: Vec<Item> = std::iter::once(first).chain(queue.try_iter().take(QUEUE)).collect();
-        let bytes = items.iter().map(Item::bytes).sum();
-        waiting.fetch_sub(bytes, Ordering::Relaxed);
-        if publisher.blocking_send(entries(streams, &items, bytes)).is_err() {
-            return;
+        let (mut items, mut held, mut cost) = (Vec::new(), Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(Queued { item, waiting }) = next {
+            cost += waiting.cost;
+            item.split_into(&mut items);
+            held.push(waiting);
+            next = if cost < TAKE_COST { queue.try_recv().ok() } else { None };
         }
-        let clients: usize = streams.iter().map(|stream| stream.clients()).sum();
-        std::thread::sleep((PER_CLIENT * clients as u32).min(PAUSE_MAX));
+        let held = Arc::new(held);
+        for part in in_takes(&items) {
+            for ((stream, publisher), entries) in streams.iter().zip(publishers).zip(entries(streams, part)) {
+                let has_news = !entries.is_empty() || stream.untold.load(Ordering::Relaxed) > 0;
+                let take = Take { entries, _held: Arc::clone(&held) };
+                if has_news && publisher.blocking_send(take).is_err() {
+                    return;
+                }
+            }
+        }
+        if cost < TAKE_COST {
+            let clients: usize = streams.iter().map(|stream| stream.clients()).sum();
+            std::thread::sleep((PER_CLIENT * clients as u32).min(PAUSE_MAX));
+        }
     }
 }
 
+/// Items, so many together as are encoded at once; at least one.
+fn in_takes(mut items: &[Item]) -> impl Iterator<Item = &[Item]> {
+    std::iter::from_fn(move || {
+        let mut cost = 0;
+        let fits = |item: &&Item| {
+            cost += item.cost();
+            cost <= TAKE_COST
+        };
+        let count = items.iter().take_while(fits).count().max(1).min(items.len());
+        let (take, rest) = items.split_at(count);
+        items = rest;
+        (!take.is_empty()).then_some(take)
+    })
+}
+
 /// What each stream shows of some items.
-fn entries(streams: &[Arc<Stream>], items: &[Item], bytes: usize) -> Vec<Vec<Entry>> {
-    let mut encoder = Encoder::new(items.iter().map(Item::entries).sum(), bytes);
+fn entries(streams: &[Arc<Stream>], items: &[Item]) -> Vec<Vec<Entry>> {
+    let (records, bytes) = (items.iter().map(Item::entries).sum(), items.iter().map(Item::bytes).sum());
+    let mut encoder = Encoder::new(records, bytes);
     // Of each item, where its entries end.
     let ends: Vec<usize> = items
         .iter()
@@ -228,12 +285,12 @@ fn entries(streams: &[Arc<Stream>], items: &[Item], bytes: usize) -> Vec<Vec<Ent
     new
 }
 
-/// Hands entries to those who watch. On the runtime of the clients: to wake them from elsewhere costs more than what they do.
-async fn publish(streams: Vec<Arc<Stream>>, mut entries: mpsc::Receiver<Vec<Vec<Entry>>>) {
-    while let Some(new) = entries.recv().await {
-        for (stream, new) in streams.iter().zip(new) {
-            stream.publish(new).await;
-        }
+/// Hands entries to those who watch a stream. On the runtime of the clients: to wake them from elsewhere costs more than what
+/// they do.
+async fn publish(stream: Arc<Stream>, mut takes: mpsc::Receiver<Take>) {
+    while let Some(Take { entries, _held }) = takes.recv().await {
+        // Who is slow is waited for only as long as that holds up no other stream.
+        stream.publish(entries, || takes.len() < TAKES / 2).await;
     }
 }
 
@@ -242,6 +299,21 @@ impl Item {
         match self {
             Self::Lines(lines) => lines.bytes.len(),
             Self::Notice(_) => 0,
+        }
+    }
+
+    fn cost(&self) -> usize {
+        self.bytes() + self.entries() * RECORD_COST
+    }
+
+    /// Parts that each can be encoded at once: very many very short lines become far more than they are.
+    fn split_into(self, parts: &mut Vec<Self>) {
+        match self {
+            Self::Lines(lines) if lines.records.len() > TAKE_COST / RECORD_COST => {
+                let all = lines.records.chunks(TAKE_COST / RECORD_COST);
+                parts.extend(all.scan(0, |start, records| Some(Self::Lines(lines.part(start, records)))));
+            }
+            item => parts.push(item),
         }
     }
 
@@ -254,6 +326,20 @@ impl Item {
 }
 
 impl Lines {
+    /// Some of the records, whose bytes begin at `start`, which goes on to the next.
+    fn part(&self, start: &mut usize, records: &[(u64, usize)]) -> Self {
+        let (from, until) = (*start, records.last().map_or(*start, |(_, end)| *end));
+        *start = until;
+        Self {
+            source: Arc::clone(&self.source),
+            bytes: self.bytes[from..until].to_vec(),
+            records: records.iter().map(|(offset, end)| (*offset, end - from)).collect(),
+            parsed: self.parsed.clone(),
+            streams: Arc::clone(&self.streams),
+            ..*self
+        }
+    }
+
     fn encode(&self, encoder: &mut Encoder) {
         encoder.source(&self.source);
         for (offset, record) in self.records() {
@@ -317,5 +403,62 @@ impl Notice {
             streams[*index].watchers.rotated(&self.source);
             new[*index].push(Entry::notice("INFO", &self.message, &self.source, now));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(count: usize) -> Item {
+        Item::Lines(Lines {
+            source: "/a.log".into(),
+            observed: Timestamp(7),
+            bytes: (0..count).map(|number| b'a' + (number % 26) as u8).collect(),
+            records: (0..count).map(|number| (2 * number as u64, number + 1)).collect(),
+            parsed: None,
+            streams: Arc::new([0]),
+            needs_parsed: false,
+        })
+    }
+
+    #[test]
+    fn very_many_short_lines_are_encoded_in_parts() {
+        let records = |items: &[Item]| -> Vec<(u64, Vec<u8>)> {
+            let lines = items.iter().filter_map(|item| match item {
+                Item::Lines(lines) => Some(lines),
+                Item::Notice(_) => None,
+            });
+            lines
+                .flat_map(|lines| lines.records().map(|(offset, record)| (offset, record.to_vec())))
+                .collect()
+        };
+        let (few, many) = (lines(3), lines(50_000));
+        let want = [records(std::slice::from_ref(&few)), records(std::slice::from_ref(&many))].concat();
+        let mut parts = Vec::new();
+        [few, many].into_iter().for_each(|item| item.split_into(&mut parts));
+        assert!(records(&parts) == want);
+        let takes: Vec<&[Item]> = in_takes(&parts).collect();
+        assert_eq!(takes.iter().map(|take| take.len()).sum::<usize>(), parts.len());
+        let cost = |take: &[Item]| take.iter().map(Item::cost).sum::<usize>();
+        let slack = TAKE_COST / RECORD_COST;
+        assert!(
+            takes.len() >= 4 && takes.iter().all(|take| cost(take) <= TAKE_COST + slack),
+            "{}",
+            takes.len()
+        );
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_given_back() {
+        let all = Arc::<AtomicUsize>::default();
+        let most = Waiting::new(&all, QUEUE_COST - 1).unwrap();
+        let one = Waiting::new(&all, 1).unwrap();
+        assert!(Waiting::new(&all, 1).is_none());
+        drop(most);
+        assert_eq!(all.load(Ordering::Relaxed), 1);
+        assert!(Waiting::new(&all, 1).is_some());
+        drop(one);
+        assert_eq!(all.load(Ordering::Relaxed), 0);
     }
 }
