@@ -13,6 +13,7 @@ mod form;
 mod guard;
 mod heartbeat;
 mod http;
+mod json;
 mod outlet;
 mod overview;
 mod past;

@@ -2,19 +2,17 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::io::{self, Write};
 use std::path::Path;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
-use serde::{Deserialize, Serialize};
-use serde_json::Serializer;
-use serde_json::ser::Formatter;
 use serde_json::value::RawValue;
 use taffrail_record::{Timestamp, Zone};
 use taffrail_store::engine::Arrival;
 
+use super::json::{write_raw, write_text};
 use super::place::Place;
 use crate::api::iso;
 
@@ -90,15 +88,11 @@ impl Entry {
 
     /// What the program says itself of a source.
     pub(super) fn notice(level: &str, message: &str, source: &str, now: Timestamp) -> Self {
-        let fields = Fields {
-            time: Cow::Owned(time(now)),
-            source: base_name(source),
-            level: Cow::Borrowed(level),
-            message: Cow::Borrowed(message),
-            fields: None,
-        };
         let mut out = Vec::with_capacity(message.len() + 128);
-        let json = encode(&fields, None, &mut out);
+        out.extend_from_slice(DATA.as_bytes());
+        let json = out.len();
+        Head { time: &time(now), source: &base_name(source) }.write(&mut out);
+        write_rest(level, message, None, &mut out);
         Self { end: out.len(), shared: Bytes::from(out), start: 0, json, place: None }
     }
 
@@ -126,8 +120,11 @@ impl Entry {
 /// Makes entries of records. They share one piece of memory.
 pub(super) struct Encoder {
     source: String,
-    /// The last time of reading, as entries show it: all records of a batch have the same.
-    observed: (Timestamp, String),
+    /// The last time of reading: all records of a batch have the same.
+    observed: Timestamp,
+    /// What all entries of that time and source begin with: their ids, and their JSON.
+    id: Vec<u8>,
+    json: Vec<u8>,
     out: Vec<u8>,
     /// Where each begins, where its JSON does, where it ends, and its place.
     ends: Vec<(usize, usize, usize, Place)>,
@@ -136,14 +133,25 @@ pub(super) struct Encoder {
 impl Encoder {
     /// For about so many lines, and bytes of them.
     pub(super) fn new(lines: usize, bytes: usize) -> Self {
-        let observed = (Timestamp(0), time(Timestamp(0)));
         let out = Vec::with_capacity(bytes + bytes / 16 + lines * OVERHEAD);
-        Self { source: String::new(), observed, out, ends: Vec::with_capacity(lines) }
+        let (id, json, ends) = (Vec::new(), Vec::new(), Vec::with_capacity(lines));
+        Self { source: String::new(), observed: Timestamp(i64::MIN), id, json, out, ends }
     }
 
     /// The next records are of this source.
     pub(super) fn source(&mut self, source: &str) {
         self.source = base_name(source).into_owned();
+        self.begin(self.observed);
+    }
+
+    /// The next records were read then.
+    fn begin(&mut self, observed: Timestamp) {
+        self.observed = observed;
+        self.id.clear();
+        self.id.extend_from_slice(format!("id: {}-", observed.0).as_bytes());
+        self.json.clear();
+        let head = Head { time: &time(observed), source: &self.source };
+        head.write(&mut self.json);
     }
 
     /// How many entries were made.
@@ -153,8 +161,8 @@ impl Encoder {
 
     /// The lines of a record, but for empty ones.
     pub(super) fn record(&mut self, record: &[u8], arrival: Arrival) {
-        if self.observed.0 != arrival.observed {
-            self.observed = (arrival.observed, time(arrival.observed));
+        if self.observed != arrival.observed {
+            self.begin(arrival.observed);
         }
         for (line, text) in (1..).zip(record.split(|byte| *byte == b'\n')) {
             self.line(text, Place { arrival, line });
@@ -169,15 +177,21 @@ impl Encoder {
         // Far faster than what also mends.
         let text = std::str::from_utf8(line).map_or_else(|_| String::from_utf8_lossy(line), Cow::Borrowed);
         let said = said(&text).unwrap_or_default();
-        let fields = Fields {
-            time: said.time.unwrap_or(Cow::Borrowed(&self.observed.1)),
-            source: Cow::Borrowed(&self.source),
-            level: said.level.unwrap_or_else(|| Cow::Borrowed(guessed_level(&text))),
-            message: said.message.unwrap_or(Cow::Borrowed(&text)),
-            fields: said.fields,
-        };
         let start = self.out.len();
-        let json = encode(&fields, Some(place), &mut self.out);
+        self.out.extend_from_slice(&self.id);
+        let mut digits = itoa::Buffer::new();
+        self.out.extend_from_slice(digits.format(place.arrival.offset).as_bytes());
+        self.out.push(b'-');
+        self.out.extend_from_slice(digits.format(place.line).as_bytes());
+        self.out.push(b'\n');
+        self.out.extend_from_slice(DATA.as_bytes());
+        let json = self.out.len();
+        match &said.time {
+            None => self.out.extend_from_slice(&self.json),
+            Some(time) => Head { time, source: &self.source }.write(&mut self.out),
+        }
+        let level = said.level.unwrap_or_else(|| Cow::Borrowed(guessed_level(&text)));
+        write_rest(&level, said.message.as_deref().unwrap_or(&text), said.fields, &mut self.out);
         self.ends.push((start, json, self.out.len(), place));
     }
 
@@ -195,27 +209,34 @@ impl Encoder {
     }
 }
 
-/// Appends an entry, and says where its JSON begins.
-fn encode(fields: &Fields<'_>, place: Option<Place>, out: &mut Vec<u8>) -> usize {
-    // Texts and JSON that was read: writing them to memory cannot fail.
-    let _ = place.map(|place| writeln!(out, "id: {place}"));
-    out.extend_from_slice(DATA.as_bytes());
-    let json = out.len();
-    let _ = fields.serialize(&mut Serializer::with_formatter(&mut *out, HtmlSafe));
-    out.extend_from_slice(b"\n\n");
-    json
+/// What the JSON of an entry begins with.
+struct Head<'a> {
+    time: &'a str,
+    source: &'a str,
 }
 
-/// The keys in their order.
-#[derive(Serialize)]
-struct Fields<'a> {
-    time: Cow<'a, str>,
-    source: Cow<'a, str>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    level: Cow<'a, str>,
-    message: Cow<'a, str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fields: Option<&'a RawValue>,
+impl Head<'_> {
+    fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"time\":");
+        write_text(self.time, out);
+        out.extend_from_slice(b",\"source\":");
+        write_text(self.source, out);
+    }
+}
+
+/// Appends what follows, to the end of an entry.
+fn write_rest(level: &str, message: &str, fields: Option<&RawValue>, out: &mut Vec<u8>) {
+    if !level.is_empty() {
+        out.extend_from_slice(b",\"level\":");
+        write_text(level, out);
+    }
+    out.extend_from_slice(b",\"message\":");
+    write_text(message, out);
+    if let Some(fields) = fields {
+        out.extend_from_slice(b",\"fields\":");
+        write_raw(fields.get(), out);
+    }
+    out.extend_from_slice(b"}\n\n");
 }
 
 /// What a line that is a JSON object says; the type of each member is as the original wants it.
@@ -383,46 +404,6 @@ pub(super) fn time(timestamp: Timestamp) -> String {
 
 fn base_name(source: &str) -> Cow<'_, str> {
     Path::new(source).file_name().map_or(Cow::Borrowed(source), |name| name.to_string_lossy())
-}
-
-/// JSON as Go writes it, which is safe inside of HTML, in scripts, and in lines.
-struct HtmlSafe;
-
-impl Formatter for HtmlSafe {
-    fn write_string_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let mut rest = fragment;
-        while let Some(at) = unsafe_at(rest) {
-            writer.write_all(&rest.as_bytes()[..at])?;
-            let letter = rest[at..].chars().next().unwrap_or_default();
-            write!(writer, "\\u{:04x}", u32::from(letter))?;
-            rest = &rest[at + letter.len_utf8()..];
-        }
-        writer.write_all(rest.as_bytes())
-    }
-
-    /// JSON that was read; without the space between its parts, which may be ends of lines.
-    fn write_raw_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let (mut is_text, mut is_escaped, mut start) = (false, false, 0);
-        for (at, byte) in fragment.bytes().enumerate() {
-            let is_space = !is_text && byte.is_ascii_whitespace();
-            if is_space {
-                self.write_string_fragment(writer, &fragment[start..at])?;
-                start = at + 1;
-            }
-            is_text ^= byte == b'"' && !is_escaped;
-            is_escaped = is_text && byte == b'\\' && !is_escaped;
-        }
-        self.write_string_fragment(writer, &fragment[start..])
-    }
-}
-
-/// Where the first letter stands that means something to HTML, or ends a line to JavaScript.
-fn unsafe_at(text: &str) -> Option<usize> {
-    let marks = memchr::memchr3(b'<', b'>', b'&', text.as_bytes());
-    // Both separators begin with this byte, which is rare.
-    let before = &text.as_bytes()[..marks.unwrap_or(text.len())];
-    let is_separator = |at: &usize| matches!(before.get(at + 1..at + 3), Some([0x80, 0xa8 | 0xa9]));
-    memchr::memchr_iter(0xe2, before).find(is_separator).or(marks)
 }
 
 #[cfg(test)]
