@@ -104,6 +104,8 @@ struct Costs {
     left_open: usize,
     clients: usize,
     lines: u32,
+    /// Entries that were sent, to all clients together.
+    handed: f64,
     cpu: Duration,
     /// Memory before clients came, and with all of them there, before the first line.
     before: u64,
@@ -153,12 +155,15 @@ impl Site {
             writer.join().expect("the writer does not panic").and(seen)
         })?;
         let cpu = cpu(self.daemon.pid())? - before;
+        let metrics = self.daemon.get("/metrics").context("ask for the metrics")?.text();
+        let sent = metrics.lines().filter(|line| line.starts_with("taffrail_stream_sent_total{"));
+        let handed = sent.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum();
         let rows = self.daemon.sql("SELECT count(*) FROM logs")?;
         let stored = rows.first().and_then(|row| row.first()?.as_u64()).context("count what is stored")?;
         let has_let_go = || self.sockets().is_ok_and(|now| now <= sockets);
         let left_open =
             if wait_until(PATIENCE, has_let_go) { 0 } else { self.sockets()?.saturating_sub(sockets) };
-        Ok(Costs { before: 0, seen, caught, stored, left_open, clients: count, lines, cpu, memory })
+        Ok(Costs { before: 0, seen, caught, stored, left_open, clients: count, lines, handed, cpu, memory })
     }
 
     /// Sockets that the daemon has open.
@@ -205,8 +210,7 @@ impl Costs {
     #[expect(clippy::cast_precision_loss, reason = "no count is so large that it shows")]
     fn report(&self, load: &Load, report: &mut Report) {
         let Load { name, late_ms, .. } = load;
-        let handed = self.clients as f64 * f64::from(self.lines);
-        let each = self.cpu.as_secs_f64() * 1e6 / handed;
+        let each = self.cpu.as_secs_f64() * 1e6 / self.handed;
         let figure = |what: &str, limits, measured, unit| {
             Figure::absolute(&format!("{name}: {what}"), limits, measured, unit)
         };

@@ -359,30 +359,45 @@ fn exact(time: Cow<'_, str>) -> Option<Cow<'_, str>> {
 /// The group of a text, and the text.
 type Sign = (usize, &'static [u8]);
 
-/// The texts by the letter before their last byte, in both spellings.
-static BY_LETTER: LazyLock<[Vec<Sign>; 256]> = LazyLock::new(|| {
-    let mut by_letter = [const { Vec::new() }; 256];
+/// What the texts end with.
+struct Endings {
+    /// The texts by the letter before their last byte, in both spellings.
+    by_letter: [Vec<Sign>; 256],
+    /// Which pairs of letters stand before the last byte of one: a bit each, by the first letter and then the second.
+    pairs: [u64; 1024],
+}
+
+static ENDINGS: LazyLock<Endings> = LazyLock::new(|| {
+    let mut endings = Endings { by_letter: [const { Vec::new() }; 256], pairs: [0; 1024] };
+    let spellings = |letter: u8| [letter, letter.to_ascii_lowercase()];
     for (group, (_, signs)) in LEVELS.iter().enumerate() {
         for sign in signs.iter().map(|sign| sign.as_bytes()) {
-            let letter = sign[sign.len() - 2];
-            by_letter[usize::from(letter)].push((group, sign));
-            by_letter[usize::from(letter.to_ascii_lowercase())].push((group, sign));
+            let [.., first, second, _] = *sign else { continue };
+            for second in spellings(second) {
+                endings.by_letter[usize::from(second)].push((group, sign));
+                for first in spellings(first) {
+                    let pair = usize::from(first) << 8 | usize::from(second);
+                    endings.pairs[pair / 64] |= 1 << (pair % 64);
+                }
+            }
         }
     }
-    by_letter
+    endings
 });
 
 /// The first of the groups of which a text stands in the line, however it is spelled. All end with one of three bytes, and
-/// few words that end before these have one of their last letters.
+/// few words that end before these have both of their last letters.
 fn guessed_level(line: &str) -> &'static str {
-    let (line, by_letter) = (line.as_bytes(), &*BY_LETTER);
+    let (line, Endings { by_letter, pairs }) = (line.as_bytes(), &*ENDINGS);
     let mut found = LEVELS.len();
-    for (at, pair) in line.windows(2).enumerate() {
-        if !matches!(pair[1], b' ' | b':' | b']') {
+    for at in memchr::memchr3_iter(b' ', b':', b']', line) {
+        let [.., first, second] = line[..at] else { continue };
+        let pair = usize::from(first) << 8 | usize::from(second);
+        if pairs[pair / 64] >> (pair % 64) & 1 == 0 {
             continue;
         }
-        let head = &line[..at + 2];
-        for (group, sign) in &by_letter[usize::from(pair[0])] {
+        let head = &line[..=at];
+        for (group, sign) in &by_letter[usize::from(second)] {
             let start = head.len().checked_sub(sign.len());
             if *group < found && start.is_some_and(|start| head[start..].eq_ignore_ascii_case(sign)) {
                 found = *group;

@@ -261,7 +261,7 @@ fn in_takes(mut items: &[Item]) -> impl Iterator<Item = &[Item]> {
 fn entries(streams: &[Arc<Stream>], items: &[Item]) -> Vec<Vec<Entry>> {
     let (records, bytes) = (items.iter().map(Item::entries).sum(), items.iter().map(Item::bytes).sum());
     let mut encoder = Encoder::new(records, bytes);
-    // Of each item, where its entries end.
+    // How many entries there are with each item.
     let ends: Vec<usize> = items
         .iter()
         .map(|item| {
@@ -271,12 +271,11 @@ fn entries(streams: &[Arc<Stream>], items: &[Item]) -> Vec<Vec<Entry>> {
             encoder.len()
         })
         .collect();
-    let all = encoder.finish();
+    let (mut all, mut start) = (encoder.finish().into_iter(), 0);
     let mut new = vec![Vec::new(); streams.len()];
-    let mut start = 0;
     for (item, end) in items.iter().zip(ends) {
         match item {
-            Item::Lines(lines) => lines.hand_out(&all[start..end], streams, &mut new),
+            Item::Lines(lines) => lines.hand_out(all.by_ref().take(end - start).collect(), streams, &mut new),
             Item::Notice(notice) => notice.hand_out(streams, &mut new),
         }
         start = end;
@@ -347,29 +346,36 @@ impl Lines {
         }
     }
 
-    fn hand_out(&self, entries: &[Entry], streams: &[Arc<Stream>], new: &mut [Vec<Entry>]) {
-        for index in self.streams.iter() {
-            let stream = &streams[*index];
-            let shown = match self.shown_by(stream) {
-                Ok(None) => entries.to_vec(),
-                Ok(Some(shown)) => {
-                    let is_shown = |entry: &&Entry| {
-                        entry.place().is_some_and(|place| shown.contains(&place.arrival.offset))
-                    };
-                    entries.iter().filter(is_shown).cloned().collect()
-                }
-                // What is to be left out is shown to nobody: who comes back gets the rest from the store.
-                Err(error) => {
-                    tracing::error!("the stream `{}` shows nothing of a batch: {error}", stream.config.name);
-                    stream.lose(entries.len() as u64, Place::before(Arrival::end_of(self.observed)));
-                    continue;
-                }
-            };
-            if !shown.is_empty() {
-                stream.last_entry.store(self.observed.0, Ordering::Relaxed);
-                stream.watchers.read(&self.source, shown.len() as u64, self.observed);
-                new[*index].extend(shown);
+    fn hand_out(&self, entries: Vec<Entry>, streams: &[Arc<Stream>], new: &mut [Vec<Entry>]) {
+        let Some((last, others)) = self.streams.split_last() else { return };
+        for index in others {
+            self.show(entries.clone(), &streams[*index], &mut new[*index]);
+        }
+        self.show(entries, &streams[*last], &mut new[*last]);
+    }
+
+    /// Adds to `new` what a stream shows of its entries.
+    fn show(&self, mut entries: Vec<Entry>, stream: &Stream, new: &mut Vec<Entry>) {
+        match self.shown_by(stream) {
+            Ok(None) => {}
+            Ok(Some(shown)) => entries
+                .retain(|entry| entry.place().is_some_and(|place| shown.contains(&place.arrival.offset))),
+            // What is to be left out is shown to nobody: who comes back gets the rest from the store.
+            Err(error) => {
+                tracing::error!("the stream `{}` shows nothing of a batch: {error}", stream.config.name);
+                stream.lose(entries.len() as u64, Place::before(Arrival::end_of(self.observed)));
+                return;
             }
+        }
+        if entries.is_empty() {
+            return;
+        }
+        stream.last_entry.store(self.observed.0, Ordering::Relaxed);
+        stream.watchers.read(&self.source, entries.len() as u64, self.observed);
+        if new.is_empty() {
+            *new = entries;
+        } else {
+            new.append(&mut entries);
         }
     }
 
