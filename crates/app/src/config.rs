@@ -341,10 +341,12 @@ impl Config {
         }
         config.is_router = overrides.router;
         config.apply_environment(env, &mut problems);
-        let streams = streams::read(&config.stream_tables, overrides.router, env, &mut problems);
+        config.apply_listen(overrides, &mut problems);
+        let streams =
+            streams::read(&config.stream_tables, overrides.router, &config.ports(), env, &mut problems);
         config.sources.extend(streams.source());
         config.streams = streams.configs;
-        config.apply_flags(overrides, host, &mut problems);
+        config.apply_flags(overrides, host);
         if problems.is_empty() {
             problems.extend(source::same_name(&config.sources));
         }
@@ -407,15 +409,28 @@ impl Config {
         }
     }
 
-    fn apply_flags(&mut self, overrides: &Overrides, host: &Host, problems: &mut Vec<Problem>) {
-        if let Some(data_dir) = &overrides.data_dir {
-            data_dir.clone_into(&mut self.data_dir);
-        }
+    fn apply_listen(&mut self, overrides: &Overrides, problems: &mut Vec<Problem>) {
         if let Some(text) = &overrides.listen {
             match listen::address(text) {
                 Ok(address) => self.listen = address,
                 Err(message) => problems.push(Problem::new("--listen", message)),
             }
+        }
+    }
+
+    /// The ports of the program itself, by their keys.
+    fn ports(&self) -> Vec<(u16, &'static str)> {
+        let Control { listen: control, live_port, telemetry_port, .. } = self.control;
+        let of_clients = control.map(|control| {
+            let ports = [(control.port(), "control.listen"), (live_port, "control.live_port")];
+            ports.into_iter().chain([(telemetry_port, "control.telemetry_port")])
+        });
+        std::iter::once((self.listen.port(), "listen")).chain(of_clients.into_iter().flatten()).collect()
+    }
+
+    fn apply_flags(&mut self, overrides: &Overrides, host: &Host) {
+        if let Some(data_dir) = &overrides.data_dir {
+            data_dir.clone_into(&mut self.data_dir);
         }
         self.log_level = overrides.log_level.unwrap_or(self.log_level);
         if !self.sources.is_empty() {

@@ -22,7 +22,8 @@ impl Terminal {
     /// Looks at the process's streams, `--color`, `-q` and `NO_COLOR`.
     pub(crate) fn of_process(global: &GlobalArgs) -> Self {
         let stdout = io::stdout().is_terminal();
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+        let no_color = is_dumb || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let color = match global.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,

@@ -52,7 +52,7 @@ fn is_broken_utf8(line: &[u8]) -> bool {
 /// The text of a line of UTF-16. It was cut at the byte of the newline, so its first byte or its last may be the other
 /// half of one.
 fn utf16(line: &[u8]) -> Option<String> {
-    let marked = line.starts_with(b"\xff\xfe") || line.starts_with(b"\xfe\xff");
+    let marked = matches!(line, [0xff, 0xfe, rest @ ..] | [0xfe, 0xff, rest @ ..] if !is_mostly_ascii(rest));
     if line == b"\0" {
         return Some(String::new());
     }
@@ -75,6 +75,12 @@ fn utf16(line: &[u8]) -> Option<String> {
         .map(|(encoding, text, high)| (latin(text, high), encoding, text))
         .reduce(|best, other| if other.0 > best.0 { other } else { best })?;
     (letters > 0).then(|| decoded(encoding, text))
+}
+
+/// Whether nearly all of it is letters as they are: no text of UTF-16 is, whatever stands before it.
+fn is_mostly_ascii(text: &[u8]) -> bool {
+    let letters = text.iter().filter(|byte| matches!(byte, b' '..=b'~')).count();
+    letters > text.len() / 4 * 3
 }
 
 fn decoded(encoding: &'static Encoding, text: &[u8]) -> String {
@@ -152,6 +158,8 @@ mod tests {
         assert_eq!(readable(b"\xc3\xbc \xff").unwrap(), "\u{fc} \u{fffd}");
         assert_eq!(readable(b"\x01\x02\xff").unwrap(), "\u{1}\u{2}\u{fffd}");
         assert_eq!(readable(b"a\0b and more text"), None, "a zero byte makes no UTF-16");
+        let said = readable(b"\xff\xfe\x80 sshd: Failed password").unwrap();
+        assert!(said.ends_with(" sshd: Failed password"), "nor does a mark before a plain text: {said}");
     }
 
     #[test]

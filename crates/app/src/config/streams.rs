@@ -49,10 +49,12 @@ pub(crate) struct Streams {
     check_interval: Duration,
 }
 
-/// The streams of some tables; what is wrong goes to `problems`. `shared`: streams may have a port for HTTP together.
+/// The streams of some tables; what is wrong goes to `problems`. `shared`: streams may have a port for HTTP together;
+/// `taken` are ports that others of the program have, and the keys that say so.
 pub(crate) fn read(
     tables: &StreamTables,
     shared: bool,
+    taken: &[(u16, &str)],
     env: &dyn Fn(&str) -> Option<String>,
     problems: &mut Vec<Problem>,
 ) -> Streams {
@@ -79,6 +81,10 @@ pub(crate) fn read(
         ];
         for (key, kind, port) in own {
             let Some(port) = port.filter(|port| *port > 0) else { continue };
+            if let Some((_, other)) = taken.iter().find(|(taken, _)| *taken == port) {
+                reader
+                    .wrong(&format!("{key}.port"), &format!("{kind} port {port} already used by `{other}`"));
+            }
             if let Some((_, _, other)) = ports
                 .iter()
                 .find(|(taken, other, _)| *taken == port && !(shared && kind == *other && kind == "HTTP"))
@@ -181,19 +187,19 @@ impl Reader<'_> {
         }
     }
 
-    /// A whole number; 0 where there is none.
-    fn number(&mut self, table: &Table, key: &str) -> i64 {
+    /// A whole number; 0 where there is none. `None` where something else stands there, which is said.
+    fn number(&mut self, table: &Table, key: &str) -> Option<i64> {
         let found = match self.value(table, key) {
-            None => return 0,
+            None => return Some(0),
             Some(Value::Integer(number)) => Some(number),
             Some(Value::Float(number)) if number.fract() == 0.0 => Some(number as i64),
             Some(Value::String(text)) => text.trim().parse().ok(),
             Some(_) => None,
         };
-        found.unwrap_or_else(|| {
+        if found.is_none() {
             self.wrong(key, "a whole number is wanted");
-            0
-        })
+        }
+        found
     }
 
     fn switch(&mut self, table: &Table, key: &str) -> bool {
@@ -257,7 +263,7 @@ impl Reader<'_> {
 
     fn check_interval(&mut self, table: &Table, key: &str) -> Option<Duration> {
         self.value(table, key)?;
-        let interval = self.number(table, key);
+        let interval = self.number(table, key)?;
         if interval < CHECK_INTERVAL_MIN {
             self.wrong(key, &format!("check interval too small: {interval} ms"));
         }
@@ -294,7 +300,7 @@ impl Reader<'_> {
 
     fn port(&mut self, table: &Table, server: &str, kind: &str) -> u16 {
         let key = format!("{server}.port");
-        let port = self.number(table, &key);
+        let Some(port) = self.number(table, &key) else { return 0 };
         let valid = u16::try_from(port).ok().filter(|port| *port > 0);
         valid.unwrap_or_else(|| {
             self.wrong(&key, &format!("invalid {kind} port: {port}"));
@@ -308,7 +314,7 @@ impl Reader<'_> {
         if self.value(table, &key).is_none() {
             return BUFFER_DEFAULT;
         }
-        let buffer = self.number(table, &key);
+        let Some(buffer) = self.number(table, &key) else { return 0 };
         let valid = usize::try_from(buffer).ok().filter(|buffer| *buffer > 0);
         valid.unwrap_or_else(|| {
             self.wrong(&key, &format!("{kind} buffer size must be positive: {buffer}"));
@@ -321,7 +327,7 @@ impl Reader<'_> {
         if !self.switch(table, &key("enabled")) {
             return None;
         }
-        let seconds = self.number(table, &key("interval_seconds"));
+        let seconds = self.number(table, &key("interval_seconds")).unwrap_or(1);
         if seconds < 1 {
             let message = format!("{kind}: heartbeat interval must be positive: {seconds}");
             self.wrong(&key("interval_seconds"), &message);
@@ -355,11 +361,20 @@ impl Reader<'_> {
     }
 
     fn http(&mut self, table: &Table) -> HttpConfig {
+        let stream_path = self.path(table, "httpserver.stream_path", "stream", "/stream");
+        let status_path = self.path(table, "httpserver.status_path", "status", "/status");
+        let socket_path = format!("{}/ws", stream_path.trim_end_matches('/'));
+        if status_path == stream_path || status_path == socket_path {
+            self.wrong(
+                "httpserver.status_path",
+                &format!("status path is a path of the stream: {status_path}"),
+            );
+        }
         HttpConfig {
             port: self.port(table, "httpserver", "HTTP"),
             buffer: self.buffer(table, "httpserver", "HTTP"),
-            stream_path: self.path(table, "httpserver.stream_path", "stream", "/stream"),
-            status_path: self.path(table, "httpserver.status_path", "status", "/status"),
+            stream_path,
+            status_path,
             heartbeat: self.heartbeat(table, "httpserver", "HTTP"),
             limit: self.limit(table, "httpserver"),
             tls: self.tls(table, "httpserver", "HTTP"),
@@ -411,7 +426,7 @@ impl Reader<'_> {
         if !(per_second > 0.0 && per_second.is_finite()) {
             self.wrong(&key("requests_per_second"), &format!("must be positive: {per_second}"));
         }
-        let burst = self.number(table, &key("burst_size"));
+        let burst = self.number(table, &key("burst_size")).unwrap_or(1);
         if burst < 1 {
             self.wrong(&key("burst_size"), &format!("must be at least 1: {burst}"));
         }
@@ -423,7 +438,7 @@ impl Reader<'_> {
                 LimitBy::Address
             }
         };
-        let code = match self.number(table, &key("response_code")) {
+        let code = match self.number(table, &key("response_code")).unwrap_or_default() {
             0 => 429,
             code @ 400..600 => code as u16,
             code => {
@@ -433,7 +448,7 @@ impl Reader<'_> {
         };
         let message = self.text(table, &key("response_message"));
         let mut most =
-            |member: &str| usize::try_from(self.number(table, &key(member))).ok().filter(|most| *most > 0);
+            |member: &str| usize::try_from(self.number(table, &key(member))?).ok().filter(|most| *most > 0);
         let connections_per_address = most("max_connections_per_ip");
         let connections = most("max_total_connections");
         let burst = u32::try_from(burst).unwrap_or(u32::MAX);
@@ -458,7 +473,7 @@ mod tests {
         let mut problems = Vec::new();
         let env =
             |name: &str| env.iter().find(|(known, _)| *known == name).map(|(_, text)| (*text).to_owned());
-        let streams = read(&tables, false, &env, &mut problems);
+        let streams = read(&tables, false, &[(8062, "listen")], &env, &mut problems);
         (streams, problems.iter().map(ToString::to_string).collect())
     }
 
@@ -745,6 +760,11 @@ mod tests {
             verify_client_cert = true
             min_version = "SSL3"
             max_version = "TLS1.1"
+            [[streams]]
+            name = "d"
+            monitor = { targets = [{ path = "/d" }] }
+            httpserver = { enabled = true, port = 8062, stream_path = "/x", status_path = "/x/ws" }
+            tcpserver = { enabled = true, port = "many" }
         "#;
         let (streams, problems) = read_text(text, &[]);
         assert_eq!(streams.configs.iter().map(|stream| stream.name.as_str()).collect::<Vec<_>>(), ["c"]);
@@ -774,6 +794,9 @@ mod tests {
             "`streams[5].auth.type`: stream 'a': invalid auth type: magic",
             "HTTP port 9100 already used by stream 'b-http'",
             "`streams[5].httpserver.status_path`: stream 'a': status path must start with /: status",
+            "`streams[6].httpserver.port`: stream 'd': HTTP port 8062 already used by `listen`",
+            "`streams[6].httpserver.status_path`: stream 'd': status path is a path of the stream: /x/ws",
+            "`streams[6].tcpserver.port`: stream 'd': a whole number is wanted",
             "`streams[5].tcpserver.port`: stream 'a': invalid TCP port: -1",
             "TCP buffer size must be positive: -5",
             "TCP: heartbeat interval must be positive: -1",

@@ -205,6 +205,7 @@ impl StreamConfig {
         if self.access == AccessConfig::Anybody && self.allowed.is_empty() {
             told.push(format!("everyone who reaches this machine can watch the stream `{}`", self.name));
         }
+        told.extend(self.targets.iter().filter_map(|target| target.mistake(&self.name)));
         for (kind, is_there, tls) in servers {
             match tls {
                 Some(tls) => told.extend(tls.warnings()),
@@ -225,6 +226,25 @@ impl StreamConfig {
 }
 
 impl Target {
+    /// What is there instead of what should be; for people.
+    fn mistake(&self, stream: &str) -> Option<String> {
+        let path = &self.path;
+        let what = match fs_err::metadata(path) {
+            Ok(metadata) if self.is_file && metadata.is_dir() => {
+                "is a directory; without is_file its files are followed".to_owned()
+            }
+            Ok(metadata) if !self.is_file && !metadata.is_dir() => {
+                "is no directory; with is_file = true the file is followed".to_owned()
+            }
+            Ok(_) if self.is_file => return None,
+            Ok(_) => format!("cannot be looked into: {}", fs_err::read_dir(path).err()?.kind()),
+            // It may come.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) => format!("cannot be looked at: {}", error.kind()),
+        };
+        Some(format!("{} of the stream `{stream}` {what}", path.display()))
+    }
+
     fn shows(&self, source: &str) -> bool {
         let path = std::path::Path::new(source);
         if self.is_file {

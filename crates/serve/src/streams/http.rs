@@ -293,7 +293,7 @@ fn refused(stream: &Stream, refusal: Refusal) -> Response {
         | Refusal::Site
         | Refusal::Handshake
         | Refusal::NoRequest
-        | Refusal::Slow => json(StatusCode::FORBIDDEN, status::refused("Forbidden")),
+        | Refusal::Slow => json(StatusCode::FORBIDDEN, status::forbidden()),
         Refusal::Rate => json(code, status::refused(message.unwrap_or("Rate limit exceeded"))),
         Refusal::Connections => json(code, status::refused("Connection limit exceeded")),
         Refusal::Failures => json(StatusCode::TOO_MANY_REQUESTS, status::refused("Too many failed attempts")),
@@ -367,7 +367,7 @@ fn of_stream(
     if path == config.stream_path {
         return Some(Asked::Events(Arc::clone(stream), after(parts)));
     }
-    if path.strip_suffix(socket::SUFFIX) == Some(&config.stream_path) {
+    if path.strip_suffix(socket::SUFFIX) == Some(config.stream_path.trim_end_matches('/')) {
         return Some(Asked::Socket(Arc::clone(stream), after(parts)));
     }
     let status = || json(StatusCode::OK, status::of(stream, config, is_routed));

@@ -109,6 +109,11 @@ pub(super) fn refused(error: &str) -> String {
     json!({"error": error, "retry_after": "60"}).to_string()
 }
 
+/// The answer to whoever may not come, however long it waits.
+pub(super) fn forbidden() -> String {
+    json!({"error": "Forbidden"}).to_string()
+}
+
 /// The answer to whoever does not say who it is, or not rightly.
 pub(super) fn unauthorized() -> String {
     json!({"error": "Unauthorized"}).to_string()
