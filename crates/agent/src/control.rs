@@ -27,7 +27,7 @@ use crate::running::now;
 use crate::telemetry::{Telemetry, TelemetryConfig};
 
 /// Connections at a time; more wait to be accepted.
-const CLIENTS_MAX: usize = 128;
+const CLIENTS_MAX: usize = 512;
 /// Time that open requests get when the program ends.
 const DRAIN_TIME: Duration = Duration::from_secs(1);
 /// So long it is told that lines were lost.

@@ -13,7 +13,7 @@ use futures::stream;
 use serde::Serialize;
 use taffrail_forward::{Message, line};
 use taffrail_http::websocket::{self, Seats, Told};
-use taffrail_http::window::{Next, Piece, Reader, Window};
+use taffrail_http::window::{Next, Piece, Reader, Totals, Window};
 use taffrail_record::{RawBatch, Timestamp};
 use tokio::net::TcpListener;
 
@@ -70,6 +70,11 @@ impl Live {
     /// Whether it is open.
     pub fn is_open(&self) -> bool {
         self.door.is_open()
+    }
+
+    /// How those who watch stand, in lines; since it was opened.
+    pub fn totals(&self) -> Totals {
+        self.door.look(Window::totals).unwrap_or_default()
     }
 
     /// Listens. Must be called inside of a runtime.

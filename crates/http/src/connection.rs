@@ -3,12 +3,15 @@
 use std::convert::Infallible;
 use std::future::pending;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::body::Body;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
-use hyper::service::HttpService;
+use hyper::service::{Service, service_fn};
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 
@@ -27,11 +30,22 @@ impl Default for Bounds {
     }
 }
 
+/// Connections of all listeners that were broken off.
+static SLOW: AtomicU64 = AtomicU64::new(0);
+static NO_REQUEST: AtomicU64 = AtomicU64::new(0);
+
+/// How many connections of all listeners of the program were broken off, by why.
+pub fn refused() -> [(&'static str, u64); 2] {
+    [("slow", SLOW.load(Ordering::Relaxed)), ("no_request", NO_REQUEST.load(Ordering::Relaxed))]
+}
+
 /// Why a connection ended before its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Broken {
-    /// A request took too long to say what it wants, or nothing was said.
+    /// Nothing was said, or the first request took too long.
     Slow,
+    /// It rested after a request for longer than it may.
+    Idle,
     /// What was said is no request, or too much.
     NoRequest,
     /// The peer has gone.
@@ -39,12 +53,21 @@ pub enum Broken {
 }
 
 impl Broken {
-    fn of(error: &hyper::Error) -> Self {
+    fn of(error: &hyper::Error, has_asked: bool) -> Self {
         match error {
+            error if error.is_timeout() && has_asked => Self::Idle,
             error if error.is_timeout() => Self::Slow,
             error if error.is_parse() => Self::NoRequest,
             _ => Self::Gone,
         }
+    }
+
+    fn count(self) {
+        match self {
+            Self::Slow => SLOW.fetch_add(1, Ordering::Relaxed),
+            Self::NoRequest => NO_REQUEST.fetch_add(1, Ordering::Relaxed),
+            Self::Idle | Self::Gone => 0,
+        };
     }
 }
 
@@ -52,7 +75,7 @@ impl Broken {
 pub async fn serve<I, S>(socket: I, service: S, bounds: Bounds, stopping: impl Future<Output = ()>)
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: HttpService<Incoming, ResBody = Body, Error = Infallible> + Unpin,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Unpin,
 {
     // It has ended, in whatever way.
     let _ = serve_until_taken(socket, service, bounds, stopping, pending::<Infallible>()).await;
@@ -72,8 +95,14 @@ pub async fn serve_until_taken<I, S, T>(
 ) -> Result<Option<(I, T)>, Broken>
 where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    S: HttpService<Incoming, ResBody = Body, Error = Infallible> + Unpin,
+    S: Service<Request<Incoming>, Response = Response<Body>, Error = Infallible> + Unpin,
 {
+    let has_asked = Arc::<AtomicBool>::default();
+    let asks = Arc::clone(&has_asked);
+    let service = service_fn(move |request: Request<Incoming>| {
+        asks.store(true, Ordering::Relaxed);
+        service.call(request)
+    });
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(bounds.head_time)
@@ -98,6 +127,8 @@ where
     };
     ended.map(|()| None).map_err(|error| {
         tracing::debug!(%error, "a connection broke off");
-        Broken::of(&error)
+        let broken = Broken::of(&error, has_asked.load(Ordering::Relaxed));
+        broken.count();
+        broken
     })
 }

@@ -10,7 +10,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Silence after which a peer is asked whether it is there, how often, and how often in vain.
 const SILENCE: Duration = Duration::from_secs(60);
@@ -21,6 +21,8 @@ const PROBES: u32 = 4;
 const BACKLOG: u32 = 4096;
 /// Pause after a connection could not be accepted for want of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often it is said that none can be accepted.
+const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -107,11 +109,12 @@ pub async fn accept_all<F>(
     let seats = Arc::new(Semaphore::new(most));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
+    let mut told = None;
     loop {
         // Waiting for a seat before accepting leaves the rest in the kernel's bounded queue.
         let accepted = async {
             let seat = Arc::clone(&seats).acquire_owned().await;
-            (accept(&listener).await, seat)
+            (accept(&listener, &mut told).await, seat)
         };
         let (socket, seat) = tokio::select! {
             () = &mut shutdown => break,
@@ -131,7 +134,7 @@ pub async fn accept_all<F>(
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener, told: &mut Option<Instant>) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((socket, _)) => {
@@ -141,7 +144,12 @@ async fn accept(listener: &TcpListener) -> TcpStream {
                 return socket;
             }
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                // Out of descriptors, say: as long as that lasts, each attempt fails.
+                let now = Instant::now();
+                if told.is_none_or(|told| now - told >= TELL_EVERY) {
+                    *told = Some(now);
+                    tracing::warn!(%error, "connections cannot be accepted");
+                }
                 sleep(ACCEPT_PAUSE).await;
             }
         }

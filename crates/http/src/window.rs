@@ -4,7 +4,7 @@
 //! in the place of what was let go how much that was.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
@@ -28,6 +28,20 @@ struct Shared<T> {
     held: Mutex<Held<T>>,
     arrived: Notify,
     readers: AtomicUsize,
+    /// What all readers together were given, and what they missed.
+    given: AtomicU64,
+    missed: AtomicU64,
+}
+
+/// How a window stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// Who reads.
+    pub readers: usize,
+    /// What the pieces count that readers were given, all together.
+    pub given: u64,
+    /// What those count that they were too slow for.
+    pub missed: u64,
 }
 
 /// A piece of what is told.
@@ -90,12 +104,21 @@ impl<T: Clone> Window<T> {
             held: Mutex::new(held),
             arrived: Notify::new(),
             readers: AtomicUsize::new(0),
+            given: AtomicU64::new(0),
+            missed: AtomicU64::new(0),
         }))))
     }
 
     /// How many read.
     pub fn readers(&self) -> usize {
         self.0.0.readers.load(Ordering::Relaxed)
+    }
+
+    /// How it stands.
+    pub fn totals(&self) -> Totals {
+        let Shared { given, missed, .. } = &*self.0.0;
+        let load = |number: &AtomicU64| number.load(Ordering::Relaxed);
+        Totals { readers: self.readers(), given: load(given), missed: load(missed) }
     }
 
     /// Tells pieces to all who read; never waits. Without readers nothing is kept.
@@ -189,16 +212,25 @@ impl<T: Clone> Reader<T> {
 
     /// What is there already.
     pub fn try_next(&mut self) -> Option<Next<T>> {
-        self.shared.held().next(&mut self.next)
+        let before = self.next.count;
+        let next = self.shared.held().next(&mut self.next)?;
+        let total = match &next {
+            Next::Piece(_) => &self.shared.given,
+            Next::Missed(_) => &self.shared.missed,
+            Next::Closed => return Some(next),
+        };
+        total.fetch_add(self.next.count - before, Ordering::Relaxed);
+        Some(next)
     }
 
     /// What comes next. Cancel-safe: what was not returned comes again.
     pub async fn next(&mut self) -> Next<T> {
+        let shared = Arc::clone(&self.shared);
         loop {
             // Listening before looking: what comes in between wakes it.
-            let mut arrived = std::pin::pin!(self.shared.arrived.notified());
+            let mut arrived = std::pin::pin!(shared.arrived.notified());
             arrived.as_mut().enable();
-            if let Some(next) = self.shared.held().next(&mut self.next) {
+            if let Some(next) = self.try_next() {
                 return next;
             }
             arrived.await;

@@ -36,3 +36,4 @@ pub use router::router;
 pub use server::{Server, bind};
 pub use services::{Delivery, Health, Info, Ingest, IngestError, Machines, Push, Receipt, Services, Sources};
 pub use taffrail_http::listener::Error;
+pub use taffrail_http::window::Totals;

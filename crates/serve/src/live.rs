@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::RecordBatch;
-use taffrail_http::window::{Piece, Reader, Window};
+use taffrail_http::window::{Piece, Reader, Totals, Window};
 
 /// Bytes of batches that are held for those who lag.
 const BYTES: usize = 64 << 20;
@@ -38,6 +38,11 @@ impl LiveHub {
     /// How many watch.
     pub fn subscribers(&self) -> usize {
         self.window.readers()
+    }
+
+    /// How those who watch stand, in records that came, matching or not.
+    pub(crate) fn totals(&self) -> Totals {
+        self.window.totals()
     }
 
     /// Hands `batch` to every subscriber; never blocks.

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use taffrail_http::connection;
+use taffrail_http::window::Totals;
 use taffrail_record::Timestamp;
 use taffrail_store::engine::{GapTotal, Stats};
 use taffrail_store::history::Node;
@@ -18,7 +20,7 @@ use crate::api::{HealthAnswer, Source};
 use crate::error::ApiError;
 use crate::leveredge::Refusal;
 use crate::run::App;
-use crate::services::Info;
+use crate::services::{Info, Services};
 use crate::streams::{Overview, Standing};
 
 /// Sources that have series of their own; the others share one.
@@ -34,11 +36,12 @@ pub(crate) async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Ref
 }
 
 async fn text(app: &App) -> Result<String, ApiError> {
-    let subscribers = app.services.live.subscribers();
     app.look(move |services| {
         let mut out = Exposition::default();
         let health = HealthAnswer::of(services);
-        program(&mut out, &services.info, &health, subscribers);
+        program(&mut out, &services.info, &health);
+        of_watchers(&mut out, services);
+        of_connections(&mut out);
         let sources = services.sources.sources();
         let labels = Labels::of(&sources);
         of_sources(&mut out, &sources, &labels);
@@ -56,7 +59,7 @@ async fn text(app: &App) -> Result<String, ApiError> {
     .await
 }
 
-fn program(out: &mut Exposition, info: &Info, health: &HealthAnswer, subscribers: usize) {
+fn program(out: &mut Exposition, info: &Info, health: &HealthAnswer) {
     out.metric("taffrail_build_info", Kind::Gauge, "The running version; always 1.")
         .value(&[("version", &info.version)], 1.0);
     out.metric("taffrail_start_time_seconds", Kind::Gauge, "When the program started, since 1970.")
@@ -67,8 +70,34 @@ fn program(out: &mut Exposition, info: &Info, health: &HealthAnswer, subscribers
         .value(&[], health.problems.len() as f64);
     out.metric("taffrail_health_warnings", Kind::Gauge, "Warnings that /api/v1/health names.")
         .value(&[], health.warnings.len() as f64);
-    out.metric("taffrail_live_subscribers", Kind::Gauge, "Live streams that are open.")
-        .value(&[], subscribers as f64);
+}
+
+/// Those who watch live, but for the streams' clients.
+fn of_watchers(out: &mut Exposition, services: &Services) {
+    let tails = services.live.totals();
+    out.metric("taffrail_live_subscribers", Kind::Gauge, "Live tails that are open.")
+        .value(&[], tails.readers as f64);
+    let all = [("tail", tails), ("resolvix", (services.live_lines)())];
+    let mut family = |name: &'static str, kind, help: &'static str, value: fn(&Totals) -> u64| {
+        let mut family = out.metric(name, kind, help);
+        for (kind, totals) in &all {
+            family.value(&[("kind", kind)], value(totals) as f64);
+        }
+    };
+    let help = "Who watches live: tails of the API, and Resolvix' clients.";
+    family("taffrail_live_clients", Kind::Gauge, help, |totals| totals.readers as u64);
+    let help = "Records that were handed to those who watch live, matching or not.";
+    family("taffrail_live_records_total", Kind::Counter, help, |totals| totals.given);
+    let help = "Records that those who watch live were too slow for, matching or not.";
+    family("taffrail_live_missed_total", Kind::Counter, help, |totals| totals.missed);
+}
+
+fn of_connections(out: &mut Exposition) {
+    let help = "Connections that were broken off: what came was no request or too much, or too slow.";
+    let mut family = out.metric("taffrail_http_refused_total", Kind::Counter, help);
+    for (reason, count) in connection::refused() {
+        family.value(&[("reason", reason)], count as f64);
+    }
 }
 
 fn of_streams(out: &mut Exposition, overview: &Overview) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use taffrail_http::window::{Piece, Window};
+use taffrail_http::window::{Piece, Totals, Window};
 use taffrail_record::{RawBatch, Sample, Timestamp};
 use taffrail_store::History;
 use taffrail_store::engine::Engine;
@@ -30,6 +30,8 @@ pub struct Services {
     pub live: LiveHub,
     /// The streams that are served.
     pub streams: Overview,
+    /// How Resolvix' clients stand who watch live lines.
+    pub live_lines: Arc<dyn Fn() -> Totals + Send + Sync>,
     /// What machines are doing, and were.
     pub machines: Machines,
     /// The time.

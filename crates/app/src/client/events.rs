@@ -157,7 +157,11 @@ fn read_line(stream: &mut impl BufRead, line: &mut Vec<u8>) -> std::io::Result<u
 
 fn event(kind: &str, data: &str) -> Option<Event> {
     match kind {
-        "record" => serde_json::from_str::<Record>(data).ok().map(Event::Record),
+        // One that this program cannot read is not passed over in silence.
+        "record" => Some(match serde_json::from_str::<Record>(data) {
+            Ok(record) => Event::Record(record),
+            Err(_) => Event::Gap(GapNotice { missed: 1, deleted: false }),
+        }),
         "gap" => serde_json::from_str::<GapNotice>(data).ok().map(Event::Gap),
         "sampled" => serde_json::from_str(data).ok().map(Event::Sampled),
         _ => None,

@@ -15,7 +15,7 @@ use taffrail_agent::telemetry::{Telemetry, TelemetryConfig};
 use taffrail_query::StoreEngine;
 use taffrail_serve::audit::Audit;
 use taffrail_serve::streams::{Overview, Refused, StreamConfig, Streams};
-use taffrail_serve::{Hosts, Info, Limits, LiveHub, Machines, Server, Services};
+use taffrail_serve::{Hosts, Info, Limits, LiveHub, Machines, Server, Services, Totals};
 use taffrail_store::{History, Store};
 use taffrail_telemetry::{Machine, Roots};
 use tokio::signal::unix::{SignalKind, signal};
@@ -96,7 +96,8 @@ pub(crate) fn run(args: &RunArgs, mut config: Config, face: Face) -> anyhow::Res
         Face::LogWisp => logwisp::announce(&config, &refused, server.address())?,
     }
     let machines = machines(&config, &store);
-    let control = runtime.block_on(async { start_control(&config, shown, machines.machine.as_ref()) });
+    let control =
+        runtime.block_on(async { start_control(&config, shown.clone(), machines.machine.as_ref()) });
     announce_end(face);
     // Before anyone learns where it answers: who stops it at once is to see it end in order.
     let stop = runtime.block_on(async { stop_signal() })?;
@@ -106,8 +107,10 @@ pub(crate) fn run(args: &RunArgs, mut config: Config, face: Face) -> anyhow::Res
     recorder::spawn(config.telemetry, &machines, asked, now, &pipeline.stopping)?;
     let overview = streams.overview();
     runtime.spawn(report_streams(overview.clone()));
+    let live_lines = shown.clone();
     let services = Services {
         streams: overview,
+        live_lines: Arc::new(move || live_lines.as_ref().map(Live::totals).unwrap_or_default()),
         machines,
         ..services(&config, &pipeline, Arc::clone(&engine), live, standing, &server)?
     };
@@ -177,6 +180,7 @@ fn services(
         sources: Arc::new(standing),
         live,
         streams: Overview::default(),
+        live_lines: Arc::new(Totals::default),
         machines: Machines::new(&config.node, Arc::new(History::none()), config.telemetry.keep),
         clock: now,
         info: Info {

@@ -53,6 +53,25 @@ fn tail_shows_a_matching_line_within_a_second() {
         assert_eq!(record["body"], format!("error number {number}"));
         assert_eq!(record["source"], site.source("logs/a.log"));
     }
+    let metrics = daemon.get("/metrics").unwrap().text();
+    for line in
+        ["clients{kind=\"tail\"} 1", "records_total{kind=\"tail\"} 9", "missed_total{kind=\"tail\"} 0"]
+    {
+        assert!(metrics.contains(&format!("taffrail_live_{line}\n")), "{line}");
+    }
+    // Whoever says no request is told so, and counted.
+    let mut stranger = TcpStream::connect(daemon.address()).unwrap();
+    stranger.write_all(&[0xff; 4_096]).unwrap();
+    let mut answer = Vec::new();
+    // It may be cut off before all was taken.
+    let _ = stranger.read_to_end(&mut answer);
+    eventually("the count of it", || {
+        daemon
+            .get("/metrics")
+            .unwrap()
+            .text()
+            .contains("taffrail_http_refused_total{reason=\"no_request\"} 1\n")
+    });
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -113,10 +112,7 @@ where
     I: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let (takeover, mut taken) = mpsc::channel(1);
-    let has_asked = Arc::<AtomicBool>::default();
-    let asks = Arc::clone(&has_asked);
     let service = service_fn(move |request: Request<body::Incoming>| {
-        asks.store(true, Ordering::Relaxed);
         let (port, peer, takeover) = (Arc::clone(port), Arc::clone(peer), takeover.clone());
         async move { Ok::<_, Infallible>(answer(&port, &peer, request, &takeover).await) }
     });
@@ -139,9 +135,9 @@ where
             return Some((client, wire, incoming));
         }
         Err(Broken::NoRequest) => Refusal::NoRequest,
+        Err(Broken::Slow) => Refusal::Slow,
         // Who has asked before may rest.
-        Err(Broken::Slow) if !has_asked.load(Ordering::Relaxed) => Refusal::Slow,
-        Err(Broken::Slow | Broken::Gone) => return None,
+        Err(Broken::Idle | Broken::Gone) => return None,
     };
     port.stream.http_guard.refuse(peer.address, refusal, None, Instant::now());
     None

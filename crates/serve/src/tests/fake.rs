@@ -12,6 +12,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use axum::response::Response;
 use regex::Regex;
 use serde_json::Value;
+use taffrail_http::window::Totals;
 use taffrail_record::{Severity, Timestamp};
 use taffrail_store::History;
 use taffrail_store::engine::*;
@@ -72,6 +73,7 @@ impl Fake {
             sources: Arc::clone(self) as _,
             live: LiveHub::new(2),
             streams: Overview::default(),
+            live_lines: Arc::new(Totals::default),
             clock: || NOW,
             info: Info {
                 version: "0.1.0".to_owned(),
