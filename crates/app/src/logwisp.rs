@@ -28,7 +28,7 @@ const WRONG_FLAGS: u8 = 2;
 const LISTEN: &str = "127.0.0.1:0";
 
 /// What a config is where there is none, in a few words.
-const DEFAULT_SAYS: &str = "*.log of this folder is streamed to everybody, at port 8080";
+const DEFAULT_SAYS: &str = "*.log of this folder is streamed to everybody";
 /// The same.
 pub(crate) const DEFAULT_CONFIG: &str = r#"[[streams]]
 name = "default"
@@ -103,7 +103,7 @@ fn start(arguments: &Arguments) -> Result<(), Vec<String>> {
 
 /// Stores where that can be done.
 fn settle(config: &mut Config, path: Option<&Path>, variable: &dyn Fn(&str) -> Option<String>) {
-    let Place { path, is_temporary } = Place::choose(&config.data_dir, path, variable);
+    let Place { path, is_temporary } = Place::choose(&config.data_dir, path, &std::env::temp_dir(), variable);
     if is_temporary {
         config.retention.max_size_bytes = config.retention.max_size_bytes.min(TEMPORARY_BYTES);
         let (usual, kept) = (config.data_dir.display(), TEMPORARY_BYTES >> 20);

@@ -22,10 +22,11 @@ pub(super) struct Place {
 
 impl Place {
     /// The first that can be written to and that no other program has: that of the service (systemd's `STATE_DIRECTORY`), the
-    /// `usual` one, one beside it for the config file, and a temporary one.
+    /// `usual` one, one beside it for the config file, and one in `temporary`, where everybody may write.
     pub(super) fn choose(
         usual: &Path,
         config: Option<&Path>,
+        temporary: &Path,
         variable: &dyn Fn(&str) -> Option<String>,
     ) -> Self {
         let number = number(config);
@@ -37,9 +38,9 @@ impl Place {
             return Self { path, is_temporary: false };
         }
         let user = rustix::process::geteuid().as_raw();
-        let temporary = std::env::temp_dir().join(format!("taffrail-logwisp-{user}-{number:08x}"));
-        let own = std::env::temp_dir().join(format!("taffrail-logwisp-{user}-{}", std::process::id()));
-        let path = if is_private(&temporary) { temporary } else { own };
+        let lasting = temporary.join(format!("taffrail-logwisp-{user}-{number:08x}"));
+        let own = temporary.join(format!("taffrail-logwisp-{user}-{}", std::process::id()));
+        let path = if is_private(&lasting) { lasting } else { own };
         Self { path, is_temporary: true }
     }
 }
@@ -76,22 +77,26 @@ mod tests {
     #[test]
     fn it_is_the_first_that_can_be_had() {
         let dir = tempfile::tempdir().unwrap();
+        let temporary = dir.path().join("tmp");
+        fs::create_dir(&temporary).unwrap();
+        let choose = |usual: &Path, config: &str, variable: &dyn Fn(&str) -> Option<String>| {
+            Place::choose(usual, Some(Path::new(config)), &temporary, variable)
+        };
         let usual = dir.path().join("share/taffrail-logwisp");
         let state = dir.path().join("state");
         let text = state.display().to_string();
         let with_state = |name: &str| (name == "STATE_DIRECTORY").then(|| format!("{text}:/other"));
-        let config = Some(Path::new("a.toml"));
-        assert_eq!(Place::choose(&usual, config, &with_state).path, state);
-        assert_eq!(Place::choose(&usual, config, &|_| None).path, usual);
+        assert_eq!(choose(&usual, "a.toml", &with_state).path, state);
+        assert_eq!(choose(&usual, "a.toml", &|_| None).path, usual);
         // Somebody has it: another config has another place, the same each time.
         let _lock = DirectoryLock::take(&usual, Share::Exclusive).unwrap();
-        let [one, again, other] = ["a.toml", "a.toml", "b.toml"]
-            .map(|config| Place::choose(&usual, Some(Path::new(config)), &|_| None));
+        let [one, again, other] =
+            ["a.toml", "a.toml", "b.toml"].map(|config| choose(&usual, config, &|_| None));
         assert!(one == again && one.path != other.path && !one.is_temporary, "{one:?} {other:?}");
         assert!(one.path.to_str().unwrap().starts_with(usual.to_str().unwrap()), "{one:?}");
         // A file is no directory.
         fs::write(dir.path().join("file"), "").unwrap();
-        let nowhere = Place::choose(&dir.path().join("file/data"), config, &|_| None);
-        assert!(nowhere.is_temporary && nowhere.path.starts_with(std::env::temp_dir()), "{nowhere:?}");
+        let nowhere = choose(&dir.path().join("file/data"), "a.toml", &|_| None);
+        assert!(nowhere.is_temporary && nowhere.path.starts_with(&temporary), "{nowhere:?}");
     }
 }
