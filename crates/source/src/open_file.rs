@@ -6,6 +6,7 @@
 mod likeness;
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fs_err::File;
@@ -363,6 +364,23 @@ impl OpenFile {
     pub(crate) fn past(&self) -> Past {
         let modified = self.file.metadata().map_or(Timestamp(i64::MIN), |metadata| modified(&metadata));
         Past { identity: self.identity, modified }
+    }
+
+    /// Whether its size is not what was read of it.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.len() != self.read_to)
+    }
+
+    /// Where the file stands now, as the kernel tells; `None` where it does not.
+    pub(crate) fn name(&self) -> Option<PathBuf> {
+        use std::os::fd::AsRawFd as _;
+        fs_err::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()
+    }
+
+    /// Reads the unfinished record once more with the next block.
+    pub(crate) fn unread_partial(&mut self) {
+        self.held.truncate(self.held.len() - self.partial_bytes());
+        self.read_to = self.position;
     }
 
     /// Bytes of the disk that only this descriptor holds.

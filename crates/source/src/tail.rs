@@ -5,6 +5,7 @@
 
 mod beginning;
 mod copies;
+mod late;
 mod leaving;
 mod parked;
 mod standing;
@@ -24,7 +25,7 @@ use tracing::{info, warn};
 
 use crate::cut::{Cutter, Found};
 use crate::identity::{EDGE_BYTES, Identity};
-use crate::mark::{History, Mark, Past, Resume};
+use crate::mark::{History, Mark, Past, Resume, late_of};
 use crate::open_file::{Block, OpenFile};
 use crate::opened::Opened;
 use crate::positioned::read_exactly;
@@ -32,6 +33,7 @@ use crate::refusal::{self, Closed};
 use crate::status::{SourceState, SourceStatus};
 use crate::{Error, Limits, RotationSign, Rotations, StartAt};
 
+use self::late::Late;
 use self::standing::Lag;
 
 /// Successors held open at once; one that comes when as many wait is found again on disk.
@@ -78,12 +80,24 @@ pub struct Tail {
     unsaved: bool,
     /// The latest files that were left, in case one comes back: a symlink swapped to and fro.
     left: VecDeque<Mark>,
+    /// Files that a checkpoint says were left: no landmarks among rotated files, for those between them are not known.
+    restored: Vec<Mark>,
+    /// Files that were left and may still be written to.
+    late: VecDeque<Late>,
+    /// Whether it is their turn.
+    late_turn: bool,
     /// Compressed files that were found to be copies of what was left: to unpack them once is enough.
     copies: RefCell<VecDeque<Identity>>,
     /// Whether the parked file is not the one at its path.
     displaced: bool,
     /// When the front file last grew, or was found replaced.
     quiet_since: Duration,
+    /// Since when a successor with content waits for the front file, which was read to its end then.
+    awaited_since: Option<Duration>,
+    /// Whether the last read has reached the front file's end.
+    at_end: bool,
+    /// When it was last looked where the path leads.
+    looked: Duration,
     lag: Lag,
     state: SourceState,
     rotations: Rotations,
@@ -120,11 +134,11 @@ impl Tail {
                 Resume::Unknown => is_lost = checkpoint.offset > 0,
             }
         }
+        let late = checkpoint.map(|checkpoint| late_of(&checkpoint.state)).unwrap_or_default();
         let start_at = if checkpoint.is_some() { StartAt::Beginning } else { start_at };
         Self {
             path,
             source,
-            limits,
             start_at,
             cutter,
             front,
@@ -133,9 +147,16 @@ impl Tail {
             lost: Found::default(),
             unsaved: false,
             left: VecDeque::new(),
+            restored: late.clone(),
+            late: late.into_iter().map(|mark| Late::stored(mark, &limits)).collect(),
+            late_turn: false,
+            limits,
             copies: RefCell::default(),
             displaced: false,
             quiet_since: Duration::ZERO,
+            awaited_since: None,
+            at_end: false,
+            looked: Duration::ZERO,
             lag: Lag::default(),
             state: SourceState::Missing,
             rotations: Rotations::default(),
@@ -168,23 +189,47 @@ impl Tail {
         result
     }
 
+    /// The line of files and those that were left take turns.
     fn read_on(&mut self, now: Now) -> Result<Option<RawBatch>, Error> {
+        if std::mem::take(&mut self.late_turn)
+            && let Some(batch) = self.read_late(now)?
+        {
+            return Ok(Some(batch));
+        }
+        match self.read_line(now)? {
+            Some(batch) => {
+                self.late_turn = true;
+                Ok(Some(batch))
+            }
+            None => self.read_late(now),
+        }
+    }
+
+    /// Reads the files that stood at the path, one after the other.
+    fn read_line(&mut self, now: Now) -> Result<Option<RawBatch>, Error> {
         // Each turn leaves one file for the next; an endless chain comes back at the next call.
         for _ in 0..MAX_SUCCESSORS {
             if !self.open_front(now)? {
                 break;
             }
+            if self.overstays(now) {
+                self.set_aside(now);
+                continue;
+            }
             if let Some(batch) = self.read_front(now)? {
+                self.look_while_busy(now);
                 return Ok(Some(batch));
             }
             self.look(now);
+            self.note_successor(now);
             if !self.is_finished(now) {
                 break;
             }
             let (arena, found) = match self.finish_into_next(now) {
                 Some(joined) => joined,
                 None => {
-                    let (arena, found, _) = self.finish_front(now);
+                    let (arena, found, file) = self.finish_front(now);
+                    file.into_iter().for_each(|file| self.look_after(file, now));
                     (arena, found)
                 }
             };
@@ -234,6 +279,7 @@ impl Tail {
             }
         };
         self.unsaved = true;
+        self.takes_back(&identity);
         self.forget(&identity);
         self.put_front(file, now);
         Ok(true)
@@ -252,7 +298,7 @@ impl Tail {
     fn mark_of(&self, opened: &Opened, base: u64) -> Mark {
         let Opened { identity, size, modified, .. } = *opened;
         let previous = self.previous;
-        match self.left.iter().rev().find(|mark| mark.identity.is(&identity)) {
+        match self.marks().rev().find(|mark| mark.identity.is(&identity)) {
             Some(left) => Mark { base: base - left.position, skip: None, previous, ..*left },
             None => Mark::start(identity, base, size, modified, previous),
         }
@@ -264,6 +310,7 @@ impl Tail {
         self.state = SourceState::Following;
         self.displaced = false;
         self.quiet_since = now.uptime;
+        (self.awaited_since, self.at_end) = (None, false);
     }
 
     fn closed(&mut self, closed: Closed) -> Result<bool, Error> {
@@ -312,6 +359,7 @@ impl Tail {
                 },
                 Block::Bytes { arena, start, scanned, more } => (arena, start, scanned, more),
             };
+            self.at_end = !more;
             let Front::Open(file) = &mut self.front else { return Ok(None) };
             if arena.len() > scanned {
                 self.quiet_since = now.uptime;
@@ -371,8 +419,17 @@ impl Tail {
         self.batch(arena, found, now)
     }
 
+    /// Looks where the path leads though the front file always has more: its successor's lines must not wait for long.
+    fn look_while_busy(&mut self, now: Now) {
+        if self.at_end && now.uptime.saturating_sub(self.looked) >= UNSETTLED_POLL {
+            self.look(now);
+            self.note_successor(now);
+        }
+    }
+
     /// Looks where the path leads now, and opens what has come to stand there.
     fn look(&mut self, now: Now) {
+        self.looked = now.uptime;
         let Front::Open(file) = &self.front else { return };
         let latest = self.next.back().map_or(file.identity, |opened| opened.identity);
         let here = fs::metadata(&self.path).map(|metadata| Identity::of(&metadata));
@@ -410,7 +467,22 @@ impl Tail {
     }
 
     /// The batch of what was found, of what is lost, and of where to go on; `None` if there is none of them.
-    fn batch(&mut self, bytes: Vec<u8>, mut found: Found, now: Now) -> Option<RawBatch> {
+    fn batch(&mut self, bytes: Vec<u8>, found: Found, now: Now) -> Option<RawBatch> {
+        let header = match &self.front {
+            Front::Open(file) => file.header(),
+            _ => None,
+        };
+        self.batch_under(bytes, found, header, now)
+    }
+
+    /// The same of lines that stand under this header.
+    fn batch_under(
+        &mut self,
+        bytes: Vec<u8>,
+        mut found: Found,
+        header: Option<Arc<str>>,
+        now: Now,
+    ) -> Option<RawBatch> {
         found.gaps.splice(0..0, self.lost.gaps.drain(..));
         if found.lines.is_empty() && found.gaps.is_empty() && !std::mem::take(&mut self.unsaved) {
             return None;
@@ -420,10 +492,6 @@ impl Tail {
             self.last_read = Some(now.observed);
         }
         let checkpoint = self.checkpoint();
-        let header = match &self.front {
-            Front::Open(file) => file.header(),
-            _ => None,
-        };
         let Found { lines, gaps } = found;
         Some(RawBatch {
             source: Arc::clone(&self.source),

@@ -32,7 +32,8 @@ impl Tail {
             known.set(known.get() || read.is_some());
             let candidates = files[read.map_or(0, |index| index + 1)..].iter().filter(|file| {
                 let born = mark.identity.birth.is_none_or(|birth| file.identity.is_born_after(birth));
-                !file.identity.may_be(&mark.identity) && (known.get() || born)
+                let is_read = file.identity.may_be(&mark.identity) || self.was_restored(&file.identity);
+                !is_read && (known.get() || born)
             });
             candidates.take(MAX_PROBES).cloned().collect()
         })?;
@@ -49,6 +50,28 @@ impl Tail {
                 }
                 Likeness::Beginning => return Ok(Some(Copy::Beginning(past))),
                 Likeness::Whole(_) | Likeness::None => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// The compressed form of a file that was left and is gone: it may hold what came late. Little content may be anybody's,
+    /// unless it was written to last when that file was.
+    pub(super) fn packed_since(&self, mark: &Mark) -> io::Result<Option<Box<OpenFile>>> {
+        if mark.position == 0 {
+            return Ok(None);
+        }
+        let candidates = hold(&self.path, &|files| {
+            let packed = files.iter().filter(|file| file.packed && file.is_written_after(mark.modified));
+            packed.take(MAX_PROBES).cloned().collect()
+        })?;
+        for (_, opened) in candidates {
+            let known = mark.edge.len == EDGE_BYTES || opened.modified == mark.modified;
+            if opened.packing.is_some()
+                && known
+                && let Likeness::Whole(file) = Likeness::of(opened, mark, b"")?
+            {
+                return Ok(Some(file));
             }
         }
         Ok(None)

@@ -70,7 +70,9 @@ impl Tail {
         self.cutter.finish_lines(record, &mut found);
         self.leave(file.mark(None, self.previous));
         self.previous.push(file.past());
+        self.look_after(file, now);
         self.next.pop_front();
+        self.takes_back(&next.identity);
         self.forget(&next.identity);
         self.put_front(next, now);
         Some((arena, found))
@@ -83,8 +85,22 @@ impl Tail {
 
     /// The file of `identity` may hold something else now: only the content that was read of it is known still.
     pub(super) fn forget(&mut self, identity: &Identity) {
-        let known = self.left.iter_mut().filter(|left| left.identity.is(identity));
+        let known = self.marks_mut().filter(|left| left.identity.is(identity));
         known.for_each(|left| left.identity = Identity::NONE);
+    }
+
+    /// How far the files were read that were left, the latest last.
+    pub(super) fn marks(&self) -> impl DoubleEndedIterator<Item = &Mark> {
+        self.restored.iter().chain(&self.left)
+    }
+
+    pub(super) fn marks_mut(&mut self) -> impl Iterator<Item = &mut Mark> {
+        self.restored.iter_mut().chain(&mut self.left)
+    }
+
+    /// Whether a checkpoint says that a file was left.
+    pub(super) fn was_restored(&self, identity: &Identity) -> bool {
+        self.restored.iter().any(|mark| mark.identity.may_be(identity))
     }
 
     /// Remembers a file that was read.

@@ -75,7 +75,7 @@ impl Tail {
     }
 
     /// The same file under another name, and what it has of what was read.
-    fn renamed(&self, mark: &Mark) -> io::Result<Option<(PathBuf, Likeness)>> {
+    pub(super) fn renamed(&self, mark: &Mark) -> io::Result<Option<(PathBuf, Likeness)>> {
         // Rotation may give it the next name between two looks.
         for _ in 0..MAX_LISTINGS {
             let Some(path) = rotated::find(&self.path, &mark.identity)? else { return Ok(None) };

@@ -1,5 +1,6 @@
 //! Every way a file can change, without threads.
 
+mod late;
 mod model;
 mod multiline;
 mod rotation;
