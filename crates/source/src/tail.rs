@@ -19,7 +19,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
-use memchr::memrchr;
 use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, Timestamp};
 use tracing::{info, warn};
 
@@ -28,7 +27,6 @@ use crate::identity::{EDGE_BYTES, Identity};
 use crate::mark::{History, Mark, Past, Resume, late_of};
 use crate::open_file::{Block, OpenFile};
 use crate::opened::Opened;
-use crate::positioned::read_exactly;
 use crate::refusal::{self, Closed};
 use crate::status::{SourceState, SourceStatus};
 use crate::{Error, Limits, RotationSign, Rotations, StartAt};
@@ -88,6 +86,10 @@ pub struct Tail {
     late_turn: bool,
     /// Compressed files that were found to be copies of what was left: to unpack them once is enough.
     copies: RefCell<VecDeque<Identity>>,
+    /// Files that were left, and are sources of their own now.
+    given: Vec<Identity>,
+    /// The file of which was said last that it is found elsewhere.
+    told: Option<Identity>,
     /// Whether the parked file is not the one at its path.
     displaced: bool,
     /// When the front file last grew, or was found replaced.
@@ -152,6 +154,8 @@ impl Tail {
             late_turn: false,
             limits,
             copies: RefCell::default(),
+            given: Vec::new(),
+            told: None,
             displaced: false,
             quiet_since: Duration::ZERO,
             awaited_since: None,
@@ -393,32 +397,6 @@ impl Tail {
         Ok(Some(self.rewritten(now)))
     }
 
-    /// What was held, if it has waited for long enough.
-    fn overdue(&mut self, now: Now) -> Option<RawBatch> {
-        let quiet = now.uptime.saturating_sub(self.quiet_since);
-        let goes_on = self.has_next_content();
-        let Front::Open(file) = &mut self.front else { return None };
-        let due = |timeout: Option<Duration>| timeout.is_some_and(|timeout| quiet >= timeout);
-        let mut found = Found::default();
-        if file.partial_bytes() > 0 && due(self.limits.partial_line_timeout) {
-            let (arena, start) = file.take_partial();
-            self.cutter.finish(&arena, start, now.observed, &mut found);
-            return self.batch(arena, found, now);
-        }
-        let waits = self.cutter.holds_lines() && !goes_on;
-        if waits && due(Some(self.limits.multiline_timeout)) { self.release(now) } else { None }
-    }
-
-    /// Hands over the lines that were held for more of their record.
-    fn release(&mut self, now: Now) -> Option<RawBatch> {
-        let Front::Open(file) = &mut self.front else { return None };
-        let mut found = Found::default();
-        let (arena, start) = file.take_held();
-        let rest = self.cutter.finish_lines(start, &mut found);
-        let arena = file.advance(arena, start, rest);
-        self.batch(arena, found, now)
-    }
-
     /// Looks where the path leads though the front file always has more: its successor's lines must not wait for long.
     fn look_while_busy(&mut self, now: Now) {
         if self.at_end && now.uptime.saturating_sub(self.looked) >= UNSETTLED_POLL {
@@ -503,18 +481,6 @@ impl Tail {
             checkpoint,
         })
     }
-}
-
-/// Position after the last newline: a line that is being written must not lose its beginning.
-fn last_line_end(opened: &Opened, max_line_bytes: usize) -> Result<u64, Error> {
-    let len = usize::try_from(opened.size).unwrap_or(usize::MAX).min(max_line_bytes);
-    let start = opened.size - len as u64;
-    let tail = read_exactly(&opened.file, start, len)?.unwrap_or_default();
-    Ok(match memrchr(b'\n', &tail) {
-        Some(at) => start + at as u64 + 1,
-        None if start == 0 => 0,
-        None => opened.size,
-    })
 }
 
 #[cfg(test)]

@@ -348,3 +348,104 @@ fn events_that_are_lost_cost_no_line() {
     append(&bench.path("e.log"), "1\n");
     bench.expect(&["a.log 2", "a.log 3", "b.log 2", "c.log 2", "d.log 2", "e.log 1"]);
 }
+
+#[test]
+fn what_is_written_late_arrives_soon_under_any_name() {
+    let mut bench = Bench::new();
+    for (number, name) in ["a.log.1", "a-20261122.log", "elsewhere"].into_iter().enumerate() {
+        append(&bench.path("a.log"), "1\n");
+        if number == 0 {
+            bench.start(&["a.log"]);
+        }
+        bench.expect(&["a.log 1"]);
+        fs::rename(bench.path("a.log"), bench.path(name)).unwrap();
+        append(&bench.path("a.log"), "2\n");
+        bench.expect(&["a.log 2"]);
+        for round in 1..=3 {
+            // Longer than any file is waited for at the path.
+            std::thread::sleep(Duration::from_millis(150));
+            let (line, before) = (format!("late {round}"), Instant::now());
+            append(&bench.path(name), &format!("{line}\n"));
+            bench.expect(&[&format!("a.log {line}")]);
+            // The scan finds it after a second; what is told of, at once.
+            let limit = if number == 0 { Duration::from_millis(900) } else { Duration::from_secs(3) };
+            assert!(before.elapsed() < limit, "{name}: {:?}", before.elapsed());
+        }
+    }
+    bench.stop();
+    append(&bench.path("elsewhere"), "while stopped\n");
+    bench.start(&["a.log"]);
+    bench.expect(&["a.log while stopped"]);
+    bench.stop();
+}
+
+#[test]
+fn a_file_that_is_renamed_to_a_name_that_matches_becomes_a_source_of_its_own() {
+    let mut bench = Bench::new();
+    append(&bench.path("b.log"), "1\n");
+    bench.start(&["*.log"]);
+    bench.expect(&["b.log 1"]);
+    fs::rename(bench.path("b.log"), bench.path("b2.log")).unwrap();
+    bench.expect_state("b2.log", |state| matches!(state, SourceState::Refused(why) if why.contains("b.log")));
+    append(&bench.path("b2.log"), "2\n");
+    bench.expect(&["b.log 2"]);
+    append(&bench.path("b.log"), "3\n");
+    bench.expect(&["b.log 3"]);
+    bench.expect_state("b2.log", |state| *state == SourceState::Following);
+    append(&bench.path("b2.log"), "4\n");
+    append(&bench.path("b.log"), "5\n");
+    bench.expect(&["b.log 5", "b2.log 4"]);
+    bench.stop();
+    let offset =
+        |bench: &Bench, name: &str| bench.checkpoints[&bench.path(name).display().to_string()].offset;
+    assert_eq!((offset(&bench, "b.log"), offset(&bench, "b2.log")), (8, 6), "offsets are used once");
+    append(&bench.path("b2.log"), "6\n");
+    bench.start(&["*.log"]);
+    bench.expect(&["b2.log 6"]);
+    append(&bench.path("b2.log"), "7\n");
+    append(&bench.path("b.log"), "8\n");
+    bench.expect(&["b.log 8", "b2.log 7"]);
+    bench.stop();
+}
+
+#[test]
+fn a_crash_while_a_file_is_handed_over_doubles_nothing() {
+    let mut bench = Bench::new();
+    append(&bench.path("b.log"), "1\n");
+    bench.start(&["*.log"]);
+    bench.expect(&["b.log 1"]);
+    fs::rename(bench.path("b.log"), bench.path("b2.log")).unwrap();
+    append(&bench.path("b.log"), "2\n");
+    bench.expect(&["b.log 2"]);
+    let before = bench.checkpoints.clone();
+    bench.expect_state("b2.log", |state| *state == SourceState::Following);
+    append(&bench.path("b2.log"), "3\n");
+    bench.expect(&["b2.log 3"]);
+    bench.stop();
+    // The other's last checkpoint was not stored: it still says that it looks at the file.
+    let name = bench.path("b.log").display().to_string();
+    assert!(before[&name].state.contains(" late="));
+    bench.checkpoints.insert(name.clone(), before[&name].clone());
+    append(&bench.path("b2.log"), "4\n");
+    bench.start(&["*.log"]);
+    bench.expect(&["b2.log 4"]);
+    append(&bench.path("b2.log"), "5\n");
+    append(&bench.path("b.log"), "6\n");
+    bench.expect(&["b.log 6", "b2.log 5"]);
+    bench.stop();
+    // Neither was: nobody has read on.
+    bench.checkpoints = before;
+    bench.start(&["*.log"]);
+    let mut lines = Vec::new();
+    while lines.len() < 4 {
+        let batch = bench.batches.recv_timeout(PATIENCE).unwrap();
+        bench.take(batch);
+        lines.append(&mut bench.lines);
+    }
+    lines.sort();
+    assert_eq!(
+        lines.iter().map(|line| line.split(' ').next_back().unwrap()).collect::<Vec<_>>(),
+        ["6", "3", "4", "5"]
+    );
+    bench.stop();
+}

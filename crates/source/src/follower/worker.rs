@@ -84,6 +84,8 @@ pub(super) struct Worker {
     discover_at: Duration,
     start_at: StartAt,
     refused: BTreeSet<String>,
+    /// Names that files have which sources read that they stood at before.
+    renamed: BTreeSet<PathBuf>,
     truncated: bool,
     /// Files taken up since the last walk, and how many of them were not named in the log.
     found: (usize, usize),
@@ -132,6 +134,7 @@ impl Worker {
             poll_at: Duration::MAX,
             discover_at: Duration::ZERO,
             refused: BTreeSet::new(),
+            renamed: BTreeSet::new(),
             truncated: false,
             found: (0, 0),
             walks: 0,
@@ -196,7 +199,7 @@ impl Worker {
         let now = self.now();
         let Some(followed) = self.tails.get_mut(&id) else { return Ok(()) };
         followed.dirty = false;
-        let was_open = followed.tail.is_open();
+        let were_open = followed.tail.open_files();
         let known = followed.tail.rotations().count;
         let batch = match followed.tail.read(now) {
             Ok(batch) => {
@@ -217,11 +220,11 @@ impl Worker {
         if more {
             followed.active = now.uptime;
         }
-        let others = self.open - usize::from(was_open);
+        let others = self.open - were_open;
         if others >= MAX_OPEN {
             followed.tail.park();
         }
-        self.open = others + usize::from(followed.tail.is_open());
+        self.open = others + followed.tail.open_files();
         let status = followed.tail.status();
         let rotations = followed.tail.rotations();
         let is_followed = status.state == SourceState::Following;
@@ -232,6 +235,9 @@ impl Worker {
             self.mark(id);
         } else {
             self.set_timer(id, now);
+        }
+        if rotations.count > known {
+            self.left(id);
         }
         for count in known + 1..=rotations.count {
             self.sink.rotated(&status.source, Rotations { count, ..rotations });
@@ -262,7 +268,9 @@ impl Worker {
                 "{}: a deleted file of {bytes} bytes is given up, its disk space was needed",
                 followed.tail.source()
             );
+            let were_open = followed.tail.open_files();
             let batch = followed.tail.let_go(now);
+            self.open = self.open - were_open + followed.tail.open_files();
             self.mark(id);
             batch.map_or(Ok(()), |batch| self.sink.send(batch))?;
         }
@@ -328,7 +336,17 @@ impl Worker {
     fn changed(&mut self, path: &Path) {
         if let Some(&id) = self.by_path.get(path) {
             self.mark(id);
-        } else if self.patterns.matches(path) && fs::metadata(path).is_ok() {
+            return;
+        }
+        // Who was not told of a rotation goes on with the old file, under the name that it has now.
+        for origin in rotated::origins(path) {
+            if let Some(&id) = self.by_path.get(&origin)
+                && self.tails.get(&id).is_some_and(|followed| followed.tail.has_late())
+            {
+                self.mark(id);
+            }
+        }
+        if self.patterns.matches(path) && fs::metadata(path).is_ok() {
             self.appeared(path);
         }
     }

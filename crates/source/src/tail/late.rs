@@ -5,11 +5,15 @@
 
 use super::*;
 use crate::open_file::Likeness;
+use crate::rotated;
 
 /// Files of one source that were left and are looked at.
 const MAX_LATE: usize = 4;
 /// How long a file that was left is looked at after it last grew.
 const LATE_WATCH: Duration = Duration::from_secs(600);
+
+/// Files that were given to others and are remembered.
+const MAX_GIVEN: usize = 32;
 
 /// A file that was left.
 #[derive(Debug)]
@@ -313,6 +317,52 @@ impl Tail {
     /// The file of `identity` is read in its turn again, from where it was left.
     pub(super) fn takes_back(&mut self, identity: &Identity) {
         self.late.retain(|late| !late.mark.identity.is(identity));
+    }
+
+    /// Gives a file that was left to a source of its own, by the name that it has now; where that begins to read, whose
+    /// checkpoint is `before`. `None` for a file that is a part of this source: it is read, or has a rotation's name.
+    pub(crate) fn hand_over(
+        &mut self,
+        identity: &Identity,
+        name: &Path,
+        before: Option<&Checkpoint>,
+    ) -> Option<Checkpoint> {
+        let next = self.next.iter().map(|opened| opened.identity);
+        let is_read = self.identity().into_iter().chain(next).any(|own| own.may_be(identity));
+        // What a symlink has led to, it may lead to again.
+        let is_link = fs::symlink_metadata(&self.path).is_ok_and(|metadata| metadata.is_symlink());
+        if is_read || is_link || self.is_archive || rotated::is_rotated(&self.path, name) {
+            return None;
+        }
+        let mark = *self.marks().rev().find(|mark| mark.identity.may_be(identity))?;
+        self.give(&mark.identity);
+        let (offset, lines) = before.map_or((0, 0), |before| (before.offset, before.lines));
+        // Offsets are used once.
+        let offset = offset.max(mark.position);
+        let (base, previous) = (offset - mark.position, History::default());
+        let state = Resume::In(Mark { base, skip: None, previous, ..mark }).encode();
+        Some(Checkpoint { offset, lines, state })
+    }
+
+    /// A file that was left is read by another source from now on.
+    fn give(&mut self, identity: &Identity) {
+        self.takes_back(identity);
+        if self.given.len() == MAX_GIVEN {
+            self.given.remove(0);
+        }
+        self.given.push(*identity);
+        self.unsaved = true;
+    }
+
+    /// Gives up what others read: `is_read` tells of a file whether one does.
+    pub(crate) fn yield_late(&mut self, is_read: impl Fn(&Identity) -> bool) {
+        let late: Vec<Identity> = self.late.iter().map(|late| late.mark.identity).collect();
+        late.iter().filter(|identity| is_read(identity)).for_each(|identity| self.give(identity));
+    }
+
+    /// Where it stands is to be stored before it reads on.
+    pub(crate) fn save(&mut self) {
+        self.unsaved = true;
     }
 
     /// Gives up the deleted ones of the files that were left; what was not read of them is a gap.

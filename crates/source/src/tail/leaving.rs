@@ -78,6 +78,32 @@ impl Tail {
         Some((arena, found))
     }
 
+    /// What was held, if it has waited for long enough.
+    pub(super) fn overdue(&mut self, now: Now) -> Option<RawBatch> {
+        let quiet = now.uptime.saturating_sub(self.quiet_since);
+        let goes_on = self.has_next_content();
+        let Front::Open(file) = &mut self.front else { return None };
+        let due = |timeout: Option<Duration>| timeout.is_some_and(|timeout| quiet >= timeout);
+        let mut found = Found::default();
+        if file.partial_bytes() > 0 && due(self.limits.partial_line_timeout) {
+            let (arena, start) = file.take_partial();
+            self.cutter.finish(&arena, start, now.observed, &mut found);
+            return self.batch(arena, found, now);
+        }
+        let waits = self.cutter.holds_lines() && !goes_on;
+        if waits && due(Some(self.limits.multiline_timeout)) { self.release(now) } else { None }
+    }
+
+    /// Hands over the lines that were held for more of their record.
+    pub(super) fn release(&mut self, now: Now) -> Option<RawBatch> {
+        let Front::Open(file) = &mut self.front else { return None };
+        let mut found = Found::default();
+        let (arena, start) = file.take_held();
+        let rest = self.cutter.finish_lines(start, &mut found);
+        let arena = file.advance(arena, start, rest);
+        self.batch(arena, found, now)
+    }
+
     /// Whether the file that comes next holds something.
     pub(super) fn has_next_content(&self) -> bool {
         self.next.front().is_some_and(|opened| opened.size_now() > 0)

@@ -32,7 +32,10 @@ impl Tail {
         };
         match elsewhere {
             Some(Copy::Whole(path, file)) => {
-                info!("{} goes on in {}, where rotation has put it", self.source, path.display());
+                if self.told != Some(file.identity) {
+                    info!("{} goes on in {}, where rotation has put it", self.source, path.display());
+                    self.told = Some(file.identity);
+                }
                 if !file.identity.may_be(&mark.identity) {
                     self.forget(&mark.identity);
                 }
@@ -52,7 +55,11 @@ impl Tail {
                 self.replaced(&mark, opened, now)?;
                 self.open_front(now)
             }
-            Err(closed) => self.closed(closed),
+            Err(closed) => {
+                // It is nowhere.
+                self.displaced = false;
+                self.closed(closed)
+            }
         }
     }
 

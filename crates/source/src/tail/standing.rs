@@ -121,6 +121,11 @@ impl Tail {
         }
     }
 
+    /// Whether its file is found elsewhere than at the path.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.displaced || self.has_late()
+    }
+
     /// Whether an inode seen at the path, or none, is what was found there at the last read.
     pub(crate) fn agrees(&self, inode: Option<u64>) -> bool {
         match self.state {
@@ -138,6 +143,7 @@ impl Tail {
     pub fn identities(&self) -> impl Iterator<Item = Identity> {
         let late = self.late.iter().map(|late| late.mark.identity);
         let left = self.marks().map(|mark| mark.identity).chain(late);
+        let left = left.filter(|identity| !self.given.contains(identity));
         self.identity().into_iter().chain(left).chain(self.next.iter().map(|opened| opened.identity))
     }
 
