@@ -442,3 +442,55 @@ fn a_file_that_is_compressed_before_its_last_lines_is_read_once() {
         assert_eq!(String::from_utf8_lossy(&bench.out), want, "it was read: {was_read}");
     }
 }
+
+/// Counts what is said.
+#[derive(Clone, Default)]
+struct Said(Arc<std::sync::atomic::AtomicUsize>);
+
+impl tracing::Subscriber for Said {
+    fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+
+    fn enter(&self, _: &tracing::span::Id) {}
+
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn where_a_renamed_file_is_found_is_said_once() {
+    let said = Said::default();
+    let count = || said.0.load(std::sync::atomic::Ordering::Relaxed);
+    tracing::subscriber::with_default(said.clone(), || {
+        let mut bench = Bench::new();
+        bench.append("1\n");
+        assert_eq!(bench.lines(), ["1"]);
+        let other = bench.beside("x2.log");
+        fs::rename(&bench.path, &other).unwrap();
+        for round in 0..5 {
+            // As the thread does with a file to which nobody writes.
+            bench.wait(DELETED_HOLD);
+            assert_eq!(bench.lines(), [""; 0]);
+            assert!(bench.tail.park() && bench.tail.is_elsewhere());
+            assert_eq!(bench.tail.look_again(bench.now), Some(DELETED_HOLD));
+            assert_eq!(count(), usize::from(round > 0));
+        }
+        append(&other, b"2\n");
+        assert_eq!(bench.lines(), ["2"]);
+        fs::remove_file(&other).unwrap();
+        assert!(!bench.tail.park(), "a deleted file cannot be found again");
+        assert_eq!(count(), 1);
+    });
+}
