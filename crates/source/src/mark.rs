@@ -43,6 +43,18 @@ impl Mark {
     }
 }
 
+impl Mark {
+    /// Where a source goes on whose checkpoint is `before`, if it had one: in this file, which another has read so far.
+    pub(crate) fn of_its_own(&self, before: Option<&Checkpoint>) -> Checkpoint {
+        let (offset, lines) = before.map_or((0, 0), |before| (before.offset, before.lines));
+        // Offsets are used once.
+        let offset = offset.max(self.position);
+        let (base, previous) = (offset - self.position, History::default());
+        let state = Resume::In(Self { base, skip: None, previous, ..*self }).encode();
+        Checkpoint { offset, lines, state }
+    }
+}
+
 /// The latest files that were read to their end, the newest first: some are deleted, or stand where they stood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct History([Option<Past>; 4]);
@@ -185,8 +197,8 @@ fn mark_of(checkpoint: &Checkpoint) -> Option<Mark> {
 }
 
 /// The words of a state that tell of files that were left and may still be written to; nothing if there are none.
-pub(crate) fn late_words<'a>(marks: impl Iterator<Item = &'a Mark>) -> String {
-    let texts: Vec<String> = marks.map(late_text).collect();
+pub(crate) fn late_words(marks: &[&Mark]) -> String {
+    let texts: Vec<String> = marks.iter().map(|mark| late_text(mark)).collect();
     if texts.is_empty() { String::new() } else { format!(" late={}", texts.join(",")) }
 }
 
@@ -314,7 +326,7 @@ mod tests {
         for resume in
             [Resume::In(mark()), Resume::Between(mark().previous), Resume::Between(History::default())]
         {
-            let state = resume.encode() + &late_words(late.iter());
+            let state = resume.encode() + &late_words(&late.each_ref());
             assert_eq!(decode(&state, 1200), resume);
             assert_eq!(late_of(&state), late);
         }

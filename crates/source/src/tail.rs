@@ -9,6 +9,7 @@ mod late;
 mod leaving;
 mod parked;
 mod standing;
+mod strangers;
 mod successors;
 
 use std::cell::RefCell;
@@ -33,6 +34,7 @@ use crate::{Error, Limits, RotationSign, Rotations, StartAt};
 
 use self::late::Late;
 use self::standing::Lag;
+use self::strangers::Strangers;
 
 /// Successors held open at once; one that comes when as many wait is found again on disk.
 const MAX_SUCCESSORS: usize = 64;
@@ -88,6 +90,7 @@ pub struct Tail {
     copies: RefCell<VecDeque<Identity>>,
     /// Files that were left, and are sources of their own now.
     given: Vec<Identity>,
+    strangers: Strangers,
     /// The file of which was said last that it is found elsewhere.
     told: Option<Identity>,
     /// Whether the parked file is not the one at its path.
@@ -155,6 +158,7 @@ impl Tail {
             limits,
             copies: RefCell::default(),
             given: Vec::new(),
+            strangers: Strangers::default(),
             told: None,
             displaced: false,
             quiet_since: Duration::ZERO,
@@ -256,6 +260,9 @@ impl Tail {
                     self.closed(Closed::Refused(ARCHIVED.to_owned()))
                 }
                 None => match refusal::open(&self.path) {
+                    Ok(opened) if self.previous.newest().is_some() && self.is_strange(&opened.identity) => {
+                        self.closed(Closed::Missing)
+                    }
                     Ok(opened) if self.previous.newest().is_some() => {
                         self.start_after_previous(opened)?;
                         self.open_front(now)
@@ -407,10 +414,11 @@ impl Tail {
 
     /// Looks where the path leads now, and opens what has come to stand there.
     fn look(&mut self, now: Now) {
-        self.looked = now.uptime;
+        let here = fs::metadata(&self.path).map(|metadata| Identity::of(&metadata));
+        let is_strange = here.as_ref().is_ok_and(|identity| self.is_strange(identity));
+        self.note_look(now);
         let Front::Open(file) = &self.front else { return };
         let latest = self.next.back().map_or(file.identity, |opened| opened.identity);
-        let here = fs::metadata(&self.path).map(|metadata| Identity::of(&metadata));
         if self.is_archive {
             self.displaced = !here.is_ok_and(|identity| identity.is(&file.identity));
             return;
@@ -421,6 +429,7 @@ impl Tail {
                 return;
             }
             Ok(_) if self.next.len() >= MAX_SUCCESSORS => return,
+            Ok(_) if is_strange => Closed::Missing,
             Ok(_) => match refusal::open(&self.path) {
                 Ok(opened) => {
                     let mark = file.mark(self.cutter.skip, self.previous);

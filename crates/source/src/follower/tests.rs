@@ -449,3 +449,52 @@ fn a_crash_while_a_file_is_handed_over_doubles_nothing() {
     );
     bench.stop();
 }
+
+#[test]
+fn a_file_that_is_moved_over_another_one_that_is_followed_is_not_read_twice() {
+    let mut bench = Bench::new();
+    bench.start(&["*.log"]);
+    for day in ["a", "b", "c", "d"] {
+        append(&bench.path("app.log"), &format!("{day}1\n"));
+        bench.expect(&[&format!("app.log {day}1")]);
+        // Whoever was born since the last look was not moved.
+        std::thread::sleep(Duration::from_millis(100));
+        append(&bench.path("app.log"), &format!("{day}2\n"));
+        bench.expect(&[&format!("app.log {day}2")]);
+        fs::rename(bench.path("app.log"), bench.path("app.old.log")).unwrap();
+        append(&bench.path("app.log"), &format!("{day}3\n"));
+        bench.expect(&[&format!("app.log {day}3")]);
+        bench.expect_state("app.old.log", |state| *state == SourceState::Following);
+        append(&bench.path("app.old.log"), &format!("{day}4\n"));
+        bench.expect(&[&format!("app.old.log {day}4")]);
+        if day == "c" {
+            bench.stop();
+            bench.start(&["*.log"]);
+        }
+        assert_eq!(bench.lines, [""; 0]);
+    }
+    bench.stop();
+}
+
+#[test]
+fn a_file_that_is_moved_to_and_fro_is_not_read_twice() {
+    let mut bench = Bench::new();
+    append(&bench.path("b.log"), "1\n");
+    bench.start(&["*.log"]);
+    bench.expect(&["b.log 1"]);
+    fs::rename(bench.path("b.log"), bench.path("b2.log")).unwrap();
+    append(&bench.path("b.log"), "2\n");
+    bench.expect(&["b.log 2"]);
+    bench.expect_state("b2.log", |state| *state == SourceState::Following);
+    append(&bench.path("b2.log"), "3\n");
+    bench.expect(&["b2.log 3"]);
+    fs::rename(bench.path("b2.log"), bench.path("b.log")).unwrap();
+    append(&bench.path("b.log"), "4\n");
+    bench.expect(&["b2.log 4"]);
+    append(&bench.path("b2.log"), "5\n");
+    bench.expect(&["b2.log 5"]);
+    bench.expect_state("b.log", |state| *state == SourceState::Following);
+    append(&bench.path("b.log"), "6\n");
+    bench.expect(&["b.log 6"]);
+    bench.stop();
+}

@@ -84,6 +84,8 @@ pub(super) struct Worker {
     discover_at: Duration,
     start_at: StartAt,
     refused: BTreeSet<String>,
+    /// Sources at whose paths stand files that others may read.
+    strange: Vec<u64>,
     /// Names that files have which sources read that they stood at before.
     renamed: BTreeSet<PathBuf>,
     truncated: bool,
@@ -134,6 +136,7 @@ impl Worker {
             poll_at: Duration::MAX,
             discover_at: Duration::ZERO,
             refused: BTreeSet::new(),
+            strange: Vec::new(),
             renamed: BTreeSet::new(),
             truncated: false,
             found: (0, 0),
@@ -149,6 +152,7 @@ impl Worker {
             if self.round().is_err() || self.let_go().is_err() {
                 return;
             }
+            self.meet_strangers();
             self.wait();
         }
     }
@@ -225,6 +229,9 @@ impl Worker {
             followed.tail.park();
         }
         self.open = others + followed.tail.open_files();
+        if followed.tail.stranger().is_some() {
+            self.strange.push(id);
+        }
         let status = followed.tail.status();
         let rotations = followed.tail.rotations();
         let is_followed = status.state == SourceState::Following;

@@ -5,6 +5,7 @@
 
 use super::*;
 use crate::open_file::Likeness;
+use crate::refusal::open_rotated;
 use crate::rotated;
 
 /// Files of one source that were left and are looked at.
@@ -53,6 +54,11 @@ impl Late {
     pub(super) fn stored(mark: Mark, limits: &Limits) -> Self {
         let (skips, cutter) = (mark.skip.is_some(), Cutter::new(limits));
         Self { mark, file: None, path: None, cutter, skips, grown: Duration::ZERO, has_more: false }
+    }
+
+    /// The least of them is the one that did not grow for the longest, or was left first.
+    fn age(&self) -> (Duration, u64) {
+        (self.grown, self.mark.base)
     }
 
     /// How long it has not grown.
@@ -190,7 +196,7 @@ impl Tail {
             let is_crowded = self.late.len() > MAX_LATE;
             if is_crowded {
                 // The one that did not grow for the longest has to go.
-                let oldest = self.late.iter().enumerate().min_by_key(|(_, late)| late.grown);
+                let oldest = self.late.iter().enumerate().min_by_key(|(_, late)| late.age());
                 self.late.rotate_left(oldest.map_or(0, |(index, _)| index));
             }
             if is_crowded || self.late.front().is_some_and(|late| late.wants(&self.limits, now)) {
@@ -276,7 +282,15 @@ impl Tail {
     fn find_late(&mut self, now: Now) -> io::Result<()> {
         let Some(late) = self.late.front().filter(|late| late.file.is_none()) else { return Ok(()) };
         let mark = late.mark;
-        let found = match self.renamed(&mark)? {
+        let by_name = match &late.path {
+            Some(path) => open_rotated(path, &mark.identity)?.map(|opened| (path.clone(), opened)),
+            None => None,
+        };
+        let found = match by_name {
+            Some((path, opened)) => Some((path, Likeness::of(opened, &mark, b"")?)),
+            None => self.renamed(&mark)?,
+        };
+        let found = match found {
             Some((_, Likeness::Whole(file))) => Some(file),
             // It holds something else now.
             Some(_) => None,
@@ -284,7 +298,11 @@ impl Tail {
         };
         if let (Some(file), Some(late)) = (found, self.late.front_mut()) {
             let (known, mark) = (late.mark.identity, Mark { identity: file.identity, ..late.mark });
-            (late.mark, late.file, late.grown) = (mark, Some(file), now.uptime);
+            if late.path.is_none() {
+                // Its time begins with the start of the program.
+                late.grown = now.uptime;
+            }
+            (late.mark, late.file) = (mark, Some(file));
             // Devices may have other numbers since.
             let known = self.marks_mut().filter(|left| left.identity.is(&known));
             known.for_each(|left| left.identity = mark.identity);
@@ -300,6 +318,26 @@ impl Tail {
     /// Whether files that were left are looked at.
     pub(crate) fn has_late(&self) -> bool {
         !self.late.is_empty()
+    }
+
+    /// Takes a file at the path for one that was left, and comes back: another source has read it up to `mark`.
+    pub(super) fn takes_over(&mut self, mark: Mark, now: Now) {
+        self.takes_back(&mark.identity);
+        self.forget(&mark.identity);
+        self.leave(mark);
+        let path = Some(self.path.clone());
+        self.late.push_back(Late { path, grown: now.uptime, ..Late::stored(mark, &self.limits) });
+        // In the stream, the file's first byte lies before what was read of it.
+        let len = mark.position.saturating_sub(self.cutter.offset);
+        self.pass_over(len, 0, now);
+    }
+
+    /// Passes over bytes of the stream that nobody is told of, and over others that are lost.
+    fn pass_over(&mut self, len: u64, lost: u64, now: Now) {
+        let (arena, found, header, lines) = (Vec::new(), Found::default(), None, self.cutter.lines);
+        let batch = self.put_in(Piece { arena, found, header, len, lines }, lost, now);
+        self.lost.gaps.extend(batch.into_iter().flat_map(|batch| batch.gaps));
+        self.unsaved = true;
     }
 
     /// Closes files that were left, as far as they can be found again.
@@ -319,14 +357,9 @@ impl Tail {
         self.late.retain(|late| !late.mark.identity.is(identity));
     }
 
-    /// Gives a file that was left to a source of its own, by the name that it has now; where that begins to read, whose
-    /// checkpoint is `before`. `None` for a file that is a part of this source: it is read, or has a rotation's name.
-    pub(crate) fn hand_over(
-        &mut self,
-        identity: &Identity,
-        name: &Path,
-        before: Option<&Checkpoint>,
-    ) -> Option<Checkpoint> {
+    /// Gives a file that was left to a source of its own, by the name that it has now; how far it was read. `None` for a
+    /// file that is a part of this source: it is read, or has a rotation's name.
+    pub(crate) fn hand_over(&mut self, identity: &Identity, name: &Path) -> Option<Mark> {
         let next = self.next.iter().map(|opened| opened.identity);
         let is_read = self.identity().into_iter().chain(next).any(|own| own.may_be(identity));
         // What a symlink has led to, it may lead to again.
@@ -336,12 +369,7 @@ impl Tail {
         }
         let mark = *self.marks().rev().find(|mark| mark.identity.may_be(identity))?;
         self.give(&mark.identity);
-        let (offset, lines) = before.map_or((0, 0), |before| (before.offset, before.lines));
-        // Offsets are used once.
-        let offset = offset.max(mark.position);
-        let (base, previous) = (offset - mark.position, History::default());
-        let state = Resume::In(Mark { base, skip: None, previous, ..mark }).encode();
-        Some(Checkpoint { offset, lines, state })
+        Some(mark)
     }
 
     /// A file that was left is read by another source from now on.
@@ -372,11 +400,14 @@ impl Tail {
             |late: &Late| late.file.as_ref().map_or(0, |file| file.size.saturating_sub(file.position));
         let lost: u64 = self.late.iter().filter(|late| is_deleted(late)).map(unread).sum();
         self.late.retain(|late| !is_deleted(late));
-        let (arena, found, header, lines) = (Vec::new(), Found::default(), None, self.cutter.lines);
-        let piece = Piece { arena, found, header, len: 0, lines };
-        let given_up = self.put_in(piece, lost, now);
-        self.lost.gaps.extend(given_up.into_iter().flat_map(|batch| batch.gaps));
-        self.unsaved = true;
+        self.pass_over(0, lost, now);
+    }
+
+    /// The files that were left and are looked at, the one that did not grow for the longest first.
+    pub(super) fn late_marks(&self) -> Vec<&Mark> {
+        let mut late: Vec<&Late> = self.late.iter().collect();
+        late.sort_by_key(|late| late.age());
+        late.iter().map(|late| &late.mark).collect()
     }
 
     /// Descriptors of files that were left, bytes that only they hold, bytes that wait, and those of unfinished lines.

@@ -17,6 +17,7 @@ impl Tail {
                 }
                 Err(opened) => Ok(opened),
             },
+            Ok(opened) if !self.is_archive && self.is_strange(&opened.identity) => Err(Closed::Missing),
             other => other,
         };
         let mut mark = *mark;
@@ -69,7 +70,10 @@ impl Tail {
         let missed = self.line_up(&mark.identity, mark, opened)?;
         self.front = Front::None;
         self.previous = mark.previous;
-        self.forget(&identity);
+        // One that was left, and came back, is read on.
+        if identity.may_be(&mark.identity) {
+            self.forget(&identity);
+        }
         // What nothing was read of is the first of those.
         if mark.position > 0 || !missed {
             warn!("{} was replaced or truncated while it was not open: its new content is read", self.source);

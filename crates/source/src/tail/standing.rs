@@ -156,7 +156,7 @@ impl Tail {
             Front::Parked(mark) => Resume::In(**mark),
             Front::Open(file) => Resume::In(file.mark(self.cutter.skip, self.previous)),
         };
-        let state = state.encode() + &late_words(self.late.iter().map(|late| &late.mark));
+        let state = state.encode() + &late_words(&self.late_marks());
         Checkpoint { offset: self.cutter.offset, lines: self.cutter.lines, state }
     }
 

@@ -171,19 +171,14 @@ impl Worker {
         let (Ok(metadata), Some(followed)) = (fs::metadata(path), self.tails.get_mut(&id)) else {
             return false;
         };
-        let before = self.checkpoints.get(&source);
-        let checkpoint = followed.tail.hand_over(&Identity::of(&metadata), path, before);
+        let mark = followed.tail.hand_over(&Identity::of(&metadata), path);
+        let checkpoint = mark.map(|mark| mark.of_its_own(self.checkpoints.get(&source)));
         let Some(checkpoint) = checkpoint else { return false };
         self.checkpoints.insert(source, checkpoint);
         self.follow(path.to_owned(), false, false);
         self.mark(id);
-        if let Some(&new) = self.by_path.get(path)
-            && let Some(followed) = self.tails.get_mut(&new)
-        {
-            // It is stored where it stands before the other says that it has left: a crash in between doubles nothing.
-            followed.tail.save();
-            self.dirty.retain(|id| *id != new);
-            self.dirty.push_front(new);
+        if let Some(&new) = self.by_path.get(path) {
+            self.read_first(new);
         }
         true
     }
@@ -198,6 +193,43 @@ impl Worker {
             self.by_path.remove(&path);
             self.appeared(&path);
         }
+    }
+
+    /// Finds out who reads the files that were moved to where others are followed. Who has left one hands it over.
+    pub(super) fn meet_strangers(&mut self) {
+        let strange = std::mem::take(&mut self.strange);
+        if strange.is_empty() {
+            return;
+        }
+        let (known, now) = (self.identities(), self.now());
+        for id in strange {
+            let Some(followed) = self.tails.get(&id) else { continue };
+            let (Some(identity), path) = (followed.tail.stranger(), followed.tail.path().to_owned()) else {
+                continue;
+            };
+            let same = |(other, owner): &&(Identity, u64)| *owner != id && other.may_be(&identity);
+            let owner =
+                known.get(&identity.ino).and_then(|owners| owners.iter().find(same)).map(|(_, id)| *id);
+            let mark = owner.map(|owner| self.tails.get_mut(&owner)?.tail.hand_over(&identity, &path));
+            // While another reads it, it is looked at again with every scan.
+            if mark.as_ref().is_none_or(Option::is_some)
+                && let Some(followed) = self.tails.get_mut(&id)
+            {
+                followed.tail.answered(identity, mark.flatten(), now);
+                self.read_first(id);
+                owner.into_iter().for_each(|owner| self.mark(owner));
+            }
+        }
+    }
+
+    /// It is stored where a source stands before another says that it has left the file: a crash in between doubles
+    /// nothing.
+    fn read_first(&mut self, id: u64) {
+        let Some(followed) = self.tails.get_mut(&id) else { return };
+        followed.tail.save();
+        followed.dirty = true;
+        self.dirty.retain(|other| *other != id);
+        self.dirty.push_front(id);
     }
 
     /// A file that became a source of its own is not looked at by the one that has left it.
@@ -241,7 +273,7 @@ impl Worker {
         let checkpoint = self.checkpoints.remove(&name);
         self.refused.remove(&name);
         let tail = Tail::new(path.clone(), checkpoint.as_ref(), self.start_at, self.config.limits.clone());
-        let tail = if archive { tail.archive() } else { tail };
+        let tail = if archive { tail.archive() } else { tail.among_others() };
         self.found.0 += usize::from(!missing);
         match self.found.0 {
             _ if missing => {}
