@@ -426,7 +426,18 @@ impl OpenFile {
     /// bytes that were read are too few to show it.
     pub(crate) fn seen_unread(&self) -> Option<Seen> {
         let is_unread = !self.is_static && self.position == 0 && self.partial_bytes() < EDGE_BYTES;
-        is_unread.then_some(Seen { size: self.size, modified: self.modified })
+        is_unread.then(|| self.seen())
+    }
+
+    /// What was seen of it last.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen { size: self.size, modified: self.modified }
+    }
+
+    /// What is to be seen of it now.
+    pub(crate) fn seen_now(&self) -> Option<Seen> {
+        let metadata = self.file.metadata().ok()?;
+        Some(Seen { size: metadata.len(), modified: modified(&metadata) })
     }
 
     /// The file as it is now, if it was written to since it was seen: the content that stands there may not be the first

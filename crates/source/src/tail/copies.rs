@@ -84,11 +84,12 @@ impl Tail {
             return Ok(false);
         }
         let (mark, identity) = (file.mark(self.cutter.skip, self.previous), file.identity);
+        let sign = self.sign();
         match self.copied(&mark, file.head(), file.partial())? {
             Some(Copy::Whole(path, copy)) => {
                 info!("{} was truncated: the rest is read from {}", self.source, path.display());
                 self.forget(&identity);
-                self.rotations.add(RotationSign::Truncated);
+                self.rotations.add(sign);
                 self.resume(*copy, &mark, now);
                 self.unsaved = true;
                 Ok(true)

@@ -10,17 +10,27 @@ const JOIN_BYTES: usize = 64 << 10;
 impl Tail {
     /// The content was truncated or written anew: what is known to be unread is lost, the new content is next.
     pub(super) fn rewritten(&mut self, now: Now) -> Option<RawBatch> {
-        let previous = self.previous;
+        let (previous, sign) = (self.previous, self.sign());
         let (arena, found, file) = self.finish_front(now);
         // What stands where it stood is no landmark among rotated files.
         self.previous = previous;
-        self.rotations.add(RotationSign::Truncated);
+        self.rotations.add(sign);
         if let Some(file) = file {
             self.forget(&file.identity);
             self.put_front(file.into_restarted(self.cutter.offset), now);
             self.unsaved = true;
         }
         self.batch(arena, found, now)
+    }
+
+    /// What shows that the front file holds something else.
+    pub(super) fn sign(&self) -> RotationSign {
+        match &self.front {
+            Front::Open(file) => file.seen_now().map_or(RotationSign::Truncated, |now| {
+                RotationSign::of_same_file(file.seen(), file.position, now)
+            }),
+            _ => RotationSign::Replaced,
+        }
     }
 
     /// Ends the front file: its unfinished line is handed over as it is, and unread bytes are lost.

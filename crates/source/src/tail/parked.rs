@@ -2,7 +2,7 @@
 
 use super::copies::Copy;
 use super::*;
-use crate::open_file::Likeness;
+use crate::open_file::{Likeness, Seen};
 use crate::refusal::open_rotated;
 use crate::rotated::{self, MAX_LISTINGS};
 
@@ -67,6 +67,11 @@ impl Tail {
     /// The content of `mark` is gone; `opened` stands in its place, and perhaps others in between.
     fn replaced(&mut self, mark: &Mark, opened: Opened, now: Now) -> io::Result<()> {
         let identity = opened.identity;
+        let (before, now_there) = (
+            Seen { size: mark.size, modified: mark.modified },
+            Seen { size: opened.size, modified: opened.modified },
+        );
+        let sign = RotationSign::of_same_file(before, mark.position, now_there);
         let missed = self.line_up(&mark.identity, mark, opened)?;
         self.front = Front::None;
         self.previous = mark.previous;
@@ -80,7 +85,7 @@ impl Tail {
             self.cutter.skip = mark.skip;
             self.cutter.lose(mark.base + mark.size, now.observed, &mut self.lost);
             let is_same = identity.may_be(&mark.identity);
-            self.rotations.add(if is_same { RotationSign::Truncated } else { RotationSign::Replaced });
+            self.rotations.add(if is_same { sign } else { RotationSign::Replaced });
         }
         Ok(())
     }

@@ -443,6 +443,31 @@ fn a_file_that_is_compressed_before_its_last_lines_is_read_once() {
     }
 }
 
+#[test]
+fn what_showed_a_rotation_is_told() {
+    for parked in [false, true] {
+        for (text, back, expected) in [
+            ("zwei\n", -3, "modification time reset"),
+            ("zwei\n", 3, "size decrease"),
+            ("z\n", -3, "size decrease"),
+            ("three or more\n", 3, "size decrease"),
+        ] {
+            let mut bench = Bench::new();
+            bench.append("eins\n");
+            assert_eq!(bench.lines(), ["eins"]);
+            assert!(!parked || bench.tail.park());
+            let modified = fs::metadata(&bench.path).unwrap().modified().unwrap();
+            fs::write(&bench.path, text).unwrap();
+            let step = Duration::from_secs(3);
+            let modified = if back < 0 { modified - step } else { modified + step };
+            fs::OpenOptions::new().write(true).open(&bench.path).unwrap().set_modified(modified).unwrap();
+            assert_eq!(bench.lines(), [text.trim_end()]);
+            let rotations = bench.tail.rotations();
+            assert_eq!((rotations.count, rotations.last.to_string()), (1, expected.to_owned()), "{text}");
+        }
+    }
+}
+
 /// Counts what is said.
 #[derive(Clone, Default)]
 struct Said(Arc<std::sync::atomic::AtomicUsize>);
