@@ -4,6 +4,7 @@ mod late;
 mod model;
 mod multiline;
 mod rotation;
+mod signs;
 mod start;
 
 use std::io::Write as _;
