@@ -260,11 +260,16 @@ impl Worker {
         if !std::mem::take(&mut self.scanned) {
             return Ok(());
         }
-        let mut deleted: Vec<(u64, u64)> =
-            self.tails.iter().map(|(&id, followed)| (followed.tail.deleted_bytes(), id)).collect();
-        deleted.retain(|(bytes, _)| *bytes > 0);
-        deleted.sort_unstable();
-        let mut total: u64 = deleted.iter().map(|(bytes, _)| bytes).sum();
+        let (mut deleted, mut total) = self.deleted();
+        if total > self.config.max_deleted_bytes {
+            // Those of which all was read are given up without a word.
+            for followed in self.tails.values_mut() {
+                let were_open = followed.tail.open_files();
+                followed.tail.let_read_go();
+                self.open = self.open - were_open + followed.tail.open_files();
+            }
+            (deleted, total) = self.deleted();
+        }
         while total > self.config.max_deleted_bytes
             && let Some((bytes, id)) = deleted.pop()
         {
@@ -282,6 +287,16 @@ impl Worker {
             batch.map_or(Ok(()), |batch| self.sink.send(batch))?;
         }
         Ok(())
+    }
+
+    /// The bytes of deleted files that each source holds, the most last, and their sum.
+    fn deleted(&self) -> (Vec<(u64, u64)>, u64) {
+        let mut deleted: Vec<(u64, u64)> =
+            self.tails.iter().map(|(&id, followed)| (followed.tail.deleted_bytes(), id)).collect();
+        deleted.retain(|(bytes, _)| *bytes > 0);
+        deleted.sort_unstable();
+        let total = deleted.iter().map(|(bytes, _)| bytes).sum();
+        (deleted, total)
     }
 
     fn post(&self, status: SourceStatus) {

@@ -340,9 +340,13 @@ impl Tail {
         self.unsaved = true;
     }
 
-    /// Closes files that were left, as far as they can be found again.
-    pub(super) fn close_late(&mut self) {
-        for late in &mut self.late {
+    /// Closes files that were left and have been quiet for so long, as far as they can be found again.
+    pub(crate) fn close_quiet(&mut self, now: Now, time: Duration) {
+        self.close_late(|late| late.quiet(now) >= time);
+    }
+
+    pub(super) fn close_late(&mut self, is_due: impl Fn(&Late) -> bool) {
+        for late in self.late.iter_mut().filter(|late| is_due(late)) {
             let Some(file) = &late.file else { continue };
             if !file.is_deleted() && !late.cutter.holds_lines() {
                 late.mark = file.mark(late.mark.skip, History::default());
@@ -391,6 +395,13 @@ impl Tail {
     /// Where it stands is to be stored before it reads on.
     pub(crate) fn save(&mut self) {
         self.unsaved = true;
+    }
+
+    /// Closes deleted files that were left, as far as they are read to their end: nothing is known to be lost with them.
+    pub(crate) fn let_read_go(&mut self) {
+        let is_read = |file: &OpenFile| file.partial_bytes() == 0 && !file.has_grown();
+        let is_over = |late: &Late| late.deleted_bytes() > 0 && late.file.as_deref().is_some_and(is_read);
+        self.late.retain(|late| !is_over(late));
     }
 
     /// Gives up the deleted ones of the files that were left; what was not read of them is a gap.

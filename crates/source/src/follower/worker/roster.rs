@@ -191,7 +191,9 @@ impl Worker {
             self.renamed.remove(&path);
             self.refused.remove(&source_name(&path));
             self.by_path.remove(&path);
-            self.appeared(&path);
+            if fs::metadata(&path).is_ok() {
+                self.appeared(&path);
+            }
         }
     }
 

@@ -90,9 +90,13 @@ impl Worker {
         let Some(followed) = self.tails.get_mut(&id) else { return };
         let idle = now.uptime.saturating_sub(followed.active) > IDLE;
         let were_open = followed.tail.open_files();
-        if idle && were_open > 0 {
+        followed.tail.close_quiet(now, IDLE);
+        let parks = idle && followed.tail.open_files() > 0;
+        if parks {
             followed.tail.park();
-            self.open = self.open - were_open + followed.tail.open_files();
+        }
+        self.open = self.open - were_open + followed.tail.open_files();
+        if parks {
             self.set_timer(id, now);
         }
     }

@@ -247,3 +247,34 @@ fn what_came_late_and_was_compressed_is_not_read_again() {
         assert_eq!(bench.gaps, []);
     }
 }
+
+#[test]
+fn what_was_read_of_deleted_files_costs_no_disk_space() {
+    let (mut bench, old) = after_a_rotation(Limits::default());
+    let mut writer = fs::OpenOptions::new().append(true).open(&old).unwrap();
+    fs::remove_file(&old).unwrap();
+    writer.write_all(b"late\n").unwrap();
+    bench.tail.let_read_go();
+    assert!(bench.tail.deleted_bytes() > 0, "it has grown");
+    assert_eq!(bench.lines(), ["late"]);
+    bench.tail.let_read_go();
+    assert_eq!((bench.tail.deleted_bytes(), bench.tail.has_late(), bench.lines()), (0, false, vec![]));
+    assert_eq!(bench.gaps, []);
+}
+
+#[test]
+fn quiet_files_that_were_left_cost_no_descriptor() {
+    let (mut bench, old) = after_a_rotation(Limits::default());
+    bench.wait(SECOND * 59);
+    bench.append("new\n");
+    assert_eq!(bench.lines(), ["new"]);
+    bench.tail.close_quiet(bench.now, SECOND * 60);
+    assert_eq!(bench.tail.open_files(), 2);
+    bench.wait(SECOND * 2);
+    bench.tail.close_quiet(bench.now, SECOND * 60);
+    assert_eq!(bench.tail.open_files(), 1);
+    fs::rename(&old, bench.beside("x.log.2")).unwrap();
+    append(&bench.beside("x.log.2"), b"late\n");
+    assert!(bench.tail.wants_late(bench.now));
+    assert_eq!(bench.lines(), ["late"]);
+}
