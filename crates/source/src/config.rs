@@ -68,8 +68,9 @@ pub struct Limits {
     pub batch_bytes: usize,
     /// After this time an unfinished last line is handed over as it is. Default: it is held until completed.
     pub partial_line_timeout: Option<Duration>,
-    /// How long a replaced file must be quiet, once its successor has content, before it counts as finished:
-    /// writers go on with the old file until they are told. Default 500 ms.
+    /// How long a replaced file must be quiet, once its successor has content, before it counts as finished: writers go
+    /// on with the old file until they are told. Its successor waits no longer than that for one that is not quiet, which
+    /// is read on beside it. Default 500 ms.
     pub rotation_grace: Duration,
 }
 

@@ -230,6 +230,13 @@ impl Cutter {
         self.offset += (end - start + usize::from(newline)) as u64;
     }
 
+    /// Ends the gap of an oversize line for now, for other bytes come in between; whether its rest is still to be passed over.
+    pub(crate) fn interrupt(&mut self, observed: Timestamp, found: &mut Found) -> bool {
+        let skips = self.skip.is_some();
+        self.end_skip(observed, found);
+        skips
+    }
+
     fn end_skip(&mut self, observed: Timestamp, found: &mut Found) {
         if let Some(start) = self.skip.take()
             && start < self.offset

@@ -43,6 +43,18 @@ impl Mark {
     }
 }
 
+impl Mark {
+    /// Where a source goes on whose checkpoint is `before`, if it had one: in this file, which another has read so far.
+    pub(crate) fn of_its_own(&self, before: Option<&Checkpoint>) -> Checkpoint {
+        let (offset, lines) = before.map_or((0, 0), |before| (before.offset, before.lines));
+        // Offsets are used once.
+        let offset = offset.max(self.position);
+        let (base, previous) = (offset - self.position, History::default());
+        let state = Resume::In(Self { base, skip: None, previous, ..*self }).encode();
+        Checkpoint { offset, lines, state }
+    }
+}
+
 /// The latest files that were read to their end, the newest first: some are deleted, or stand where they stood.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct History([Option<Past>; 4]);
@@ -55,6 +67,12 @@ impl History {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Past> + Clone {
         self.0.iter().flatten()
+    }
+
+    /// A file that was read was written to since.
+    pub(crate) fn renew(&mut self, past: &Past) {
+        let known = self.0.iter_mut().flatten().filter(|known| known.identity.is(&past.identity));
+        known.for_each(|known| known.modified = past.modified);
     }
 
     pub(crate) fn newest(&self) -> Option<Past> {
@@ -124,7 +142,8 @@ impl Resume {
     /// Reads any text; what it does not understand is [`Resume::Unknown`].
     pub(crate) fn decode(checkpoint: &Checkpoint) -> Self {
         if let Some(after) = checkpoint.state.strip_prefix(BETWEEN) {
-            return Self::Between(after.strip_prefix(" after=").and_then(history_of).unwrap_or_default());
+            let history = after.strip_prefix(" after=").and_then(|text| text.split(' ').next());
+            return Self::Between(history.and_then(history_of).unwrap_or_default());
         }
         mark_of(checkpoint).map_or(Self::Unknown, Self::In)
     }
@@ -177,6 +196,45 @@ fn mark_of(checkpoint: &Checkpoint) -> Option<Mark> {
     })
 }
 
+/// The words of a state that tell of files that were left and may still be written to; nothing if there are none.
+pub(crate) fn late_words(marks: &[&Mark]) -> String {
+    let texts: Vec<String> = marks.iter().map(|mark| late_text(mark)).collect();
+    if texts.is_empty() { String::new() } else { format!(" late={}", texts.join(",")) }
+}
+
+fn late_text(mark: &Mark) -> String {
+    let &Mark { identity: Identity { dev, ino, birth }, position, size, modified, prefix, edge, .. } = mark;
+    let skip = u8::from(mark.skip.is_some());
+    let birth = birth.map(|birth| format!(":{birth}")).unwrap_or_default();
+    let (prefix, edge) = ((prefix.len, prefix.hash), (edge.len, edge.hash));
+    format!(
+        "{dev}:{ino}:{position}:{size}:{}:{skip}:{}:{:x}:{}:{:x}{birth}",
+        modified.0, prefix.0, prefix.1, edge.0, edge.1
+    )
+}
+
+/// The files that were left, as a state tells of them. What is not understood is passed over.
+pub(crate) fn late_of(state: &str) -> Vec<Mark> {
+    let text = state.split(' ').find_map(|word| word.strip_prefix("late=")).unwrap_or_default();
+    text.split(',').filter_map(late_mark).collect()
+}
+
+fn late_mark(text: &str) -> Option<Mark> {
+    let mut words = text.split(':');
+    let mut next = || words.next();
+    let (dev, ino) = (next()?.parse().ok()?, next()?.parse().ok()?);
+    let (position, size): (u64, u64) = (next()?.parse().ok()?, next()?.parse().ok()?);
+    let modified = Timestamp(next()?.parse().ok()?);
+    let skip = (next()? == "1").then_some(0);
+    let (prefix, edge) = (fingerprint(next()?, next()?)?, fingerprint(next()?, next()?)?);
+    let birth = next().map(str::parse).transpose().ok()?;
+    let longest = edge.len.max(prefix.len);
+    let is_plausible = longest <= PREFIX_BYTES && longest as u64 <= position;
+    let identity = Identity { dev, ino, birth };
+    let mark = Mark::start(identity, 0, size, modified, History::default());
+    is_plausible.then_some(Mark { position, skip, prefix, edge, ..mark })
+}
+
 fn after(history: &History) -> String {
     let pasts = history.iter().map(|Past { identity: Identity { dev, ino, birth }, modified }| {
         let birth = birth.map(|birth| format!(":{birth}")).unwrap_or_default();
@@ -204,6 +262,10 @@ fn past_of(text: &str) -> Option<Past> {
 
 fn fingerprint_of(text: &str) -> Option<Fingerprint> {
     let (len, hash) = text.split_once(':')?;
+    fingerprint(len, hash)
+}
+
+fn fingerprint(len: &str, hash: &str) -> Option<Fingerprint> {
     Some(Fingerprint { len: len.parse().ok()?, hash: u64::from_str_radix(hash, 16).ok()? })
 }
 
@@ -257,6 +319,21 @@ mod tests {
     }
 
     #[test]
+    fn files_that_were_left_are_told_of() {
+        let skipping = Mark { base: 0, skip: Some(0), previous: History::default(), ..mark() };
+        let nameless = Identity { birth: None, ..mark().identity };
+        let late = [skipping, Mark { skip: None, identity: nameless, ..skipping }];
+        for resume in
+            [Resume::In(mark()), Resume::Between(mark().previous), Resume::Between(History::default())]
+        {
+            let state = resume.encode() + &late_words(&late.each_ref());
+            assert_eq!(decode(&state, 1200), resume);
+            assert_eq!(late_of(&state), late);
+        }
+        assert_eq!(late_of("v1 late=1:2:3,,x:y"), []);
+    }
+
+    #[test]
     fn anything_else_is_unknown() {
         let good = Resume::In(mark()).encode();
         let nul = "\0".repeat(80);
@@ -278,6 +355,7 @@ mod tests {
             bytes[flip % len] ^= 1 << (flip % 7);
             bytes.truncate(cut);
             decode(&String::from_utf8_lossy(&bytes), offset);
+            late_of(&format!("v1 late={state}"));
         }
     }
 }

@@ -6,6 +6,7 @@
 mod likeness;
 
 use std::io::{self, Read};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use fs_err::File;
@@ -365,6 +366,23 @@ impl OpenFile {
         Past { identity: self.identity, modified }
     }
 
+    /// Whether its size is not what was read of it.
+    pub(crate) fn has_grown(&self) -> bool {
+        self.file.metadata().is_ok_and(|metadata| metadata.len() != self.read_to)
+    }
+
+    /// Where the file stands now, as the kernel tells; `None` where it does not.
+    pub(crate) fn name(&self) -> Option<PathBuf> {
+        use std::os::fd::AsRawFd as _;
+        fs_err::read_link(format!("/proc/self/fd/{}", self.file.as_raw_fd())).ok()
+    }
+
+    /// Reads the unfinished record once more with the next block.
+    pub(crate) fn unread_partial(&mut self) {
+        self.held.truncate(self.held.len() - self.partial_bytes());
+        self.read_to = self.position;
+    }
+
     /// Bytes of the disk that only this descriptor holds.
     pub(crate) fn deleted_bytes(&self) -> u64 {
         if self.is_deleted() { self.file.metadata().map_or(0, |metadata| metadata.len()) } else { 0 }
@@ -408,7 +426,18 @@ impl OpenFile {
     /// bytes that were read are too few to show it.
     pub(crate) fn seen_unread(&self) -> Option<Seen> {
         let is_unread = !self.is_static && self.position == 0 && self.partial_bytes() < EDGE_BYTES;
-        is_unread.then_some(Seen { size: self.size, modified: self.modified })
+        is_unread.then(|| self.seen())
+    }
+
+    /// What was seen of it last.
+    pub(crate) fn seen(&self) -> Seen {
+        Seen { size: self.size, modified: self.modified }
+    }
+
+    /// What is to be seen of it now.
+    pub(crate) fn seen_now(&self) -> Option<Seen> {
+        let metadata = self.file.metadata().ok()?;
+        Some(Seen { size: metadata.len(), modified: modified(&metadata) })
     }
 
     /// The file as it is now, if it was written to since it was seen: the content that stands there may not be the first

@@ -129,6 +129,11 @@ fn counts_up(falling: &[Rotated]) -> bool {
     up >= 2 && up > 2 * with(false).count()
 }
 
+/// Whether `sibling` is a name that a rotation of `path` gives.
+pub(crate) fn is_rotated(path: &Path, sibling: &Path) -> bool {
+    path.parent() == sibling.parent() && generation(path, sibling).is_some()
+}
+
 /// The names under which `path` may have been followed before it was rotated: `x.log` for `x.log.1`.
 pub(crate) fn origins(path: &Path) -> Vec<PathBuf> {
     let Some(name) = path.file_name().map(OsStrExt::as_bytes) else { return Vec::new() };

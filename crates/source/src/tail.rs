@@ -5,9 +5,11 @@
 
 mod beginning;
 mod copies;
+mod late;
 mod leaving;
 mod parked;
 mod standing;
+mod strangers;
 mod successors;
 
 use std::cell::RefCell;
@@ -18,21 +20,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fs_err as fs;
-use memchr::memrchr;
 use taffrail_record::{Checkpoint, Gap, GapReason, RawBatch, Timestamp};
 use tracing::{info, warn};
 
 use crate::cut::{Cutter, Found};
 use crate::identity::{EDGE_BYTES, Identity};
-use crate::mark::{History, Mark, Past, Resume};
+use crate::mark::{History, Mark, Past, Resume, late_of};
 use crate::open_file::{Block, OpenFile};
 use crate::opened::Opened;
-use crate::positioned::read_exactly;
 use crate::refusal::{self, Closed};
 use crate::status::{SourceState, SourceStatus};
 use crate::{Error, Limits, RotationSign, Rotations, StartAt};
 
+use self::late::Late;
 use self::standing::Lag;
+use self::strangers::Strangers;
 
 /// Successors held open at once; one that comes when as many wait is found again on disk.
 const MAX_SUCCESSORS: usize = 64;
@@ -78,12 +80,29 @@ pub struct Tail {
     unsaved: bool,
     /// The latest files that were left, in case one comes back: a symlink swapped to and fro.
     left: VecDeque<Mark>,
+    /// Files that a checkpoint says were left: no landmarks among rotated files, for those between them are not known.
+    restored: Vec<Mark>,
+    /// Files that were left and may still be written to.
+    late: VecDeque<Late>,
+    /// Whether it is their turn.
+    late_turn: bool,
     /// Compressed files that were found to be copies of what was left: to unpack them once is enough.
     copies: RefCell<VecDeque<Identity>>,
+    /// Files that were left, and are sources of their own now.
+    given: Vec<Identity>,
+    strangers: Strangers,
+    /// The file of which was said last that it is found elsewhere.
+    told: Option<Identity>,
     /// Whether the parked file is not the one at its path.
     displaced: bool,
     /// When the front file last grew, or was found replaced.
     quiet_since: Duration,
+    /// Since when a successor with content waits for the front file, which was read to its end then.
+    awaited_since: Option<Duration>,
+    /// Whether the last read has reached the front file's end.
+    at_end: bool,
+    /// When it was last looked where the path leads.
+    looked: Duration,
     lag: Lag,
     state: SourceState,
     rotations: Rotations,
@@ -120,11 +139,11 @@ impl Tail {
                 Resume::Unknown => is_lost = checkpoint.offset > 0,
             }
         }
+        let late = checkpoint.map(|checkpoint| late_of(&checkpoint.state)).unwrap_or_default();
         let start_at = if checkpoint.is_some() { StartAt::Beginning } else { start_at };
         Self {
             path,
             source,
-            limits,
             start_at,
             cutter,
             front,
@@ -133,9 +152,19 @@ impl Tail {
             lost: Found::default(),
             unsaved: false,
             left: VecDeque::new(),
+            restored: late.clone(),
+            late: late.into_iter().map(|mark| Late::stored(mark, &limits)).collect(),
+            late_turn: false,
+            limits,
             copies: RefCell::default(),
+            given: Vec::new(),
+            strangers: Strangers::default(),
+            told: None,
             displaced: false,
             quiet_since: Duration::ZERO,
+            awaited_since: None,
+            at_end: false,
+            looked: Duration::ZERO,
             lag: Lag::default(),
             state: SourceState::Missing,
             rotations: Rotations::default(),
@@ -168,23 +197,47 @@ impl Tail {
         result
     }
 
+    /// The line of files and those that were left take turns.
     fn read_on(&mut self, now: Now) -> Result<Option<RawBatch>, Error> {
+        if std::mem::take(&mut self.late_turn)
+            && let Some(batch) = self.read_late(now)?
+        {
+            return Ok(Some(batch));
+        }
+        match self.read_line(now)? {
+            Some(batch) => {
+                self.late_turn = true;
+                Ok(Some(batch))
+            }
+            None => self.read_late(now),
+        }
+    }
+
+    /// Reads the files that stood at the path, one after the other.
+    fn read_line(&mut self, now: Now) -> Result<Option<RawBatch>, Error> {
         // Each turn leaves one file for the next; an endless chain comes back at the next call.
         for _ in 0..MAX_SUCCESSORS {
             if !self.open_front(now)? {
                 break;
             }
+            if self.overstays(now) {
+                self.set_aside(now);
+                continue;
+            }
             if let Some(batch) = self.read_front(now)? {
+                self.look_while_busy(now);
                 return Ok(Some(batch));
             }
             self.look(now);
+            self.note_successor(now);
             if !self.is_finished(now) {
                 break;
             }
             let (arena, found) = match self.finish_into_next(now) {
                 Some(joined) => joined,
                 None => {
-                    let (arena, found, _) = self.finish_front(now);
+                    let (arena, found, file) = self.finish_front(now);
+                    file.into_iter().for_each(|file| self.look_after(file, now));
                     (arena, found)
                 }
             };
@@ -207,6 +260,9 @@ impl Tail {
                     self.closed(Closed::Refused(ARCHIVED.to_owned()))
                 }
                 None => match refusal::open(&self.path) {
+                    Ok(opened) if self.previous.newest().is_some() && self.is_strange(&opened.identity) => {
+                        self.closed(Closed::Missing)
+                    }
                     Ok(opened) if self.previous.newest().is_some() => {
                         self.start_after_previous(opened)?;
                         self.open_front(now)
@@ -234,6 +290,7 @@ impl Tail {
             }
         };
         self.unsaved = true;
+        self.takes_back(&identity);
         self.forget(&identity);
         self.put_front(file, now);
         Ok(true)
@@ -252,7 +309,7 @@ impl Tail {
     fn mark_of(&self, opened: &Opened, base: u64) -> Mark {
         let Opened { identity, size, modified, .. } = *opened;
         let previous = self.previous;
-        match self.left.iter().rev().find(|mark| mark.identity.is(&identity)) {
+        match self.marks().rev().find(|mark| mark.identity.is(&identity)) {
             Some(left) => Mark { base: base - left.position, skip: None, previous, ..*left },
             None => Mark::start(identity, base, size, modified, previous),
         }
@@ -264,6 +321,7 @@ impl Tail {
         self.state = SourceState::Following;
         self.displaced = false;
         self.quiet_since = now.uptime;
+        (self.awaited_since, self.at_end) = (None, false);
     }
 
     fn closed(&mut self, closed: Closed) -> Result<bool, Error> {
@@ -312,6 +370,7 @@ impl Tail {
                 },
                 Block::Bytes { arena, start, scanned, more } => (arena, start, scanned, more),
             };
+            self.at_end = !more;
             let Front::Open(file) = &mut self.front else { return Ok(None) };
             if arena.len() > scanned {
                 self.quiet_since = now.uptime;
@@ -345,37 +404,21 @@ impl Tail {
         Ok(Some(self.rewritten(now)))
     }
 
-    /// What was held, if it has waited for long enough.
-    fn overdue(&mut self, now: Now) -> Option<RawBatch> {
-        let quiet = now.uptime.saturating_sub(self.quiet_since);
-        let goes_on = self.has_next_content();
-        let Front::Open(file) = &mut self.front else { return None };
-        let due = |timeout: Option<Duration>| timeout.is_some_and(|timeout| quiet >= timeout);
-        let mut found = Found::default();
-        if file.partial_bytes() > 0 && due(self.limits.partial_line_timeout) {
-            let (arena, start) = file.take_partial();
-            self.cutter.finish(&arena, start, now.observed, &mut found);
-            return self.batch(arena, found, now);
+    /// Looks where the path leads though the front file always has more: its successor's lines must not wait for long.
+    fn look_while_busy(&mut self, now: Now) {
+        if self.at_end && now.uptime.saturating_sub(self.looked) >= UNSETTLED_POLL {
+            self.look(now);
+            self.note_successor(now);
         }
-        let waits = self.cutter.holds_lines() && !goes_on;
-        if waits && due(Some(self.limits.multiline_timeout)) { self.release(now) } else { None }
-    }
-
-    /// Hands over the lines that were held for more of their record.
-    fn release(&mut self, now: Now) -> Option<RawBatch> {
-        let Front::Open(file) = &mut self.front else { return None };
-        let mut found = Found::default();
-        let (arena, start) = file.take_held();
-        let rest = self.cutter.finish_lines(start, &mut found);
-        let arena = file.advance(arena, start, rest);
-        self.batch(arena, found, now)
     }
 
     /// Looks where the path leads now, and opens what has come to stand there.
     fn look(&mut self, now: Now) {
+        let here = fs::metadata(&self.path).map(|metadata| Identity::of(&metadata));
+        let is_strange = here.as_ref().is_ok_and(|identity| self.is_strange(identity));
+        self.note_look(now);
         let Front::Open(file) = &self.front else { return };
         let latest = self.next.back().map_or(file.identity, |opened| opened.identity);
-        let here = fs::metadata(&self.path).map(|metadata| Identity::of(&metadata));
         if self.is_archive {
             self.displaced = !here.is_ok_and(|identity| identity.is(&file.identity));
             return;
@@ -386,6 +429,7 @@ impl Tail {
                 return;
             }
             Ok(_) if self.next.len() >= MAX_SUCCESSORS => return,
+            Ok(_) if is_strange => Closed::Missing,
             Ok(_) => match refusal::open(&self.path) {
                 Ok(opened) => {
                     let mark = file.mark(self.cutter.skip, self.previous);
@@ -410,7 +454,22 @@ impl Tail {
     }
 
     /// The batch of what was found, of what is lost, and of where to go on; `None` if there is none of them.
-    fn batch(&mut self, bytes: Vec<u8>, mut found: Found, now: Now) -> Option<RawBatch> {
+    fn batch(&mut self, bytes: Vec<u8>, found: Found, now: Now) -> Option<RawBatch> {
+        let header = match &self.front {
+            Front::Open(file) => file.header(),
+            _ => None,
+        };
+        self.batch_under(bytes, found, header, now)
+    }
+
+    /// The same of lines that stand under this header.
+    fn batch_under(
+        &mut self,
+        bytes: Vec<u8>,
+        mut found: Found,
+        header: Option<Arc<str>>,
+        now: Now,
+    ) -> Option<RawBatch> {
         found.gaps.splice(0..0, self.lost.gaps.drain(..));
         if found.lines.is_empty() && found.gaps.is_empty() && !std::mem::take(&mut self.unsaved) {
             return None;
@@ -420,10 +479,6 @@ impl Tail {
             self.last_read = Some(now.observed);
         }
         let checkpoint = self.checkpoint();
-        let header = match &self.front {
-            Front::Open(file) => file.header(),
-            _ => None,
-        };
         let Found { lines, gaps } = found;
         Some(RawBatch {
             source: Arc::clone(&self.source),
@@ -435,18 +490,6 @@ impl Tail {
             checkpoint,
         })
     }
-}
-
-/// Position after the last newline: a line that is being written must not lose its beginning.
-fn last_line_end(opened: &Opened, max_line_bytes: usize) -> Result<u64, Error> {
-    let len = usize::try_from(opened.size).unwrap_or(usize::MAX).min(max_line_bytes);
-    let start = opened.size - len as u64;
-    let tail = read_exactly(&opened.file, start, len)?.unwrap_or_default();
-    Ok(match memrchr(b'\n', &tail) {
-        Some(at) => start + at as u64 + 1,
-        None if start == 0 => 0,
-        None => opened.size,
-    })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The thread and inotify, on real files.
 
+mod renames;
+
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant, SystemTime};

@@ -84,6 +84,10 @@ pub(super) struct Worker {
     discover_at: Duration,
     start_at: StartAt,
     refused: BTreeSet<String>,
+    /// Sources at whose paths stand files that others may read.
+    strange: Vec<u64>,
+    /// Names that files have which sources read that they stood at before.
+    renamed: BTreeSet<PathBuf>,
     truncated: bool,
     /// Files taken up since the last walk, and how many of them were not named in the log.
     found: (usize, usize),
@@ -132,6 +136,8 @@ impl Worker {
             poll_at: Duration::MAX,
             discover_at: Duration::ZERO,
             refused: BTreeSet::new(),
+            strange: Vec::new(),
+            renamed: BTreeSet::new(),
             truncated: false,
             found: (0, 0),
             walks: 0,
@@ -146,6 +152,7 @@ impl Worker {
             if self.round().is_err() || self.let_go().is_err() {
                 return;
             }
+            self.meet_strangers();
             self.wait();
         }
     }
@@ -196,7 +203,7 @@ impl Worker {
         let now = self.now();
         let Some(followed) = self.tails.get_mut(&id) else { return Ok(()) };
         followed.dirty = false;
-        let was_open = followed.tail.is_open();
+        let were_open = followed.tail.open_files();
         let known = followed.tail.rotations().count;
         let batch = match followed.tail.read(now) {
             Ok(batch) => {
@@ -217,11 +224,14 @@ impl Worker {
         if more {
             followed.active = now.uptime;
         }
-        let others = self.open - usize::from(was_open);
+        let others = self.open - were_open;
         if others >= MAX_OPEN {
             followed.tail.park();
         }
-        self.open = others + usize::from(followed.tail.is_open());
+        self.open = others + followed.tail.open_files();
+        if followed.tail.stranger().is_some() {
+            self.strange.push(id);
+        }
         let status = followed.tail.status();
         let rotations = followed.tail.rotations();
         let is_followed = status.state == SourceState::Following;
@@ -232,6 +242,9 @@ impl Worker {
             self.mark(id);
         } else {
             self.set_timer(id, now);
+        }
+        if rotations.count > known {
+            self.left(id);
         }
         for count in known + 1..=rotations.count {
             self.sink.rotated(&status.source, Rotations { count, ..rotations });
@@ -247,11 +260,16 @@ impl Worker {
         if !std::mem::take(&mut self.scanned) {
             return Ok(());
         }
-        let mut deleted: Vec<(u64, u64)> =
-            self.tails.iter().map(|(&id, followed)| (followed.tail.deleted_bytes(), id)).collect();
-        deleted.retain(|(bytes, _)| *bytes > 0);
-        deleted.sort_unstable();
-        let mut total: u64 = deleted.iter().map(|(bytes, _)| bytes).sum();
+        let (mut deleted, mut total) = self.deleted();
+        if total > self.config.max_deleted_bytes {
+            // Those of which all was read are given up without a word.
+            for followed in self.tails.values_mut() {
+                let were_open = followed.tail.open_files();
+                followed.tail.let_read_go();
+                self.open = self.open - were_open + followed.tail.open_files();
+            }
+            (deleted, total) = self.deleted();
+        }
         while total > self.config.max_deleted_bytes
             && let Some((bytes, id)) = deleted.pop()
         {
@@ -262,11 +280,23 @@ impl Worker {
                 "{}: a deleted file of {bytes} bytes is given up, its disk space was needed",
                 followed.tail.source()
             );
+            let were_open = followed.tail.open_files();
             let batch = followed.tail.let_go(now);
+            self.open = self.open - were_open + followed.tail.open_files();
             self.mark(id);
             batch.map_or(Ok(()), |batch| self.sink.send(batch))?;
         }
         Ok(())
+    }
+
+    /// The bytes of deleted files that each source holds, the most last, and their sum.
+    fn deleted(&self) -> (Vec<(u64, u64)>, u64) {
+        let mut deleted: Vec<(u64, u64)> =
+            self.tails.iter().map(|(&id, followed)| (followed.tail.deleted_bytes(), id)).collect();
+        deleted.retain(|(bytes, _)| *bytes > 0);
+        deleted.sort_unstable();
+        let total = deleted.iter().map(|(bytes, _)| bytes).sum();
+        (deleted, total)
     }
 
     fn post(&self, status: SourceStatus) {
@@ -328,7 +358,17 @@ impl Worker {
     fn changed(&mut self, path: &Path) {
         if let Some(&id) = self.by_path.get(path) {
             self.mark(id);
-        } else if self.patterns.matches(path) && fs::metadata(path).is_ok() {
+            return;
+        }
+        // Who was not told of a rotation goes on with the old file, under the name that it has now.
+        for origin in rotated::origins(path) {
+            if let Some(&id) = self.by_path.get(&origin)
+                && self.tails.get(&id).is_some_and(|followed| followed.tail.has_late())
+            {
+                self.mark(id);
+            }
+        }
+        if self.patterns.matches(path) && fs::metadata(path).is_ok() {
             self.appeared(path);
         }
     }

@@ -1,8 +1,9 @@
 //! Where the first file of a stream is begun with: its start, its end, or where an unreadable checkpoint says.
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 use super::*;
+use crate::positioned::read_exactly;
 
 /// A place in a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,4 +87,16 @@ fn line_after(opened: &Opened, from: u64, max_line_bytes: usize) -> Result<Place
         None if len == left => last_line_end(opened, max_line_bytes).map(Place::Line),
         None => Ok(Place::Amid(from)),
     }
+}
+
+/// Position after the last newline: a line that is being written must not lose its beginning.
+fn last_line_end(opened: &Opened, max_line_bytes: usize) -> Result<u64, Error> {
+    let len = usize::try_from(opened.size).unwrap_or(usize::MAX).min(max_line_bytes);
+    let start = opened.size - len as u64;
+    let tail = read_exactly(&opened.file, start, len)?.unwrap_or_default();
+    Ok(match memrchr(b'\n', &tail) {
+        Some(at) => start + at as u64 + 1,
+        None if start == 0 => 0,
+        None => opened.size,
+    })
 }

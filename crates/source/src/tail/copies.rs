@@ -32,7 +32,8 @@ impl Tail {
             known.set(known.get() || read.is_some());
             let candidates = files[read.map_or(0, |index| index + 1)..].iter().filter(|file| {
                 let born = mark.identity.birth.is_none_or(|birth| file.identity.is_born_after(birth));
-                !file.identity.may_be(&mark.identity) && (known.get() || born)
+                let is_read = file.identity.may_be(&mark.identity) || self.was_restored(&file.identity);
+                !is_read && (known.get() || born)
             });
             candidates.take(MAX_PROBES).cloned().collect()
         })?;
@@ -54,6 +55,28 @@ impl Tail {
         Ok(None)
     }
 
+    /// The compressed form of a file that was left and is gone: it may hold what came late. Little content may be anybody's,
+    /// unless it was written to last when that file was.
+    pub(super) fn packed_since(&self, mark: &Mark) -> io::Result<Option<Box<OpenFile>>> {
+        if mark.position == 0 {
+            return Ok(None);
+        }
+        let candidates = hold(&self.path, &|files| {
+            let packed = files.iter().filter(|file| file.packed && file.is_written_after(mark.modified));
+            packed.take(MAX_PROBES).cloned().collect()
+        })?;
+        for (_, opened) in candidates {
+            let known = mark.edge.len == EDGE_BYTES || opened.modified == mark.modified;
+            if opened.packing.is_some()
+                && known
+                && let Likeness::Whole(file) = Likeness::of(opened, mark, b"")?
+            {
+                return Ok(Some(file));
+            }
+        }
+        Ok(None)
+    }
+
     /// The content was truncated: reads on in the copy that was made before, if there is one.
     pub(super) fn goes_on_in_copy(&mut self, now: Now) -> io::Result<bool> {
         let Front::Open(file) = &self.front else { return Ok(false) };
@@ -61,11 +84,12 @@ impl Tail {
             return Ok(false);
         }
         let (mark, identity) = (file.mark(self.cutter.skip, self.previous), file.identity);
+        let sign = self.sign();
         match self.copied(&mark, file.head(), file.partial())? {
             Some(Copy::Whole(path, copy)) => {
                 info!("{} was truncated: the rest is read from {}", self.source, path.display());
                 self.forget(&identity);
-                self.rotations.add(RotationSign::Truncated);
+                self.rotations.add(sign);
                 self.resume(*copy, &mark, now);
                 self.unsaved = true;
                 Ok(true)

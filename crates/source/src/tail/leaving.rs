@@ -10,17 +10,27 @@ const JOIN_BYTES: usize = 64 << 10;
 impl Tail {
     /// The content was truncated or written anew: what is known to be unread is lost, the new content is next.
     pub(super) fn rewritten(&mut self, now: Now) -> Option<RawBatch> {
-        let previous = self.previous;
+        let (previous, sign) = (self.previous, self.sign());
         let (arena, found, file) = self.finish_front(now);
         // What stands where it stood is no landmark among rotated files.
         self.previous = previous;
-        self.rotations.add(RotationSign::Truncated);
+        self.rotations.add(sign);
         if let Some(file) = file {
             self.forget(&file.identity);
             self.put_front(file.into_restarted(self.cutter.offset), now);
             self.unsaved = true;
         }
         self.batch(arena, found, now)
+    }
+
+    /// What shows that the front file holds something else.
+    pub(super) fn sign(&self) -> RotationSign {
+        match &self.front {
+            Front::Open(file) => file.seen_now().map_or(RotationSign::Truncated, |now| {
+                RotationSign::of_same_file(file.seen(), file.position, now)
+            }),
+            _ => RotationSign::Replaced,
+        }
     }
 
     /// Ends the front file: its unfinished line is handed over as it is, and unread bytes are lost.
@@ -70,10 +80,38 @@ impl Tail {
         self.cutter.finish_lines(record, &mut found);
         self.leave(file.mark(None, self.previous));
         self.previous.push(file.past());
+        self.look_after(file, now);
         self.next.pop_front();
+        self.takes_back(&next.identity);
         self.forget(&next.identity);
         self.put_front(next, now);
         Some((arena, found))
+    }
+
+    /// What was held, if it has waited for long enough.
+    pub(super) fn overdue(&mut self, now: Now) -> Option<RawBatch> {
+        let quiet = now.uptime.saturating_sub(self.quiet_since);
+        let goes_on = self.has_next_content();
+        let Front::Open(file) = &mut self.front else { return None };
+        let due = |timeout: Option<Duration>| timeout.is_some_and(|timeout| quiet >= timeout);
+        let mut found = Found::default();
+        if file.partial_bytes() > 0 && due(self.limits.partial_line_timeout) {
+            let (arena, start) = file.take_partial();
+            self.cutter.finish(&arena, start, now.observed, &mut found);
+            return self.batch(arena, found, now);
+        }
+        let waits = self.cutter.holds_lines() && !goes_on;
+        if waits && due(Some(self.limits.multiline_timeout)) { self.release(now) } else { None }
+    }
+
+    /// Hands over the lines that were held for more of their record.
+    pub(super) fn release(&mut self, now: Now) -> Option<RawBatch> {
+        let Front::Open(file) = &mut self.front else { return None };
+        let mut found = Found::default();
+        let (arena, start) = file.take_held();
+        let rest = self.cutter.finish_lines(start, &mut found);
+        let arena = file.advance(arena, start, rest);
+        self.batch(arena, found, now)
     }
 
     /// Whether the file that comes next holds something.
@@ -83,8 +121,22 @@ impl Tail {
 
     /// The file of `identity` may hold something else now: only the content that was read of it is known still.
     pub(super) fn forget(&mut self, identity: &Identity) {
-        let known = self.left.iter_mut().filter(|left| left.identity.is(identity));
+        let known = self.marks_mut().filter(|left| left.identity.is(identity));
         known.for_each(|left| left.identity = Identity::NONE);
+    }
+
+    /// How far the files were read that were left, the latest last.
+    pub(super) fn marks(&self) -> impl DoubleEndedIterator<Item = &Mark> {
+        self.restored.iter().chain(&self.left)
+    }
+
+    pub(super) fn marks_mut(&mut self) -> impl Iterator<Item = &mut Mark> {
+        self.restored.iter_mut().chain(&mut self.left)
+    }
+
+    /// Whether a checkpoint says that a file was left.
+    pub(super) fn was_restored(&self, identity: &Identity) -> bool {
+        self.restored.iter().any(|mark| mark.identity.may_be(identity))
     }
 
     /// Remembers a file that was read.

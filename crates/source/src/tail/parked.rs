@@ -2,7 +2,7 @@
 
 use super::copies::Copy;
 use super::*;
-use crate::open_file::Likeness;
+use crate::open_file::{Likeness, Seen};
 use crate::refusal::open_rotated;
 use crate::rotated::{self, MAX_LISTINGS};
 
@@ -17,6 +17,7 @@ impl Tail {
                 }
                 Err(opened) => Ok(opened),
             },
+            Ok(opened) if !self.is_archive && self.is_strange(&opened.identity) => Err(Closed::Missing),
             other => other,
         };
         let mut mark = *mark;
@@ -32,7 +33,10 @@ impl Tail {
         };
         match elsewhere {
             Some(Copy::Whole(path, file)) => {
-                info!("{} goes on in {}, where rotation has put it", self.source, path.display());
+                if self.told != Some(file.identity) {
+                    info!("{} goes on in {}, where rotation has put it", self.source, path.display());
+                    self.told = Some(file.identity);
+                }
                 if !file.identity.may_be(&mark.identity) {
                     self.forget(&mark.identity);
                 }
@@ -52,30 +56,42 @@ impl Tail {
                 self.replaced(&mark, opened, now)?;
                 self.open_front(now)
             }
-            Err(closed) => self.closed(closed),
+            Err(closed) => {
+                // It is nowhere.
+                self.displaced = false;
+                self.closed(closed)
+            }
         }
     }
 
     /// The content of `mark` is gone; `opened` stands in its place, and perhaps others in between.
     fn replaced(&mut self, mark: &Mark, opened: Opened, now: Now) -> io::Result<()> {
         let identity = opened.identity;
+        let (before, now_there) = (
+            Seen { size: mark.size, modified: mark.modified },
+            Seen { size: opened.size, modified: opened.modified },
+        );
+        let sign = RotationSign::of_same_file(before, mark.position, now_there);
         let missed = self.line_up(&mark.identity, mark, opened)?;
         self.front = Front::None;
         self.previous = mark.previous;
-        self.forget(&identity);
+        // One that was left, and came back, is read on.
+        if identity.may_be(&mark.identity) {
+            self.forget(&identity);
+        }
         // What nothing was read of is the first of those.
         if mark.position > 0 || !missed {
             warn!("{} was replaced or truncated while it was not open: its new content is read", self.source);
             self.cutter.skip = mark.skip;
             self.cutter.lose(mark.base + mark.size, now.observed, &mut self.lost);
             let is_same = identity.may_be(&mark.identity);
-            self.rotations.add(if is_same { RotationSign::Truncated } else { RotationSign::Replaced });
+            self.rotations.add(if is_same { sign } else { RotationSign::Replaced });
         }
         Ok(())
     }
 
     /// The same file under another name, and what it has of what was read.
-    fn renamed(&self, mark: &Mark) -> io::Result<Option<(PathBuf, Likeness)>> {
+    pub(super) fn renamed(&self, mark: &Mark) -> io::Result<Option<(PathBuf, Likeness)>> {
         // Rotation may give it the next name between two looks.
         for _ in 0..MAX_LISTINGS {
             let Some(path) = rotated::find(&self.path, &mark.identity)? else { return Ok(None) };

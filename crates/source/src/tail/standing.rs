@@ -1,6 +1,7 @@
 //! What a tail tells about itself: where it stands, when it wants to be read, whether it can let go of its file.
 
 use super::*;
+use crate::mark::late_words;
 use crate::status::SourceKind;
 
 /// What is known of being behind beyond where reading stands.
@@ -15,6 +16,11 @@ pub(super) struct Lag {
 impl Tail {
     /// When to read again though nothing is reported about the path.
     pub fn look_again(&self, now: Now) -> Option<Duration> {
+        let front = self.look_at_front_again(now);
+        [front, self.late_due(now)].into_iter().flatten().min()
+    }
+
+    fn look_at_front_again(&self, now: Now) -> Option<Duration> {
         match &self.front {
             Front::None => None,
             Front::Parked(_) => self.displaced.then_some(DELETED_HOLD),
@@ -44,6 +50,11 @@ impl Tail {
     /// Closes the file if it can be found and verified again, and no record waits to go on. Returns whether no descriptor
     /// is held.
     pub fn park(&mut self) -> bool {
+        self.close_late(|_| true);
+        self.park_front() && self.late_sums().0 == 0
+    }
+
+    fn park_front(&mut self) -> bool {
         let Front::Open(file) = &self.front else { return true };
         if self.cutter.holds_lines() {
             return false;
@@ -70,13 +81,16 @@ impl Tail {
             Front::Open(file) => file.deleted_bytes(),
             _ => 0,
         };
-        front + self.next.iter().map(Opened::deleted_bytes).sum::<u64>()
+        front + self.next.iter().map(Opened::deleted_bytes).sum::<u64>() + self.late_sums().1
     }
 
-    /// Gives up the file that is read if nothing but this source holds it; what was not read of it is a gap.
+    /// Gives up the files that nothing but this source holds, but for those that wait; what was not read of them is a gap.
     pub(crate) fn let_go(&mut self, now: Now) -> Option<RawBatch> {
+        if self.late_sums().1 > 0 {
+            self.let_late_go(now);
+        }
         if !matches!(&self.front, Front::Open(file) if file.is_deleted()) {
-            return None;
+            return self.batch(Vec::new(), Found::default(), now);
         }
         let (arena, found, _) = self.finish_front(now);
         self.rotations.add(RotationSign::Replaced);
@@ -88,9 +102,14 @@ impl Tail {
         self.rotations
     }
 
-    /// Whether a descriptor is held.
+    /// Whether the file that is read is held open.
     pub fn is_open(&self) -> bool {
         matches!(self.front, Front::Open(_))
+    }
+
+    /// Descriptors that are held, but for those of files that wait.
+    pub(crate) fn open_files(&self) -> usize {
+        usize::from(self.is_open()) + self.late_sums().0
     }
 
     /// The identity of the file that is read.
@@ -100,6 +119,11 @@ impl Tail {
             Front::Parked(mark) => Some(mark.identity),
             Front::Open(file) => Some(file.identity),
         }
+    }
+
+    /// Whether its file is found elsewhere than at the path.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.displaced || self.has_late()
     }
 
     /// Whether an inode seen at the path, or none, is what was found there at the last read.
@@ -117,7 +141,9 @@ impl Tail {
 
     /// Every file that this source has read, reads, or is going to read next, as far as it is remembered.
     pub fn identities(&self) -> impl Iterator<Item = Identity> {
-        let left = self.left.iter().map(|mark| mark.identity);
+        let late = self.late.iter().map(|late| late.mark.identity);
+        let left = self.marks().map(|mark| mark.identity).chain(late);
+        let left = left.filter(|identity| !self.given.contains(identity));
         self.identity().into_iter().chain(left).chain(self.next.iter().map(|opened| opened.identity))
     }
 
@@ -130,16 +156,18 @@ impl Tail {
             Front::Parked(mark) => Resume::In(**mark),
             Front::Open(file) => Resume::In(file.mark(self.cutter.skip, self.previous)),
         };
-        Checkpoint { offset: self.cutter.offset, lines: self.cutter.lines, state: state.encode() }
+        let state = state.encode() + &late_words(&self.late_marks());
+        Checkpoint { offset: self.cutter.offset, lines: self.cutter.lines, state }
     }
 
     /// Bytes of an unfinished last line, which were read.
     fn held_bytes(&self) -> u64 {
-        match &self.front {
+        let front = match &self.front {
             Front::None => 0,
             Front::Parked(_) => self.lag.parked_bytes,
             Front::Open(file) => file.partial_bytes() as u64,
-        }
+        };
+        front + self.late_sums().3
     }
 
     /// Bytes that are there but not handed over.
@@ -150,7 +178,7 @@ impl Tail {
             Front::Open(file) => file.base + file.size,
         };
         let waiting: u64 = self.next.iter().map(|opened| opened.size).sum();
-        end.saturating_sub(self.cutter.offset) + waiting
+        end.saturating_sub(self.cutter.offset) + waiting + self.late_sums().2
     }
 
     /// Remembers since when bytes wait to be read.

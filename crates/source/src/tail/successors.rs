@@ -114,6 +114,7 @@ impl Tail {
         let missed = hold(&self.path, &|files| {
             let mut missed = after(files, &is_older, modified);
             missed.truncate(missed.iter().position(waits).unwrap_or(MAX_SUCCESSORS));
+            missed.retain(|file| !self.was_restored(&file.identity));
             missed
         })?;
         let younger: Vec<&Opened> = [&own].into_iter().chain(younger).copied().collect();
@@ -164,7 +165,7 @@ impl Tail {
         if copies.contains(&missed.identity) {
             return Ok(true);
         }
-        let found = is_like_any(missed, self.left.iter())?;
+        let found = is_like_any(missed, self.marks())?;
         if found && missed.packing.is_some() {
             if copies.len() == MAX_LEFT {
                 copies.pop_front();
@@ -200,6 +201,7 @@ impl Tail {
             identity.is(&opened.identity)
                 || self.next.iter().any(|next| next.identity.is(identity))
                 || self.left.iter().any(|left| left.identity.is(identity))
+                || self.was_restored(identity)
         };
         let room = MAX_SUCCESSORS.saturating_sub(self.next.len() + 1);
         let left = self.left.iter().map(|left| left.identity);

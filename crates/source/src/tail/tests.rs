@@ -1,8 +1,10 @@
 //! Every way a file can change, without threads.
 
+mod late;
 mod model;
 mod multiline;
 mod rotation;
+mod signs;
 mod start;
 
 use std::io::Write as _;

@@ -64,7 +64,10 @@ impl Worker {
         self.refused_anew(&found);
         // Files go by the sources that checkpoints say have read them, wherever they stand now.
         let (again, found) = found.split(|path| self.checkpoints.contains_key(&source_name(path)));
-        self.take_up(again, &HashMap::new());
+        if !again.files.is_empty() || !again.missing.is_empty() {
+            self.take_up(again, &HashMap::new());
+            self.settle_claims();
+        }
         let known = self.identities();
         self.take_up(found, &known);
         self.start_at = StartAt::Beginning;
@@ -82,6 +85,9 @@ impl Worker {
             board.remove(&name);
         }
         drop(board);
+        for path in std::mem::take(&mut self.renamed) {
+            self.by_path.remove(&path);
+        }
         for (path, reason) in &found.refused {
             self.refuse(path, SourceState::Refused(reason.clone()));
         }
@@ -130,9 +136,11 @@ impl Worker {
                 Some((same.1, source_name(self.tails.get(&same.1)?.tail.path())))
             });
             match owner {
+                Some((id, _)) if self.handed_over(id, &path) => {}
                 Some((id, owner)) => {
                     let reason = format!("is read as {owner}: it stood there before it was renamed");
                     self.refuse(&path, SourceState::Refused(reason));
+                    self.renamed.insert(path.clone());
                     self.by_path.insert(path, id);
                 }
                 None => match self.origin(&path) {
@@ -151,6 +159,94 @@ impl Worker {
         for path in missing {
             let archive = matches!(self.origin(&path), Origin::Older);
             self.follow(path, true, archive);
+        }
+    }
+
+    /// Follows a file by itself that another source has left: it is renamed, to a name that is no rotation's.
+    fn handed_over(&mut self, id: u64, path: &Path) -> bool {
+        let source = source_name(path);
+        if self.tails.len() >= self.config.max_files {
+            return false;
+        }
+        let (Ok(metadata), Some(followed)) = (fs::metadata(path), self.tails.get_mut(&id)) else {
+            return false;
+        };
+        let mark = followed.tail.hand_over(&Identity::of(&metadata), path);
+        let checkpoint = mark.map(|mark| mark.of_its_own(self.checkpoints.get(&source)));
+        let Some(checkpoint) = checkpoint else { return false };
+        self.checkpoints.insert(source, checkpoint);
+        self.follow(path.to_owned(), false, false);
+        self.mark(id);
+        if let Some(&new) = self.by_path.get(path) {
+            self.read_first(new);
+        }
+        true
+    }
+
+    /// Looks again at the names of files that a source has left.
+    pub(super) fn left(&mut self, id: u64) {
+        let is_its = |path: &&PathBuf| self.by_path.get(*path) == Some(&id);
+        let names: Vec<PathBuf> = self.renamed.iter().filter(is_its).cloned().collect();
+        for path in names {
+            self.renamed.remove(&path);
+            self.refused.remove(&source_name(&path));
+            self.by_path.remove(&path);
+            if fs::metadata(&path).is_ok() {
+                self.appeared(&path);
+            }
+        }
+    }
+
+    /// Finds out who reads the files that were moved to where others are followed. Who has left one hands it over.
+    pub(super) fn meet_strangers(&mut self) {
+        let strange = std::mem::take(&mut self.strange);
+        if strange.is_empty() {
+            return;
+        }
+        let (known, now) = (self.identities(), self.now());
+        for id in strange {
+            let Some(followed) = self.tails.get(&id) else { continue };
+            let (Some(identity), path) = (followed.tail.stranger(), followed.tail.path().to_owned()) else {
+                continue;
+            };
+            let same = |(other, owner): &&(Identity, u64)| *owner != id && other.may_be(&identity);
+            let owner =
+                known.get(&identity.ino).and_then(|owners| owners.iter().find(same)).map(|(_, id)| *id);
+            let mark = owner.map(|owner| self.tails.get_mut(&owner)?.tail.hand_over(&identity, &path));
+            // While another reads it, it is looked at again with every scan.
+            if mark.as_ref().is_none_or(Option::is_some)
+                && let Some(followed) = self.tails.get_mut(&id)
+            {
+                followed.tail.answered(identity, mark.flatten(), now);
+                self.read_first(id);
+                owner.into_iter().for_each(|owner| self.mark(owner));
+            }
+        }
+    }
+
+    /// It is stored where a source stands before another says that it has left the file: a crash in between doubles
+    /// nothing.
+    fn read_first(&mut self, id: u64) {
+        let Some(followed) = self.tails.get_mut(&id) else { return };
+        followed.tail.save();
+        followed.dirty = true;
+        self.dirty.retain(|other| *other != id);
+        self.dirty.push_front(id);
+    }
+
+    /// A file that became a source of its own is not looked at by the one that has left it.
+    fn settle_claims(&mut self) {
+        let mut read: HashMap<u64, Vec<(Identity, u64)>> = HashMap::new();
+        for (&id, followed) in &self.tails {
+            if let Some(identity) = followed.tail.identity() {
+                read.entry(identity.ino).or_default().push((identity, id));
+            }
+        }
+        for (&id, followed) in self.tails.iter_mut().filter(|(_, followed)| followed.tail.has_late()) {
+            followed.tail.yield_late(|identity| {
+                let same = |(other, owner): &(Identity, u64)| *owner != id && other.may_be(identity);
+                read.get(&identity.ino).is_some_and(|others| others.iter().any(same))
+            });
         }
     }
 
@@ -175,9 +271,11 @@ impl Worker {
         if self.tails.len() >= self.config.max_files || self.by_path.contains_key(&path) {
             return;
         }
-        let checkpoint = self.checkpoints.remove(&source_name(&path));
+        let name = source_name(&path);
+        let checkpoint = self.checkpoints.remove(&name);
+        self.refused.remove(&name);
         let tail = Tail::new(path.clone(), checkpoint.as_ref(), self.start_at, self.config.limits.clone());
-        let tail = if archive { tail.archive() } else { tail };
+        let tail = if archive { tail.archive() } else { tail.among_others() };
         self.found.0 += usize::from(!missing);
         match self.found.0 {
             _ if missing => {}
@@ -225,6 +323,7 @@ impl Worker {
             let status = followed.tail.status();
             status.state == SourceState::Missing
                 && !followed.tail.is_open()
+                && !followed.tail.is_elsewhere()
                 && !followed.named
                 && !followed.dirty
         };

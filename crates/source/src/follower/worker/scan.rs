@@ -72,10 +72,12 @@ impl Worker {
 
     /// Marks a path that changed; whether it did.
     fn look_at(&mut self, id: u64) -> bool {
+        let now = self.now();
         let Some(followed) = self.tails.get_mut(&id) else { return false };
         let glance = glance(followed.tail.path());
         let agrees = followed.tail.agrees(glance.map(|(inode, ..)| inode));
-        let changed = glance != followed.glance || !agrees || followed.error.is_some();
+        let changed =
+            glance != followed.glance || !agrees || followed.error.is_some() || followed.tail.wants_late(now);
         followed.glance = glance;
         if changed {
             self.mark(id);
@@ -83,11 +85,19 @@ impl Worker {
         changed
     }
 
+    /// Closes files that nobody writes to. What it was woken for while they were open is over, too.
     fn park_if_idle(&mut self, id: u64, now: Now) {
         let Some(followed) = self.tails.get_mut(&id) else { return };
         let idle = now.uptime.saturating_sub(followed.active) > IDLE;
-        if idle && followed.tail.is_open() && followed.tail.park() {
-            self.open -= 1;
+        let were_open = followed.tail.open_files();
+        followed.tail.close_quiet(now, IDLE);
+        let parks = idle && followed.tail.open_files() > 0;
+        if parks {
+            followed.tail.park();
+        }
+        self.open = self.open - were_open + followed.tail.open_files();
+        if parks {
+            self.set_timer(id, now);
         }
     }
 }

@@ -13,6 +13,8 @@ enum Act {
     Rename {
         late: bool,
     },
+    /// The file that was renamed last is written to by who was not told.
+    Late,
     /// The oldest rotated file that is not, compressed.
     Compress {
         zstd: bool,
@@ -41,6 +43,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         2 => "[a-c\n]{0,40}".prop_map(Act::Append),
         1 => "[x]{300,700}\n?".prop_map(Act::Append),
         3 => any::<bool>().prop_map(|late| Act::Rename { late }),
+        3 => Just(Act::Late),
         2 => any::<bool>().prop_map(|zstd| Act::Compress { zstd }),
         3 => Just(Act::CopyTruncate),
         1 => Just(Act::CopyTruncateLate),
@@ -73,13 +76,30 @@ struct Model {
     rotated: usize,
     /// Rotated files that are not compressed, oldest first.
     plain: Vec<PathBuf>,
+    /// The file that was renamed last, by its inode, if it is not compressed.
+    renamed: Option<u64>,
+    /// Files that stood at the path since.
+    since: usize,
+    /// Lines that were written late, in order.
+    late: Vec<String>,
 }
 
 impl Model {
     fn new(limits: Limits, dated: bool) -> Self {
         let (bench, stretch) = (Bench::with(limits), Stretch { bytes: Vec::new(), destroyed: false });
         let written = vec![stretch];
-        Self { bench, written, total: 0, appended: 0, dated, rotated: 0, plain: Vec::new() }
+        Self {
+            bench,
+            written,
+            total: 0,
+            appended: 0,
+            dated,
+            rotated: 0,
+            plain: Vec::new(),
+            renamed: None,
+            since: 0,
+            late: Vec::new(),
+        }
     }
 
     /// Numbered, so that no two lines are alike and a repeated or lost one shows.
@@ -150,7 +170,41 @@ impl Model {
         if fs::symlink_metadata(&self.bench.path).is_ok_and(|metadata| metadata.is_symlink()) {
             fs::remove_file(&self.bench.path).unwrap();
         }
+        self.since = 0;
+        self.renamed = Some(Identity::of(&fs::metadata(&to).unwrap()).ino);
         self.plain.push(to);
+    }
+
+    /// Where such a line comes is left open: only that it comes once, whole, and that they are in order.
+    fn write_late(&mut self) {
+        // Of more files that were left, only the latest are looked at.
+        if self.since >= 3 {
+            return;
+        }
+        let is_it = |path: &&PathBuf| Some(Identity::of(&fs::metadata(path).unwrap()).ino) == self.renamed;
+        let Some(path) = self.plain.iter().find(is_it) else { return };
+        // Compressed files are known again by when they were written to last.
+        rotation::tick(&self.bench.beside("probe"));
+        let line = format!("<late {}>\n", self.late.len());
+        append(path, line.as_bytes());
+        rotation::tick(&self.bench.beside("probe"));
+        self.total += line.len() as u64;
+        self.late.push(line);
+        // What is compressed, or left for many others, before it was read is not ours to find; nor what was held then.
+        self.settle();
+        self.bench.wait(Duration::from_millis(500));
+        self.settle();
+    }
+
+    /// What was handed over but for what was written late; `None` if that is not what was written.
+    fn without_late(&self) -> Option<Vec<u8>> {
+        let (mut rest, mut from) = (self.bench.out.clone(), 0);
+        for line in &self.late {
+            let at = from + memchr::memmem::find(&rest[from..], line.as_bytes())?;
+            rest.drain(at..at + line.len());
+            from = at;
+        }
+        Some(rest)
     }
 
     fn act(&mut self, act: &Act) {
@@ -163,6 +217,7 @@ impl Model {
                 }
                 self.append("created\n");
             }
+            Act::Late => self.write_late(),
             Act::Compress { zstd } => self.compress(*zstd),
             Act::CopyTruncate => {
                 self.copy();
@@ -183,6 +238,7 @@ impl Model {
                 self.truncate();
             }
             Act::DeleteAndCreate => {
+                self.since += 1;
                 self.settle();
                 self.next_tick();
                 fs::remove_file(self.target()).unwrap();
@@ -204,6 +260,7 @@ impl Model {
 
     fn copy(&mut self) {
         self.next_tick();
+        self.since += 1;
         let copy = self.rotated();
         fs::copy(self.target(), &copy).unwrap();
         self.plain.push(copy);
@@ -216,6 +273,9 @@ impl Model {
         }
         self.next_tick();
         let path = self.plain.remove(0);
+        if self.renamed == Some(Identity::of(&fs::metadata(&path).unwrap()).ino) {
+            self.renamed = None;
+        }
         let (text, modified) = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
         let (ending, bytes) =
             if zstd { (".zst", zstd::encode_all(&text[..], 1).unwrap()) } else { (".gz", gzip(&text)) };
@@ -250,6 +310,7 @@ impl Model {
         // The old target keeps a name that tells nothing: only who reads it in time has it.
         self.settle();
         self.next_tick();
+        self.since += 1;
         self.rotated += 1;
         let target = self.bench.beside(&format!("target{}", self.rotated));
         fs::write(&target, "").unwrap();
@@ -319,12 +380,14 @@ proptest! {
         // The last record may be held.
         model.bench.wait(multiline_timeout);
         model.settle();
-        let got = &model.bench.out;
+        let got = model.without_late();
+        prop_assert!(got.is_some(), "{:?} in {:?}", model.late, String::from_utf8_lossy(&model.bench.out));
+        let got = &got.unwrap();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let written: Vec<String> = model.written.iter().map(|stretch| text(&stretch.bytes)).collect();
         prop_assert!(model.explains(got), "got {:?}, written {written:?}", text(got));
         let lost: u64 = model.bench.gaps.iter().map(|(start, end, _)| end - start).sum();
-        prop_assert_eq!(got.len() as u64 + lost, model.total, "what is missing is in gaps");
+        prop_assert_eq!(model.bench.out.len() as u64 + lost, model.total, "what is missing is in gaps");
         prop_assert_eq!(model.bench.saved.unwrap().offset, model.total);
     }
 }

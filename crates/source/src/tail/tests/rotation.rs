@@ -378,7 +378,7 @@ fn a_copy_of_a_file_that_is_not_truncated_is_not_read() {
 }
 
 /// Lets the clock of the file system go on: what was written before and after is told apart by it.
-fn tick(probe: &Path) {
+pub(super) fn tick(probe: &Path) {
     let written = || {
         fs::write(probe, "").unwrap();
         fs::metadata(probe).unwrap().modified().unwrap()
