@@ -72,7 +72,8 @@ pub(super) struct Worker {
     /// Directories that inotify does not watch.
     polled: BTreeSet<PathBuf>,
     absent_roots: Vec<PathBuf>,
-    tails: HashMap<u64, Followed>,
+    /// Each in memory of its own: the map's empty places would cost as much as what is in it.
+    tails: HashMap<u64, Box<Followed>>,
     next_id: u64,
     by_path: HashMap<PathBuf, u64>,
     dirty: VecDeque<u64>,

@@ -313,7 +313,7 @@ impl Worker {
             named,
             found_in,
         };
-        self.tails.insert(id, followed);
+        self.tails.insert(id, Box::new(followed));
         self.mark(id);
     }
 
